@@ -1,0 +1,151 @@
+//! Why something was refused, skipped, dropped or ended, and how often. Nothing the server turns away goes
+//! uncounted, and this is the one list of reasons.
+
+/// Defines the enumeration together with the list of its values and their names, so that the three
+/// cannot differ.
+macro_rules! causes {
+    ($($(#[doc = $doc:literal])+ $variant:ident => $name:literal,)+) => {
+        /// One reason for which input was turned away or a connection ended.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Cause {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Cause {
+            /// Every cause, in the order of declaration.
+            pub const ALL: &'static [Cause] = &[$(Cause::$variant,)+];
+
+            /// A short name in snake case, the same in logs and statistics.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Cause::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+causes! {
+    /// A voice datagram from an address that nobody has proved.
+    VoiceUnknownSource => "voice_unknown_source",
+    /// A voice datagram from a user who is not in the voice channel.
+    VoiceNotInChannel => "voice_not_in_channel",
+    /// A voice datagram from a user who is muted.
+    VoiceMuted => "voice_muted",
+    /// A datagram that is not a whole frame, or whose payload is shorter than its fields.
+    DatagramMalformed => "datagram_malformed",
+    /// A datagram with a packet id that is unknown or has no business on UDP.
+    DatagramUnknownId => "datagram_unknown_id",
+    /// A voice datagram with more data than
+    /// [`VOICE_DATA_BYTES_MAX`](crate::limits::VOICE_DATA_BYTES_MAX), or a frame that does not fit into
+    /// [`DATAGRAM_SLOT_BYTES`](crate::limits::DATAGRAM_SLOT_BYTES).
+    DatagramTooLong => "datagram_too_long",
+    /// A VoiceAuthRequest with a token that is not alive, answered false.
+    VoiceAuthUnknownToken => "voice_auth_unknown_token",
+    /// The same, but not answered: its source has had its share of such answers.
+    VoiceAuthUnanswered => "voice_auth_unanswered",
+    /// A datagram that the kernel did not take because the socket's send buffer was full.
+    SendBufferFull => "send_buffer_full",
+    /// A datagram that the kernel refused to send to its one destination.
+    SendFailed => "send_failed",
+    /// The kernel reported an error on receiving from the voice socket.
+    ReceiveFailed => "receive_failed",
+
+    /// A login with a name that is empty, too long, or has control characters.
+    LoginBadName => "login_bad_name",
+    /// A login on a full server.
+    LoginServerFull => "login_server_full",
+    /// A second login on one connection.
+    LoginRepeated => "login_repeated",
+    /// A request that needs a login, before it.
+    RequestBeforeLogin => "request_before_login",
+    /// A chat message without text.
+    ChatEmpty => "chat_empty",
+    /// A chat message over [`CHAT_BYTES_MAX`](crate::limits::CHAT_BYTES_MAX).
+    ChatTooLong => "chat_too_long",
+    /// A frame with an unknown packet id, skipped by its length.
+    FrameUnknownId => "frame_unknown_id",
+    /// A frame with a known id that no client may send on TCP, ignored.
+    FrameUnexpectedId => "frame_unexpected_id",
+
+    /// A connection refused because
+    /// [`PENDING_CONNECTIONS_MAX`](crate::limits::PENDING_CONNECTIONS_MAX) others have not logged in.
+    RefusedTooManyPending => "refused_too_many_pending",
+    /// Accepting paused because file descriptors, or the kernel's memory for sockets, had run out.
+    AcceptPaused => "accept_paused",
+    /// A connection that ended before it could be accepted or set up.
+    AcceptFailed => "accept_failed",
+
+    /// A connection ended because its client closed it.
+    ClosedByPeer => "closed_by_peer",
+    /// A connection ended because it broke: reset, timed out or unreachable.
+    ClosedBroken => "closed_broken",
+    /// A connection ended because of a payload shorter than its fields, or not UTF-8.
+    ClosedMalformed => "closed_malformed",
+    /// A connection ended because its reader was so slow that its queue reached its bound.
+    ClosedTooSlow => "closed_too_slow",
+    /// A connection ended because it did not log in before
+    /// [`LOGIN_DEADLINE`](crate::limits::LOGIN_DEADLINE).
+    ClosedLoginDeadline => "closed_login_deadline",
+    /// A connection ended because the server stopped.
+    ClosedServerStopped => "closed_server_stopped",
+}
+
+/// How often each [`Cause`] occurred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counters([u64; Cause::ALL.len()]);
+
+impl Counters {
+    /// All at zero.
+    pub const fn new() -> Self {
+        Counters([0; Cause::ALL.len()])
+    }
+
+    /// Counts one occurrence.
+    pub fn count(&mut self, cause: Cause) {
+        self.0[cause as usize] += 1;
+    }
+
+    /// How often `cause` occurred.
+    pub fn get(&self, cause: Cause) -> u64 {
+        self.0[cause as usize]
+    }
+
+    /// Adds everything that `other` has counted.
+    pub fn add(&mut self, other: &Counters) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine += theirs;
+        }
+    }
+
+    /// The causes that occurred at all, with their counts, in the order of declaration.
+    pub fn occurred(&self) -> impl Iterator<Item = (Cause, u64)> + '_ {
+        Cause::ALL
+            .iter()
+            .map(|&cause| (cause, self.get(cause)))
+            .filter(|&(_, count)| count > 0)
+    }
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_has_its_own_counter_and_name() {
+        for (position, &cause) in Cause::ALL.iter().enumerate() {
+            let mut counters = Counters::new();
+            counters.count(cause);
+            assert_eq!(counters.occurred().collect::<Vec<_>>(), [(cause, 1)]);
+            let earlier = &Cause::ALL[..position];
+            assert!(earlier.iter().all(|other| other.name() != cause.name()));
+        }
+    }
+}

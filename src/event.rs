@@ -1,0 +1,91 @@
+//! The identities that both halves speak of, the time they are given, and the events that pass from
+//! management to the relay. Plain values: nothing here owns anything or decides anything.
+
+use std::fmt;
+use std::time::Instant;
+
+/// A user, for as long as the process runs: ids start at 1, rise with every login and are never
+/// reused. On the wire 0 stands for "nobody".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(pub u64);
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The secret that proves a UDP address to be a user's. Live tokens are never 0: that value stands
+/// for "no token".
+///
+/// Its `Debug` form hides the value, so that a token cannot reach a log by accident.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VoiceToken(pub u64);
+
+impl fmt::Debug for VoiceToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VoiceToken(…)")
+    }
+}
+
+/// A management connection, chosen by whoever drives the
+/// [`ManagementServer`](crate::management::ManagementServer): unique among the living, small (it indexes a
+/// table), and free to be used again once the connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u32);
+
+impl ConnectionId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What management tells the relay. The relay has seen each one before it looks at the next
+/// datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A user logged in: from now on `token` proves an address to be theirs.
+    UserConnected {
+        /// The new user.
+        id: UserId,
+        /// The token that was given to them.
+        token: VoiceToken,
+    },
+    /// The user entered the voice channel.
+    VoiceJoined {
+        /// Who.
+        id: UserId,
+    },
+    /// The user left the voice channel.
+    VoiceLeft {
+        /// Who.
+        id: UserId,
+    },
+    /// The user's mute state is now this. Also sent where joining or leaving voice unmutes.
+    MuteChanged {
+        /// Who.
+        id: UserId,
+        /// Whether their voice is to be withheld from the others.
+        is_muted: bool,
+    },
+    /// The user is gone: the token is dead and the address is free.
+    UserDisconnected {
+        /// Who.
+        id: UserId,
+    },
+}
+
+/// One reading of the clocks, taken once per turn of the loop and passed down from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic time, for deadlines and rates.
+    pub instant: Instant,
+    /// Wall-clock time in milliseconds since the Unix epoch, for the time stamps of chat messages.
+    pub unix_ms: u64,
+}

@@ -1,0 +1,4 @@
+pub mod cause;
+pub mod event;
+pub mod limits;
+pub mod protocol;

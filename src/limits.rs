@@ -1,0 +1,130 @@
+//! Every bound of the server, with its reason. Nothing grows past what is written here.
+//!
+//! Sizes are in bytes, and counts are per server unless the name says otherwise.
+
+use std::time::Duration;
+
+/// Bytes before a frame's payload: packet id (1) and payload length (2).
+pub const FRAME_HEADER_BYTES: usize = 3;
+
+/// The longest payload that a 16-bit length can announce.
+pub const PAYLOAD_BYTES_MAX: usize = u16::MAX as usize;
+
+/// The longest frame.
+pub const FRAME_BYTES_MAX: usize = FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX;
+
+/// A username, in bytes of UTF-8. The protocol's rule 1 sets it.
+pub const USERNAME_BYTES_MAX: usize = 32;
+
+/// A chat message, in bytes of UTF-8: a page of text. One message is copied to every user, so this times
+/// the number of users is what a single frame can make the server write.
+pub const CHAT_BYTES_MAX: usize = 4_096;
+
+/// The voice data in one datagram. A 20 ms Opus frame at 510 kbit/s, the codec's ceiling (RFC 6716,
+/// section 2.1.1), is 1,275 bytes; 1,400 and the 19 bytes before it stay under an Ethernet MTU of 1,500
+/// with IPv6 and UDP headers (48), so that what is relayed is not fragmented.
+pub const VOICE_DATA_BYTES_MAX: usize = 1_400;
+
+/// Bytes of a VoiceData frame before its data: frame header (3), user id (8), sequence (4) and
+/// timestamp (4).
+pub const VOICE_HEADER_BYTES: usize = FRAME_HEADER_BYTES + 16;
+
+/// The slot that one received datagram lies in. Longer datagrams arrive cut to this size, which costs
+/// nothing that counts: the longest frame the relay accepts fits, and what follows a frame is ignored.
+pub const DATAGRAM_SLOT_BYTES: usize = 2_048;
+
+/// The most users that can be asked for with `--max-users`. The tables are sized at start: at this
+/// figure they take about 40 MiB.
+pub const MAX_USERS_CEILING: usize = 100_000;
+
+/// Connections that have not logged in, all together. A client logs in one round trip after it
+/// connects, so this allows some thousand logins a second, while strangers who say nothing hold no
+/// more than this many descriptors.
+pub const PENDING_CONNECTIONS_MAX: usize = 1_024;
+
+/// How long a connection may exist without being logged in, from the moment it was accepted and
+/// whatever it sends.
+pub const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Bytes received on a connection and not yet handled: one whole frame, so that the longest can be
+/// completed. Whatever else has arrived waits in the kernel.
+pub const INBOUND_BYTES_MAX: usize = FRAME_BYTES_MAX;
+
+/// What a newcomer is told about one other user at most, beyond the login response: UserJoinedServer (3 +
+/// 8 + 2 + name + 2), UserJoinedVoice (11) and UserMuteState (12).
+const NEWCOMER_BYTES_PER_USER: usize = 15 + USERNAME_BYTES_MAX + 11 + 12;
+
+/// Bytes queued for a connection beyond what its login needs: some hundred chat messages of usual
+/// length, or a second of a very busy server, for a reader that has stopped for a moment.
+const OUTBOUND_SLACK_BYTES: usize = 256 * 1024;
+
+/// Bytes queued for a connection and not yet taken by the kernel. It holds a full LoginResponse and
+/// everything that follows at once on a full server; a connection that would go past it is ended,
+/// because dropping an event would leave its client with a false picture.
+pub const fn outbound_bytes_max(max_users: usize) -> usize {
+    FRAME_BYTES_MAX + max_users * NEWCOMER_BYTES_PER_USER + OUTBOUND_SLACK_BYTES
+}
+
+/// An emptied buffer of a connection keeps at most this much memory. Most frames fit, and ten
+/// thousand idle users keep at most 20 MiB.
+pub const IDLE_BUFFER_BYTES_MAX: usize = 1_024;
+
+/// Datagrams received by one call, and the slots that are allocated for them at start.
+pub const DATAGRAMS_PER_BATCH: usize = 64;
+
+/// Batches of datagrams before everything else gets its turn again. What is left in the kernel's
+/// buffer is next: the loop does not sleep before it is empty.
+pub const BATCHES_PER_LOOK: usize = 4;
+
+/// Messages handed to the kernel by one send call. Longer batches gain nothing: the price of the call
+/// itself is already spread over this many.
+pub const SENDS_PER_CALL: usize = 64;
+
+/// Connections accepted per turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
+
+/// Frames handled per connection and turn. A client has one or two under way; one that has more shares
+/// the loop with the others.
+pub const FRAMES_PER_CONNECTION_PER_TURN: usize = 32;
+
+/// Frames handled per turn, all connections together.
+pub const FRAMES_PER_TURN: usize = 512;
+
+/// Connections whose queued bytes are offered to the kernel per turn.
+pub const FLUSHES_PER_TURN: usize = 512;
+
+/// Units of work on TCP between two looks at the voice socket: one unit is a frame handled, a
+/// connection accepted or closed, a write, or a kilobyte copied to a recipient. Each takes on the order of a
+/// microsecond or less, a system call included, so voice waits for some tens of them.
+pub const WORK_BETWEEN_VOICE: usize = 16;
+
+/// Answers of `success = false` that one source (an IPv4 address or an IPv6 /64, whatever the port) gets in
+/// a row. A client asks once and again after 5 s, so this is a dozen refused clients behind one NAT at
+/// the same moment.
+pub const FALSE_ANSWERS_BURST: u32 = 12;
+
+/// How often one more such answer is allowed to a source after that.
+pub const FALSE_ANSWER_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Sources told apart for that limit, by a keyed hash. The table never grows: sources that meet in one
+/// place share its allowance, so that forged sources cannot get more than the table as a whole allows
+/// (2,048 answers, or 24 KiB, a second).
+pub const FALSE_ANSWER_SOURCES: usize = 1_024;
+
+/// How long accepting pauses when the process or the system has run out of file descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a stop may take: queued bytes that their readers have not taken by then are given up.
+pub const STOP_DEADLINE: Duration = Duration::from_secs(1);
+
+// The bounds must agree with each other.
+const _: () = {
+    assert!(INBOUND_BYTES_MAX >= FRAME_BYTES_MAX);
+    assert!(VOICE_HEADER_BYTES + VOICE_DATA_BYTES_MAX < DATAGRAM_SLOT_BYTES);
+    assert!(outbound_bytes_max(1) > FRAME_BYTES_MAX + CHAT_BYTES_MAX);
+    assert!(FRAMES_PER_TURN >= FRAMES_PER_CONNECTION_PER_TURN);
+    // Connections are numbered by u32, and the numbers must leave room for the loop's own tokens.
+    assert!(MAX_USERS_CEILING + PENDING_CONNECTIONS_MAX < u32::MAX as usize);
+    // A chat message is written into a frame with 18 bytes beside it.
+    assert!(CHAT_BYTES_MAX + 18 <= PAYLOAD_BYTES_MAX);
+};
