@@ -2,6 +2,7 @@
 //! management to the relay. Plain values: nothing here owns anything or decides anything.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// A user, for as long as the process runs: ids start at 1, rise with every login and are never
@@ -88,4 +89,14 @@ pub struct Now {
     pub instant: Instant,
     /// Wall-clock time in milliseconds since the Unix epoch, for the time stamps of chat messages.
     pub unix_ms: u64,
+}
+
+/// The far end of a UDP exchange, and which of the server's own addresses it spoke to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Where datagrams come from and go to. An IPv4 address is always in its IPv4 form, so that one
+    /// address has one value.
+    pub remote: SocketAddr,
+    /// The server's address that was spoken to and must speak back, where the system tells.
+    pub local: Option<IpAddr>,
 }

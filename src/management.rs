@@ -1,0 +1,500 @@
+//! Management: who is logged in, what they are called, what they say, who is in voice and who is muted.
+//!
+//! A pure state machine, with rules 1 to 8 of the protocol. It is told of connections, their frames and the time, and
+//! answers with frames and events in an [`Outbox`]. It owns no socket, reads no clock, draws no random number, and knows
+//! nothing of addresses or of the relay.
+
+mod outbox;
+#[cfg(test)]
+mod tests;
+
+pub use outbox::{Outbox, To};
+
+use crate::cause::{Cause, Counters};
+use crate::event::{ConnectionId, Event, Now, UserId, VoiceToken};
+use crate::limits::{CHAT_BYTES_MAX, LOGIN_DEADLINE, PAYLOAD_BYTES_MAX};
+use crate::limits::{PENDING_CONNECTIONS_MAX, USERNAME_BYTES_MAX};
+use crate::protocol::Participants;
+use crate::protocol::{Frame, LOGIN_RESPONSE_FIXED_BYTES, Packet, PacketError, Participant, id};
+use log::debug;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// One connection: a stranger until it has logged in.
+struct Session {
+    token: VoiceToken,
+    state: SessionState,
+}
+
+#[derive(Clone, Copy)]
+enum SessionState {
+    Pending { deadline: Deadline, is_muted: bool },
+    LoggedIn(UserId),
+}
+
+/// When a connection must have logged in. The serial number tells apart what was accepted at the same instant.
+type Deadline = (Instant, u64);
+
+/// Someone who is logged in.
+struct User {
+    id: UserId,
+    connection: ConnectionId,
+    name: Box<str>,
+    in_voice: bool,
+    is_muted: bool,
+}
+
+impl User {
+    fn participant(&self) -> Participant<'_> {
+        Participant {
+            user_id: self.id,
+            username: &self.name,
+            in_voice: self.in_voice,
+            is_muted: self.is_muted,
+        }
+    }
+}
+
+/// The management server's state: see the [module](self).
+pub struct ManagementServer {
+    max_users: usize,
+    /// By connection id.
+    sessions: Vec<Option<Session>>,
+    /// Connections that have not logged in, the one whose deadline is next first.
+    pending: BTreeMap<Deadline, ConnectionId>,
+    /// Everyone who is logged in, by rising id: a newcomer has the highest, and goes to the end.
+    users: Vec<User>,
+    last_serial: u64,
+    last_user_id: u64,
+    last_chat_ms: u64,
+    counters: Counters,
+}
+
+impl ManagementServer {
+    /// A server for at most `max_users` users at a time.
+    pub fn new(max_users: usize) -> Self {
+        ManagementServer {
+            max_users,
+            sessions: Vec::new(),
+            pending: BTreeMap::new(),
+            users: Vec::with_capacity(max_users),
+            last_serial: 0,
+            last_user_id: 0,
+            last_chat_ms: 0,
+            counters: Counters::new(),
+        }
+    }
+
+    /// A connection was accepted. `token`, random and not 0, becomes its user's voice token if it logs in.
+    ///
+    /// # Errors
+    ///
+    /// [`Cause::RefusedTooManyPending`]: end the connection. It was not taken note of, and has been counted.
+    pub fn handle_connect(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        token: VoiceToken,
+    ) -> Result<(), Cause> {
+        if self.pending.len() >= PENDING_CONNECTIONS_MAX {
+            self.counters.count(Cause::RefusedTooManyPending);
+            return Err(Cause::RefusedTooManyPending);
+        }
+        self.last_serial += 1;
+        let deadline = (now.instant + LOGIN_DEADLINE, self.last_serial);
+        self.pending.insert(deadline, connection);
+        let index = connection.index();
+        if self.sessions.len() <= index {
+            self.sessions.resize_with(index + 1, || None);
+        }
+        debug_assert!(self.sessions[index].is_none(), "the id is in use");
+        self.sessions[index] = Some(Session {
+            token,
+            state: SessionState::Pending {
+                deadline,
+                is_muted: false,
+            },
+        });
+        Ok(())
+    }
+
+    /// A whole frame arrived on a connection. Answers and events are added to `outbox`.
+    ///
+    /// # Errors
+    ///
+    /// [`Cause::ClosedMalformed`]: end the connection, and say so with [`handle_disconnect`](Self::handle_disconnect).
+    pub fn handle_frame(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        frame: Frame<'_>,
+        outbox: &mut Outbox,
+    ) -> Result<(), Cause> {
+        let Some(state) = self.session(connection).map(|session| session.state) else {
+            debug_assert!(false, "a frame from an unknown connection");
+            return Ok(());
+        };
+        if id::is_known(frame.id) && !may_send(frame.id) {
+            self.counters.count(Cause::FrameUnexpectedId);
+            return Ok(());
+        }
+        let packet = match frame.parse() {
+            Ok(packet) => packet,
+            Err(PacketError::UnknownId(_)) => {
+                self.counters.count(Cause::FrameUnknownId);
+                return Ok(());
+            }
+            Err(PacketError::Malformed) => return Err(Cause::ClosedMalformed),
+        };
+        match state {
+            SessionState::Pending { .. } => self.handle_stranger(connection, packet, outbox),
+            SessionState::LoggedIn(id) => self.handle_user(now, id, packet, outbox),
+        }
+        Ok(())
+    }
+
+    /// A connection ended, for whatever reason. If it was a user's, the others are told.
+    pub fn handle_disconnect(&mut self, connection: ConnectionId, outbox: &mut Outbox) {
+        let session = self.sessions.get_mut(connection.index());
+        let Some(session) = session.and_then(Option::take) else {
+            return;
+        };
+        let id = match session.state {
+            SessionState::Pending { deadline, .. } => {
+                self.pending.remove(&deadline);
+                return;
+            }
+            SessionState::LoggedIn(id) => id,
+        };
+        let user = self.users.remove(self.place(id));
+        debug!("user {id} ({:?}) left the server", user.name);
+        if user.in_voice {
+            outbox.send(To::Everyone, &Packet::UserLeftVoice { user_id: id });
+        }
+        outbox.send(To::Everyone, &Packet::UserLeftServer { user_id: id });
+        outbox.event(Event::UserDisconnected { id });
+    }
+
+    /// A connection whose time to log in has run out, if there is one. End it, and say so with
+    /// [`handle_disconnect`](Self::handle_disconnect); it is named again until then.
+    pub fn expired(&self, now: Now) -> Option<ConnectionId> {
+        let (deadline, &connection) = self.pending.first_key_value()?;
+        (deadline.0 <= now.instant).then_some(connection)
+    }
+
+    /// When to ask for [`expired`](Self::expired) connections next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let (deadline, _) = self.pending.first_key_value()?;
+        Some(deadline.0)
+    }
+
+    /// The connections of everyone who is logged in.
+    pub fn user_connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
+        self.users.iter().map(|user| user.connection)
+    }
+
+    /// How many users are logged in.
+    pub fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    /// How many connections have not logged in.
+    pub fn pending_count(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// What has been refused or ignored, by cause.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn session(&mut self, connection: ConnectionId) -> Option<&mut Session> {
+        self.sessions.get_mut(connection.index())?.as_mut()
+    }
+
+    /// Where a logged-in user stands in the list.
+    fn place(&self, id: UserId) -> usize {
+        self.users
+            .binary_search_by_key(&id, |user| user.id)
+            .expect("whoever is logged in is in the list")
+    }
+
+    /// Before login only a login and a ping do anything, and a mute state is kept for later.
+    fn handle_stranger(
+        &mut self,
+        connection: ConnectionId,
+        packet: Packet<'_>,
+        outbox: &mut Outbox,
+    ) {
+        let to = To::One(connection);
+        match packet {
+            Packet::LoginRequest {
+                request_id,
+                username,
+            } => match self.login_error(username) {
+                None => self.log_in(connection, request_id, username, outbox),
+                Some(cause) => self.refuse_login(to, request_id, cause, outbox),
+            },
+            Packet::PingRequest { request_id } => {
+                outbox.send(to, &Packet::PingResponse { request_id });
+            }
+            Packet::UserMuteState {
+                is_muted: muted, ..
+            } => {
+                if let Some(Session {
+                    state: SessionState::Pending { is_muted, .. },
+                    ..
+                }) = self.session(connection)
+                {
+                    *is_muted = muted;
+                }
+            }
+            other => {
+                if let Some(response) = response_to(&other, false) {
+                    self.counters.count(Cause::RequestBeforeLogin);
+                    outbox.send(to, &response);
+                }
+            }
+        }
+    }
+
+    fn login_error(&self, username: &str) -> Option<Cause> {
+        if username.is_empty()
+            || username.len() > USERNAME_BYTES_MAX
+            || username.chars().any(char::is_control)
+        {
+            Some(Cause::LoginBadName)
+        } else if self.users.len() >= self.max_users {
+            Some(Cause::LoginServerFull)
+        } else {
+            None
+        }
+    }
+
+    fn refuse_login(&mut self, to: To, request_id: u64, cause: Cause, outbox: &mut Outbox) {
+        self.counters.count(cause);
+        outbox.send(
+            to,
+            &Packet::LoginResponse {
+                request_id,
+                id: UserId(0),
+                voice_token: VoiceToken(0),
+                participants: Participants::EMPTY,
+            },
+        );
+    }
+
+    fn log_in(
+        &mut self,
+        connection: ConnectionId,
+        request_id: u64,
+        username: &str,
+        outbox: &mut Outbox,
+    ) {
+        self.last_user_id += 1;
+        let id = UserId(self.last_user_id);
+        let session = self.session(connection).expect("it has just sent a frame");
+        let token = session.token;
+        let state = std::mem::replace(&mut session.state, SessionState::LoggedIn(id));
+        let SessionState::Pending { deadline, is_muted } = state else {
+            unreachable!("only a stranger logs in");
+        };
+        self.pending.remove(&deadline);
+        self.users.push(User {
+            id,
+            connection,
+            name: username.into(),
+            in_voice: false,
+            is_muted,
+        });
+        debug!("user {id} logged in as {username:?} on connection {connection}");
+        outbox.event(Event::UserConnected { id, token });
+        if is_muted {
+            outbox.event(Event::MuteChanged { id, is_muted });
+        }
+        self.welcome(connection, request_id, token, outbox);
+    }
+
+    /// Tells the newest user who is there, and everyone else about the newest user.
+    fn welcome(
+        &self,
+        connection: ConnectionId,
+        request_id: u64,
+        token: VoiceToken,
+        outbox: &mut Outbox,
+    ) {
+        let to = To::One(connection);
+        let (newcomer, others) = self.users.split_last().expect("someone has just logged in");
+        // The newcomer is always in the response itself: an event would be about another person.
+        let mut room =
+            PAYLOAD_BYTES_MAX - LOGIN_RESPONSE_FIXED_BYTES - newcomer.participant().wire_len();
+        let in_response = others
+            .iter()
+            .take_while(|user| {
+                let len = user.participant().wire_len();
+                let fits = len <= room;
+                room = room.saturating_sub(len);
+                fits
+            })
+            .count();
+        let (listed, announced) = others.split_at(in_response);
+        let participants = listed.iter().chain([newcomer]).map(User::participant);
+        outbox.send_login_response(to, request_id, newcomer.id, token, participants);
+        for user in announced {
+            outbox.send(to, &Packet::UserJoinedServer(user.participant()));
+        }
+        for user in others.iter().filter(|user| user.in_voice) {
+            outbox.send(to, &Packet::UserJoinedVoice { user_id: user.id });
+        }
+        for user in others.iter().filter(|user| user.is_muted) {
+            outbox.send(
+                to,
+                &Packet::UserMuteState {
+                    user_id: user.id,
+                    is_muted: true,
+                },
+            );
+        }
+        outbox.send(
+            To::EveryoneBut(connection),
+            &Packet::UserJoinedServer(newcomer.participant()),
+        );
+    }
+
+    fn handle_user(&mut self, now: Now, id: UserId, packet: Packet<'_>, outbox: &mut Outbox) {
+        let place = self.place(id);
+        let user = &mut self.users[place];
+        let to = To::One(user.connection);
+        match packet {
+            Packet::LoginRequest { request_id, .. } => {
+                self.refuse_login(to, request_id, Cause::LoginRepeated, outbox);
+            }
+            Packet::JoinVoiceChannelRequest { .. } => {
+                outbox.send(to, &response_to(&packet, true).expect("it is a request"));
+                user.set_in_voice(true, outbox);
+            }
+            Packet::LeaveVoiceChannelRequest { .. } => {
+                outbox.send(to, &response_to(&packet, true).expect("it is a request"));
+                user.set_in_voice(false, outbox);
+            }
+            Packet::ChatMessageRequest { message, .. } => {
+                let error = chat_error(message);
+                let success = error.is_none();
+                outbox.send(to, &response_to(&packet, success).expect("it is a request"));
+                match error {
+                    Some(cause) => self.counters.count(cause),
+                    None => self.say(now, id, message, outbox),
+                }
+            }
+            Packet::PingRequest { request_id } => {
+                outbox.send(to, &Packet::PingResponse { request_id });
+            }
+            Packet::UserMuteState { is_muted, .. } => user.set_muted(is_muted, outbox),
+            _ => {}
+        }
+    }
+
+    fn say(&mut self, now: Now, id: UserId, message: &str, outbox: &mut Outbox) {
+        self.last_chat_ms = now.unix_ms.max(self.last_chat_ms + 1);
+        outbox.send(
+            To::Everyone,
+            &Packet::UserSentMessage {
+                user_id: id,
+                timestamp_ms: self.last_chat_ms,
+                message,
+            },
+        );
+    }
+}
+
+impl User {
+    /// Enters or leaves the voice channel, unmuted either way. Done already, it changes nothing and tells nobody.
+    fn set_in_voice(&mut self, in_voice: bool, outbox: &mut Outbox) {
+        if self.in_voice == in_voice {
+            return;
+        }
+        let id = self.id;
+        self.in_voice = in_voice;
+        if std::mem::take(&mut self.is_muted) {
+            outbox.event(Event::MuteChanged {
+                id,
+                is_muted: false,
+            });
+        }
+        let (announcement, event) = if in_voice {
+            debug!("user {id} ({:?}) joined voice", self.name);
+            (
+                Packet::UserJoinedVoice { user_id: id },
+                Event::VoiceJoined { id },
+            )
+        } else {
+            debug!("user {id} ({:?}) left voice", self.name);
+            (
+                Packet::UserLeftVoice { user_id: id },
+                Event::VoiceLeft { id },
+            )
+        };
+        outbox.send(To::EveryoneBut(self.connection), &announcement);
+        outbox.event(event);
+    }
+
+    /// The others are told even of a state that is not new: joining voice unmutes without a word, and a client
+    /// that has missed this learns the truth here.
+    fn set_muted(&mut self, is_muted: bool, outbox: &mut Outbox) {
+        let id = self.id;
+        if std::mem::replace(&mut self.is_muted, is_muted) != is_muted {
+            outbox.event(Event::MuteChanged { id, is_muted });
+        }
+        outbox.send(
+            To::EveryoneBut(self.connection),
+            &Packet::UserMuteState {
+                user_id: id,
+                is_muted,
+            },
+        );
+    }
+}
+
+/// Whether a client may send this packet on TCP.
+fn may_send(packet_id: u8) -> bool {
+    matches!(
+        packet_id,
+        id::LOGIN_REQUEST
+            | id::JOIN_VOICE_CHANNEL_REQUEST
+            | id::LEAVE_VOICE_CHANNEL_REQUEST
+            | id::CHAT_MESSAGE_REQUEST
+            | id::PING_REQUEST
+            | id::USER_MUTE_STATE
+    )
+}
+
+/// The answer to a request that is answered by yes or no.
+fn response_to(request: &Packet<'_>, success: bool) -> Option<Packet<'static>> {
+    match *request {
+        Packet::JoinVoiceChannelRequest { request_id } => Some(Packet::JoinVoiceChannelResponse {
+            request_id,
+            success,
+        }),
+        Packet::LeaveVoiceChannelRequest { request_id } => {
+            Some(Packet::LeaveVoiceChannelResponse {
+                request_id,
+                success,
+            })
+        }
+        Packet::ChatMessageRequest { request_id, .. } => Some(Packet::ChatMessageResponse {
+            request_id,
+            success,
+        }),
+        _ => None,
+    }
+}
+
+fn chat_error(message: &str) -> Option<Cause> {
+    if message.is_empty() {
+        Some(Cause::ChatEmpty)
+    } else if message.len() > CHAT_BYTES_MAX {
+        Some(Cause::ChatTooLong)
+    } else {
+        None
+    }
+}

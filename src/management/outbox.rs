@@ -1,0 +1,87 @@
+//! What management has to say: frames with their recipients, and events for the relay. It is filled while one
+//! input is handled and emptied before the next, and keeps its memory. A broadcast is encoded once.
+
+use crate::event::{ConnectionId, Event, UserId, VoiceToken};
+use crate::protocol::{Packet, Participant, encode_login_response};
+
+/// Who gets a frame. "Everyone" is whoever is logged in once the input has been handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// One connection, logged in or not.
+    One(ConnectionId),
+    /// Every logged-in connection.
+    Everyone,
+    /// Every logged-in connection except this one.
+    EveryoneBut(ConnectionId),
+}
+
+/// Frames and events that wait to be passed on: see the [module](self).
+#[derive(Debug, Default)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    /// Each recipient with the end of what is theirs in `bytes`; it starts where the one before ends.
+    deliveries: Vec<(To, usize)>,
+    events: Vec<Event>,
+}
+
+impl Outbox {
+    /// An empty one.
+    pub fn new() -> Self {
+        Outbox::default()
+    }
+
+    /// What is to be delivered, in order: to whom, and one or more whole frames.
+    pub fn deliveries(&self) -> impl Iterator<Item = (To, &[u8])> {
+        let mut start = 0;
+        self.deliveries.iter().map(move |&(to, end)| {
+            let frames = &self.bytes[start..end];
+            start = end;
+            (to, frames)
+        })
+    }
+
+    /// What the relay is to be told, in order.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Forgets everything, for the next input.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.deliveries.clear();
+        self.events.clear();
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    pub(super) fn send(&mut self, to: To, packet: &Packet<'_>) {
+        packet
+            .encode(&mut self.bytes)
+            .expect("every packet that management makes is within the limits");
+        self.close_delivery(to);
+    }
+
+    pub(super) fn send_login_response<'p>(
+        &mut self,
+        to: To,
+        request_id: u64,
+        id: UserId,
+        token: VoiceToken,
+        participants: impl Iterator<Item = Participant<'p>>,
+    ) {
+        encode_login_response(&mut self.bytes, request_id, id, token, participants)
+            .expect("management lists no more participants than fit");
+        self.close_delivery(to);
+    }
+
+    /// Addresses what was just encoded: one delivery with what went to the same recipients before it.
+    fn close_delivery(&mut self, to: To) {
+        let end = self.bytes.len();
+        match self.deliveries.last_mut() {
+            Some((last_to, last_end)) if *last_to == to => *last_end = end,
+            _ => self.deliveries.push((to, end)),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! The relay: which address is whose, who is in the voice channel, and so who hears whom.
+//!
+//! A pure state machine, with rules 9 to 11 of the protocol. It is told events and datagrams and answers each datagram
+//! with a [`Verdict`]. It owns no socket, reads no clock, draws no random number, and knows nothing of management.
+//! A datagram meets one hash look-up and allocates nothing; who receives is a dense list that only membership changes touch.
+
+mod answers;
+#[cfg(test)]
+mod tests;
+
+use crate::cause::{Cause, Counters};
+use crate::event::{Event, Now, Peer, UserId, VoiceToken};
+use crate::limits::DATAGRAM_SLOT_BYTES;
+use crate::protocol::{Frame, Packet, VoiceDatagram, VoiceDatagramError, id};
+use answers::FalseAnswers;
+use siphasher::sip::SipHasher13;
+use slab::Slab;
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::net::SocketAddr;
+
+/// The key of the relay's hash tables: 128 bits that whoever sends datagrams cannot know, so that nobody
+/// can choose addresses or tokens that collide, or learn from timing how close a guess came.
+#[derive(Clone, Copy)]
+pub struct HashKey(pub u64, pub u64);
+
+impl BuildHasher for HashKey {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.0, self.1)
+    }
+}
+
+/// A VoiceAuthResponse, ready to send: 12 bytes, where the question has 19.
+pub type VoiceAuthAnswer = [u8; 12];
+
+/// What is to be done about a datagram.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// Send this frame to each of these.
+    Relay {
+        /// The frame, the sender's id written into it, without what followed it in the datagram.
+        frame: &'a [u8],
+        /// Who gets it.
+        recipients: Recipients<'a>,
+    },
+    /// Send this back to where the datagram came from, from the address it was sent to.
+    Answer(VoiceAuthAnswer),
+    /// Nothing. The cause has been counted.
+    Drop(Cause),
+}
+
+/// Everyone in the voice channel with a proven address, but for the one who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recipients<'a> {
+    listeners: &'a [Peer],
+    sender: usize,
+}
+
+impl<'a> Recipients<'a> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.listeners.len() - 1
+    }
+
+    /// Whether nobody listens.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each of them once, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &'a Peer> + use<'a> {
+        let (before, from_sender) = self.listeners.split_at(self.sender);
+        before.iter().chain(&from_sender[1..])
+    }
+}
+
+/// What the relay knows of a user.
+struct User {
+    id: UserId,
+    token: VoiceToken,
+    /// The address that the user has proved, if any.
+    peer: Option<Peer>,
+    in_voice: bool,
+    is_muted: bool,
+    /// The user's place in the list of listeners: there is one exactly if the user is in voice and has an address.
+    listener: Option<usize>,
+}
+
+/// The voice relay's state: see the [module](self).
+pub struct VoiceRelayServer {
+    users: Slab<User>,
+    by_id: HashMap<UserId, usize, HashKey>,
+    by_token: HashMap<VoiceToken, usize, HashKey>,
+    by_address: HashMap<SocketAddr, usize, HashKey>,
+    /// Who receives voice, without gaps. `listener_users` tells whose place each is.
+    listeners: Vec<Peer>,
+    listener_users: Vec<usize>,
+    false_answers: FalseAnswers,
+    counters: Counters,
+}
+
+impl VoiceRelayServer {
+    /// A relay that is told of at most `max_users` users at a time. Its tables are allocated here, with room to
+    /// spare: a hash table that is at most half full reorders itself in place, and so never allocates
+    /// while addresses come and go.
+    pub fn new(max_users: usize, key: HashKey) -> Self {
+        let table_size = 2 * max_users;
+        VoiceRelayServer {
+            users: Slab::with_capacity(max_users),
+            by_id: HashMap::with_capacity_and_hasher(table_size, key),
+            by_token: HashMap::with_capacity_and_hasher(table_size, key),
+            by_address: HashMap::with_capacity_and_hasher(table_size, key),
+            listeners: Vec::with_capacity(max_users),
+            listener_users: Vec::with_capacity(max_users),
+            false_answers: FalseAnswers::new(key),
+            counters: Counters::new(),
+        }
+    }
+
+    /// Takes note of what happened in management. Events about users that the relay was not told of, or
+    /// was told have gone, change nothing.
+    pub fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::UserConnected { id, token } => self.connect(id, token),
+            Event::VoiceJoined { id } => self.set_in_voice(id, true),
+            Event::VoiceLeft { id } => self.set_in_voice(id, false),
+            Event::MuteChanged { id, is_muted } => {
+                if let Some(&user) = self.by_id.get(&id) {
+                    self.users[user].is_muted = is_muted;
+                }
+            }
+            Event::UserDisconnected { id } => self.disconnect(id),
+        }
+    }
+
+    /// Decides about one datagram. Only a VoiceData frame's user id is written to.
+    pub fn handle_datagram<'a>(
+        &'a mut self,
+        now: Now,
+        source: Peer,
+        datagram: &'a mut [u8],
+    ) -> Verdict<'a> {
+        match datagram.first() {
+            Some(&id::VOICE_DATA) => match self.check_voice(source, datagram) {
+                Ok((frame_len, sender)) => Verdict::Relay {
+                    frame: &datagram[..frame_len],
+                    recipients: Recipients {
+                        listeners: &self.listeners,
+                        sender,
+                    },
+                },
+                Err(cause) => self.drop_counted(cause),
+            },
+            Some(&id::VOICE_AUTH_REQUEST) => self.handle_voice_auth(now, source, datagram),
+            Some(_) if Frame::first_of(datagram).is_ok() => {
+                self.drop_counted(Cause::DatagramUnknownId)
+            }
+            _ => self.drop_counted(Cause::DatagramMalformed),
+        }
+    }
+
+    /// Users that the relay has been told of and who have not gone.
+    pub fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Users who have proved an address.
+    pub fn address_count(&self) -> usize {
+        self.by_address.len()
+    }
+
+    /// Users who receive voice.
+    pub fn listener_count(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// What has been dropped, by cause.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Whether this voice datagram is to be relayed: its frame's length, and the sender's place among the listeners.
+    fn check_voice(&self, source: Peer, datagram: &mut [u8]) -> Result<(usize, usize), Cause> {
+        let voice = VoiceDatagram::check(&mut *datagram).map_err(|error| match error {
+            VoiceDatagramError::Malformed => Cause::DatagramMalformed,
+            VoiceDatagramError::TooLong => Cause::DatagramTooLong,
+        })?;
+        let user = self.by_address.get(&source.remote);
+        let user = &self.users[*user.ok_or(Cause::VoiceUnknownSource)?];
+        let sender = user.listener.ok_or(Cause::VoiceNotInChannel)?;
+        if user.is_muted {
+            return Err(Cause::VoiceMuted);
+        }
+        Ok((voice.into_frame_from(user.id).len(), sender))
+    }
+
+    fn handle_voice_auth(&mut self, now: Now, source: Peer, datagram: &[u8]) -> Verdict<'static> {
+        let packet = Frame::first_of(datagram).map(|frame| frame.parse());
+        let Ok(Ok(Packet::VoiceAuthRequest {
+            request_id,
+            voice_token,
+        })) = packet
+        else {
+            return self.drop_counted(
+                if packet.is_err() && datagram.len() >= DATAGRAM_SLOT_BYTES {
+                    Cause::DatagramTooLong
+                } else {
+                    Cause::DatagramMalformed
+                },
+            );
+        };
+        if let Some(&user) = self.by_token.get(&voice_token) {
+            self.bind(user, source);
+            return Verdict::Answer(answer(request_id, true));
+        }
+        if !self.false_answers.allow(now.instant, source.remote.ip()) {
+            return self.drop_counted(Cause::VoiceAuthUnanswered);
+        }
+        self.counters.count(Cause::VoiceAuthUnknownToken);
+        Verdict::Answer(answer(request_id, false))
+    }
+
+    fn drop_counted(&mut self, cause: Cause) -> Verdict<'static> {
+        self.counters.count(cause);
+        Verdict::Drop(cause)
+    }
+
+    fn connect(&mut self, id: UserId, token: VoiceToken) {
+        debug_assert_ne!(token.0, 0, "a live token is not 0");
+        debug_assert!(self.users.len() < self.users.capacity());
+        debug_assert!(!self.by_id.contains_key(&id), "ids are never reused");
+        let user = self.users.insert(User {
+            id,
+            token,
+            peer: None,
+            in_voice: false,
+            is_muted: false,
+            listener: None,
+        });
+        self.by_id.insert(id, user);
+        self.by_token.insert(token, user);
+    }
+
+    fn disconnect(&mut self, id: UserId) {
+        let Some(user) = self.by_id.remove(&id) else {
+            return;
+        };
+        self.unbind(user);
+        let token = self.users.remove(user).token;
+        // Should two live users ever have drawn one token, it is the later one's.
+        if self.by_token.get(&token) == Some(&user) {
+            self.by_token.remove(&token);
+        }
+    }
+
+    fn set_in_voice(&mut self, id: UserId, in_voice: bool) {
+        let Some(&user) = self.by_id.get(&id) else {
+            return;
+        };
+        self.users[user].in_voice = in_voice;
+        self.update_listener(user);
+    }
+
+    /// The newest proof wins: whoever had this address loses it, and the user loses the address they had.
+    fn bind(&mut self, user: usize, peer: Peer) {
+        if self.users[user].peer == Some(peer) {
+            return;
+        }
+        if let Some(&owner) = self.by_address.get(&peer.remote) {
+            self.unbind(owner);
+        }
+        self.unbind(user);
+        self.by_address.insert(peer.remote, user);
+        self.users[user].peer = Some(peer);
+        self.update_listener(user);
+    }
+
+    fn unbind(&mut self, user: usize) {
+        if let Some(peer) = self.users[user].peer.take() {
+            self.by_address.remove(&peer.remote);
+            self.update_listener(user);
+        }
+    }
+
+    /// Makes the list of listeners agree with what is known of this user.
+    fn update_listener(&mut self, user: usize) {
+        let User {
+            peer,
+            in_voice,
+            listener,
+            ..
+        } = self.users[user];
+        match (listener, peer.filter(|_| in_voice)) {
+            (None, Some(peer)) => {
+                self.users[user].listener = Some(self.listeners.len());
+                self.listeners.push(peer);
+                self.listener_users.push(user);
+            }
+            (Some(place), None) => {
+                self.users[user].listener = None;
+                self.listeners.swap_remove(place);
+                self.listener_users.swap_remove(place);
+                if let Some(&moved) = self.listener_users.get(place) {
+                    self.users[moved].listener = Some(place);
+                }
+            }
+            (None, None) => {}
+            (Some(place), Some(peer)) => self.listeners[place] = peer,
+        }
+    }
+}
+
+fn answer(request_id: u64, success: bool) -> VoiceAuthAnswer {
+    let mut frame = [0; 12];
+    frame[0] = id::VOICE_AUTH_RESPONSE;
+    frame[2] = 9;
+    frame[3..11].copy_from_slice(&request_id.to_be_bytes());
+    frame[11] = success.into();
+    frame
+}
