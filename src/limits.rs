@@ -93,10 +93,21 @@ pub const FRAMES_PER_TURN: usize = 512;
 /// Connections whose queued bytes are offered to the kernel per turn.
 pub const FLUSHES_PER_TURN: usize = 512;
 
-/// Units of work on TCP between two looks at the voice socket: one unit is a frame handled, a
-/// connection accepted or closed, a write, or a kilobyte copied to a recipient. Each takes on the order of a
-/// microsecond or less, a system call included, so voice waits for some tens of them.
+/// Connections ended per turn.
+pub const ENDS_PER_TURN: usize = 64;
+
+/// Events taken from one poll. What is left comes with the next.
+pub const POLL_EVENTS: usize = 1_024;
+
+/// Units of work on TCP between two looks at the voice socket. One unit is a frame, a read, an accepted or an ended
+/// connection, a write, or [`WORK_UNIT_BYTES`] copied to recipients: most of them a system call.
 pub const WORK_BETWEEN_VOICE: usize = 16;
+
+/// Bytes copied into outbound queues that count as one unit of work.
+pub const WORK_UNIT_BYTES: usize = 8 * 1_024;
+
+/// What a copy costs beside its bytes, as if it were this many more: reaching a connection's queue is a cache miss or two.
+pub const COPY_OVERHEAD_BYTES: usize = 256;
 
 /// Answers of `success = false` that one source (an IPv4 address or an IPv6 /64, whatever the port) gets in
 /// a row. A client asks once and again after 5 s, so this is a dozen refused clients behind one NAT at
@@ -113,6 +124,23 @@ pub const FALSE_ANSWER_SOURCES: usize = 1_024;
 
 /// How long accepting pauses when the process or the system has run out of file descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that the kernel has completed and the server has not accepted yet: enough for a thousand clients that
+/// come back at the same moment. Linux caps it at the sysctl `net.core.somaxconn`, 4,096 by default (listen(2)).
+pub const LISTEN_BACKLOG: i32 = 1_024;
+
+/// Silence on a connection before the kernel asks whether its client is still there (`TCP_KEEPIDLE`, tcp(7)). With the two
+/// below, a client whose machine vanished is found within a minute, and one that is only silent is never disturbed.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+
+/// Time between two such questions (`TCP_KEEPINTVL`).
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Unanswered questions after which the connection is dead (`TCP_KEEPCNT`).
+pub const KEEPALIVE_RETRIES: u32 = 3;
+
+/// Reads with which a stop empties a connection that it is about to close, so that no client can keep it busy.
+pub const CLOSING_READS_MAX: usize = 4;
 
 /// How long a stop may take: queued bytes that their readers have not taken by then are given up.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(1);

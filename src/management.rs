@@ -193,6 +193,11 @@ impl ManagementServer {
         self.users.iter().map(|user| user.connection)
     }
 
+    /// How many users may be logged in at a time.
+    pub fn max_users(&self) -> usize {
+        self.max_users
+    }
+
     /// How many users are logged in.
     pub fn user_count(&self) -> usize {
         self.users.len()

@@ -36,14 +36,17 @@ impl BuildHasher for HashKey {
 pub type VoiceAuthAnswer = [u8; 12];
 
 /// What is to be done about a datagram.
+///
+/// It borrows the relay's list of listeners for `'r` and the datagram for `'d`, so that many frames can be on
+/// their way out while the relay looks at the next datagram.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict<'a> {
+pub enum Verdict<'r, 'd> {
     /// Send this frame to each of these.
     Relay {
         /// The frame, the sender's id written into it, without what followed it in the datagram.
-        frame: &'a [u8],
+        frame: &'d [u8],
         /// Who gets it.
-        recipients: Recipients<'a>,
+        recipients: Recipients<'r>,
     },
     /// Send this back to where the datagram came from, from the address it was sent to.
     Answer(VoiceAuthAnswer),
@@ -67,6 +70,11 @@ impl<'a> Recipients<'a> {
     /// Whether nobody listens.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The sender's place in the list of [listeners](VoiceRelayServer::listeners).
+    pub(crate) fn sender(&self) -> usize {
+        self.sender
     }
 
     /// Each of them once, in no particular order.
@@ -136,12 +144,12 @@ impl VoiceRelayServer {
     }
 
     /// Decides about one datagram. Only a VoiceData frame's user id is written to.
-    pub fn handle_datagram<'a>(
-        &'a mut self,
+    pub fn handle_datagram<'d>(
+        &mut self,
         now: Now,
         source: Peer,
-        datagram: &'a mut [u8],
-    ) -> Verdict<'a> {
+        datagram: &'d mut [u8],
+    ) -> Verdict<'_, 'd> {
         match datagram.first() {
             Some(&id::VOICE_DATA) => match self.check_voice(source, datagram) {
                 Ok((frame_len, sender)) => Verdict::Relay {
@@ -159,6 +167,11 @@ impl VoiceRelayServer {
             }
             _ => self.drop_counted(Cause::DatagramMalformed),
         }
+    }
+
+    /// Everyone who receives voice, senders included. Only events and VoiceAuthRequests change it.
+    pub(crate) fn listeners(&self) -> &[Peer] {
+        &self.listeners
     }
 
     /// Users that the relay has been told of and who have not gone.
@@ -196,7 +209,12 @@ impl VoiceRelayServer {
         Ok((voice.into_frame_from(user.id).len(), sender))
     }
 
-    fn handle_voice_auth(&mut self, now: Now, source: Peer, datagram: &[u8]) -> Verdict<'static> {
+    fn handle_voice_auth(
+        &mut self,
+        now: Now,
+        source: Peer,
+        datagram: &[u8],
+    ) -> Verdict<'static, 'static> {
         let packet = Frame::first_of(datagram).map(|frame| frame.parse());
         let Ok(Ok(Packet::VoiceAuthRequest {
             request_id,
@@ -222,7 +240,7 @@ impl VoiceRelayServer {
         Verdict::Answer(answer(request_id, false))
     }
 
-    fn drop_counted(&mut self, cause: Cause) -> Verdict<'static> {
+    fn drop_counted(&mut self, cause: Cause) -> Verdict<'static, 'static> {
         self.counters.count(cause);
         Verdict::Drop(cause)
     }

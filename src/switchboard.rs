@@ -85,12 +85,12 @@ impl Switchboard {
     }
 
     /// As [`VoiceRelayServer::handle_datagram`].
-    pub fn handle_datagram<'a>(
-        &'a mut self,
+    pub fn handle_datagram<'d>(
+        &mut self,
         now: Now,
         source: Peer,
-        datagram: &'a mut [u8],
-    ) -> Verdict<'a> {
+        datagram: &'d mut [u8],
+    ) -> Verdict<'_, 'd> {
         self.relay.handle_datagram(now, source, datagram)
     }
 

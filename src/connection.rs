@@ -1,0 +1,106 @@
+//! One client's TCP stream, with the bytes that came in and those that are to go out.
+//!
+//! It moves bytes and cuts them into frames; what a frame means, and when a connection ends, is decided elsewhere.
+
+use crate::limits::{IDLE_BUFFER_BYTES_MAX, INBOUND_BYTES_MAX};
+use crate::protocol::FrameBuffer;
+use mio::net::TcpStream;
+use std::io::{self, Read, Write};
+
+/// What an attempt to read found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadOutcome {
+    /// Bytes were added to what came in.
+    Received,
+    /// There is nothing to read; readiness will be reported.
+    WouldBlock,
+    /// The client will send nothing more.
+    Ended,
+}
+
+/// A connection: see the [module](self).
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    /// What came in and was not handled yet. Emptied before the next read, but for a part of a frame.
+    pub(crate) inbound: FrameBuffer,
+    outbound: Vec<u8>,
+    /// How much of `outbound` the kernel has taken.
+    flushed: usize,
+    /// Whether the kernel may take more: false from a refusal until readiness is reported.
+    pub(crate) is_writable: bool,
+    /// Whether it waits among those to be read from, or to be flushed, or is about to be ended: see
+    /// [`Connections`](crate::server::connections::Connections).
+    pub(crate) is_in_inbox: bool,
+    pub(crate) is_in_flush_queue: bool,
+    pub(crate) is_ending: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Connection {
+            stream,
+            inbound: FrameBuffer::new(),
+            outbound: Vec::new(),
+            flushed: 0,
+            is_writable: true,
+            is_in_inbox: false,
+            is_in_flush_queue: false,
+            is_ending: false,
+        }
+    }
+
+    /// Reads once, at most what the bound on unhandled bytes leaves room for. There must be no whole frame waiting, so
+    /// that there is room.
+    pub(crate) fn read(&mut self, scratch: &mut [u8]) -> io::Result<ReadOutcome> {
+        let room = scratch.len().min(INBOUND_BYTES_MAX - self.inbound.len());
+        loop {
+            return match self.stream.read(&mut scratch[..room]) {
+                Ok(0) => Ok(ReadOutcome::Ended),
+                Ok(len) => {
+                    self.inbound.extend(&scratch[..len]);
+                    Ok(ReadOutcome::Received)
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => Ok(ReadOutcome::WouldBlock),
+                    io::ErrorKind::Interrupted => continue,
+                    _ => Err(error),
+                },
+            };
+        }
+    }
+
+    /// Bytes that the kernel has not taken yet.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.outbound.len() - self.flushed
+    }
+
+    /// Adds to what is to go out. Bounding it is the caller's part.
+    pub(crate) fn queue(&mut self, bytes: &[u8]) {
+        if self.flushed > 0 {
+            self.outbound.drain(..self.flushed);
+            self.flushed = 0;
+        }
+        self.outbound.extend_from_slice(bytes);
+    }
+
+    /// Offers what is queued to the kernel, as long as it takes any.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        while self.is_writable && self.flushed < self.outbound.len() {
+            match self.stream.write(&self.outbound[self.flushed..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => self.flushed += len,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => self.is_writable = false,
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+        if self.queued_bytes() == 0 {
+            self.outbound.clear();
+            self.outbound.shrink_to(IDLE_BUFFER_BYTES_MAX);
+            self.flushed = 0;
+        }
+        Ok(())
+    }
+}

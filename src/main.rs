@@ -1,0 +1,50 @@
+//! The binary: reads the settings, starts the log, and runs a server until a signal ends it.
+
+use simplelog::{ConfigBuilder, WriteLogger};
+use std::io;
+use std::process::ExitCode;
+use voiceapp_server::config::{self, Command, Config};
+use voiceapp_server::{Server, ServerError};
+
+/// The exit code for a setting that cannot be used.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = std::env::args_os().skip(1);
+    match config::parse(arguments, |name| std::env::var_os(name)) {
+        Ok(Command::Help) => print!("{}", config::help()),
+        Ok(Command::Version) => println!("voiceapp-server {}", env!("CARGO_PKG_VERSION")),
+        Ok(Command::Run(config)) => {
+            start_log(&config);
+            if let Err(error) = serve(&config) {
+                // The log may be off, and this must be seen.
+                eprintln!("voiceapp-server: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+        Err(error) => {
+            eprintln!("voiceapp-server: {error}");
+            return ExitCode::from(USAGE);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn start_log(config: &Config) {
+    let format = ConfigBuilder::new()
+        .set_time_format_rfc3339()
+        .set_target_level(log::LevelFilter::Off)
+        .set_thread_level(log::LevelFilter::Off)
+        .add_filter_allow_str("voiceapp_server")
+        .build();
+    WriteLogger::init(config.log_level, format, io::stderr())
+        .expect("nothing else has started a log");
+}
+
+fn serve(config: &Config) -> Result<(), ServerError> {
+    let mut server = Server::bind(config)?;
+    #[cfg(unix)]
+    server.stop_on_signals()?;
+    server.run()?;
+    Ok(())
+}

@@ -1,0 +1,493 @@
+//! The poll loop, which owns every socket, the one clock reading per turn, and the order of work: voice first, then
+//! accepting, frames, endings, flushing and deadlines, each within a budget, with voice looked at again in between.
+//!
+//! It decides nothing about people or addresses: that is the [switchboard's](crate::switchboard) part. mio reports readiness on the
+//! edge, so whatever a budget leaves behind is remembered, and the loop does not sleep before it is done.
+
+pub(crate) mod connections;
+mod error;
+mod sockets;
+mod stop;
+
+pub use error::ServerError;
+pub use stop::StopHandle;
+
+use crate::cause::{Cause, Counters};
+use crate::config::Config;
+use crate::connection::ReadOutcome;
+use crate::event::{ConnectionId, Now, VoiceToken};
+use crate::limits::{
+    ACCEPT_PAUSE, ACCEPTS_PER_TURN, BATCHES_PER_LOOK, DATAGRAMS_PER_BATCH, ENDS_PER_TURN,
+    FLUSHES_PER_TURN, FRAMES_PER_CONNECTION_PER_TURN, FRAMES_PER_TURN, INBOUND_BYTES_MAX,
+    POLL_EVENTS, WORK_BETWEEN_VOICE, WORK_UNIT_BYTES, outbound_bytes_max,
+};
+use crate::protocol::id::VOICE_AUTH_REQUEST;
+use crate::relay::{HashKey, Verdict};
+use crate::switchboard::Switchboard;
+use crate::udp::VoiceSocket;
+use connections::Connections;
+use log::{debug, info, warn};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+const LISTENER: Token = Token(usize::MAX);
+const VOICE: Token = Token(usize::MAX - 1);
+const WAKER: Token = Token(usize::MAX - 2);
+#[cfg(unix)]
+const SIGNALS: Token = Token(usize::MAX - 3);
+
+/// A bound server, not running yet. [`run`](Server::run) takes over the thread that calls it.
+pub struct Server {
+    poll: Poll,
+    listener: TcpListener,
+    /// Whether a connection may be waiting to be accepted.
+    is_accept_ready: bool,
+    /// Set while file descriptors have run out.
+    accept_paused_until: Option<Instant>,
+    voice: VoiceSocket,
+    /// Whether a datagram may be waiting.
+    is_voice_ready: bool,
+    connections: Connections,
+    switchboard: Switchboard,
+    stop: StopHandle,
+    #[cfg(unix)]
+    signals: Option<signal_hook_mio::v1_0::Signals>,
+    /// What one read brings, before it goes into a connection's own buffer.
+    scratch: Box<[u8]>,
+    /// Units of work since voice was last looked at.
+    work: usize,
+    counters: Counters,
+    started: Instant,
+    management_address: SocketAddr,
+    voice_relay_address: SocketAddr,
+}
+
+/// What a server did in its life.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// From binding to the end.
+    pub uptime: Duration,
+    /// Datagrams received on the voice port, of whatever kind.
+    pub datagrams_received: u64,
+    /// Datagrams handed to the kernel.
+    pub datagrams_sent: u64,
+    /// What was turned away, dropped or ended, by cause.
+    pub counters: Counters,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "up {:.1} s, datagrams received {}, sent {}",
+            self.uptime.as_secs_f64(),
+            self.datagrams_received,
+            self.datagrams_sent
+        )?;
+        for (cause, count) in self.counters.occurred() {
+            write!(f, ", {} {count}", cause.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl Server {
+    /// Binds both ports and sets everything up. Clients can connect from now on, and are served once the server
+    /// [runs](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] if a setting is out of its range, a port cannot be bound, or the system refuses what the loop needs.
+    pub fn bind(config: &Config) -> Result<Self, ServerError> {
+        config.check().map_err(ServerError::Config)?;
+        let (listener, voice) = sockets::bind(config)?;
+        let system = |doing| move |source| ServerError::System { doing, source };
+        let management_address = listener
+            .local_addr()
+            .map_err(system("read the address of the TCP port"))?;
+        let voice_relay_address = voice
+            .local_addr()
+            .map_err(system("read the address of the UDP port"))?;
+        let voice =
+            VoiceSocket::new(voice, config.udp_send).map_err(system("prepare the voice socket"))?;
+        let poll = Poll::new().map_err(system("create the poll"))?;
+        let stop = StopHandle::new(poll.registry(), WAKER).map_err(system("create the waker"))?;
+        let mut key = [0; 2];
+        for half in &mut key {
+            *half = getrandom::u64()
+                .map_err(io::Error::from)
+                .map_err(system("draw a random number"))?;
+        }
+        let mut server = Server {
+            poll,
+            listener: TcpListener::from_std(listener),
+            is_accept_ready: false,
+            accept_paused_until: None,
+            voice,
+            is_voice_ready: false,
+            connections: Connections::new(outbound_bytes_max(config.max_users)),
+            switchboard: Switchboard::new(config.max_users, HashKey(key[0], key[1])),
+            stop,
+            #[cfg(unix)]
+            signals: None,
+            scratch: vec![0; INBOUND_BYTES_MAX].into(),
+            work: 0,
+            counters: Counters::new(),
+            started: Instant::now(),
+            management_address,
+            voice_relay_address,
+        };
+        let registry = server.poll.registry();
+        registry
+            .register(&mut server.listener, LISTENER, Interest::READABLE)
+            .map_err(system("register the TCP port"))?;
+        registry
+            .register(server.voice.socket(), VOICE, Interest::READABLE)
+            .map_err(system("register the UDP port"))?;
+        Ok(server)
+    }
+
+    /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once. Signals belong to the whole process,
+    /// so this is for an application that leaves them to the server.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::System`] if the handlers cannot be installed.
+    #[cfg(unix)]
+    pub fn stop_on_signals(&mut self) -> Result<(), ServerError> {
+        let result = signal_hook_mio::v1_0::Signals::new([
+            signal_hook::consts::SIGINT,
+            signal_hook::consts::SIGTERM,
+        ])
+        .and_then(|mut signals| {
+            let registry = self.poll.registry();
+            registry.register(&mut signals, SIGNALS, Interest::READABLE)?;
+            self.signals = Some(signals);
+            Ok(())
+        });
+        result.map_err(|source| ServerError::System {
+            doing: "handle signals",
+            source,
+        })
+    }
+
+    /// The TCP address that management listens on, with the port that was chosen.
+    pub fn management_address(&self) -> SocketAddr {
+        self.management_address
+    }
+
+    /// The UDP address that the voice relay receives on, with the port that was chosen.
+    pub fn voice_relay_address(&self) -> SocketAddr {
+        self.voice_relay_address
+    }
+
+    /// A handle to stop the server with, from any thread.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// Serves until it is stopped, on the thread that calls this. Then nothing more is accepted or read, what is queued is
+    /// flushed within [`STOP_DEADLINE`](crate::limits::STOP_DEADLINE), and the connections are closed.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::System`] if waiting for events fails.
+    pub fn run(mut self) -> Result<Summary, ServerError> {
+        info!(
+            "voiceapp-server {}: management on TCP {}, voice relay on UDP {}, at most {} users",
+            env!("CARGO_PKG_VERSION"),
+            self.management_address,
+            self.voice_relay_address,
+            self.switchboard.management().max_users(),
+        );
+        let mut events = Events::with_capacity(POLL_EVENTS);
+        while !self.stop.is_set() {
+            self.turn(&mut events)?;
+        }
+        let summary = stop::finish(self);
+        info!("stopped: {summary}");
+        Ok(summary)
+    }
+
+    /// One turn of the loop.
+    fn turn(&mut self, events: &mut Events) -> Result<(), ServerError> {
+        if let Err(source) = self.poll.poll(events, self.timeout()) {
+            if source.kind() == io::ErrorKind::Interrupted {
+                return Ok(());
+            }
+            return Err(ServerError::System {
+                doing: "wait for events",
+                source,
+            });
+        }
+        let now = read_clock();
+        self.note_readiness(events);
+        if self.is_voice_ready {
+            self.look_at_voice(now);
+        }
+        self.accept(now);
+        self.handle_inbox(now);
+        self.end_connections(now);
+        self.flush(now);
+        self.end_expired(now);
+        Ok(())
+    }
+
+    /// How long the loop may sleep: not at all with work left over, else until something is due.
+    fn timeout(&self) -> Option<Duration> {
+        let may_accept = self.is_accept_ready && self.accept_paused_until.is_none();
+        if self.is_voice_ready || may_accept || self.connections.has_work() {
+            return Some(Duration::ZERO);
+        }
+        let deadlines = [self.switchboard.next_deadline(), self.accept_paused_until];
+        let next = deadlines.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    fn note_readiness(&mut self, events: &Events) {
+        for event in events {
+            match event.token() {
+                VOICE => self.is_voice_ready = true,
+                LISTENER => self.is_accept_ready = true,
+                WAKER => {}
+                #[cfg(unix)]
+                SIGNALS => {
+                    if let Some(signals) = &mut self.signals {
+                        if signals.pending().count() > 0 {
+                            self.stop.set();
+                        }
+                    }
+                }
+                Token(index) => {
+                    let id = ConnectionId(index as u32);
+                    if event.is_writable() {
+                        if let Some(connection) = self.connections.get(id) {
+                            connection.is_writable = true;
+                        }
+                        self.connections.want_flush(id);
+                    }
+                    if event.is_readable() || event.is_read_closed() || event.is_error() {
+                        self.connections.want_read(id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Relays what has arrived on the voice socket, up to a bound.
+    fn look_at_voice(&mut self, now: Now) {
+        for _ in 0..BATCHES_PER_LOOK {
+            let received = self.voice.receive();
+            let (datagrams, mut outgoing) = self.voice.batch();
+            for (source, datagram) in datagrams {
+                // A proof of address is the one datagram that can change who listens: what came before it goes to
+                // those who listened then.
+                if datagram.first() == Some(&VOICE_AUTH_REQUEST) {
+                    outgoing.send(self.switchboard.relay().listeners());
+                }
+                match self.switchboard.handle_datagram(now, source, datagram) {
+                    Verdict::Relay { frame, recipients } => {
+                        outgoing.queue(frame, recipients.sender());
+                    }
+                    Verdict::Answer(answer) => outgoing.answer(&answer, source),
+                    Verdict::Drop(_) => {}
+                }
+            }
+            outgoing.send(self.switchboard.relay().listeners());
+            self.is_voice_ready = received == DATAGRAMS_PER_BATCH;
+            if !self.is_voice_ready {
+                return;
+            }
+        }
+    }
+
+    /// Notes that a unit of work was done on TCP, and looks at voice when it has waited for its share of them.
+    fn worked(&mut self, now: Now) {
+        let copied = std::mem::take(&mut self.connections.copying_cost);
+        self.work += 1 + copied / WORK_UNIT_BYTES;
+        if self.work >= WORK_BETWEEN_VOICE {
+            self.work = 0;
+            self.look_at_voice(now);
+        }
+    }
+
+    fn accept(&mut self, now: Now) {
+        match self.accept_paused_until {
+            Some(until) if now.instant < until => return,
+            _ => self.accept_paused_until = None,
+        }
+        for _ in 0..ACCEPTS_PER_TURN {
+            if !self.is_accept_ready {
+                return;
+            }
+            match self.listener.accept() {
+                Ok((stream, address)) => self.admit(now, stream, address),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => self.is_accept_ready = false,
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::ConnectionAborted => self.counters.count(Cause::AcceptFailed),
+                    _ => {
+                        self.pause_accepting(now, &error);
+                        return;
+                    }
+                },
+            }
+            self.worked(now);
+        }
+    }
+
+    /// Out of descriptors, most likely: whoever is connected is served on, and the others wait in the kernel's queue.
+    fn pause_accepting(&mut self, now: Now, error: &io::Error) {
+        if self.counters.get(Cause::AcceptPaused) == 0 {
+            warn!("cannot accept connections, trying again every {ACCEPT_PAUSE:?}: {error}");
+        }
+        self.counters.count(Cause::AcceptPaused);
+        self.accept_paused_until = Some(now.instant + ACCEPT_PAUSE);
+    }
+
+    fn admit(&mut self, now: Now, mut stream: TcpStream, address: SocketAddr) {
+        let id = self.connections.next_id();
+        sockets::prepare(&stream);
+        let Some(token) = draw_token() else {
+            self.counters.count(Cause::AcceptFailed);
+            return;
+        };
+        if self.switchboard.handle_connect(now, id, token).is_err() {
+            return;
+        }
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        if registry
+            .register(&mut stream, Token(id.index()), interest)
+            .is_err()
+        {
+            self.switchboard
+                .handle_disconnect(id, Cause::AcceptFailed, &mut self.connections);
+            return;
+        }
+        debug!("connection {id} from {address}");
+        self.connections.insert(stream);
+    }
+
+    /// Handles frames of everyone who has sent some, a share of each one's.
+    fn handle_inbox(&mut self, now: Now) {
+        let mut budget = FRAMES_PER_TURN;
+        for _ in 0..self.connections.inbox.len() {
+            if budget == 0 {
+                return;
+            }
+            if let Some(id) = self.connections.inbox.pop_front() {
+                let share = budget.min(FRAMES_PER_CONNECTION_PER_TURN);
+                budget -= self.handle_frames(now, id, share);
+            }
+        }
+    }
+
+    /// Handles frames of one connection and reads more, `budget` of the two together. Returns how many it was.
+    fn handle_frames(&mut self, now: Now, id: ConnectionId, budget: usize) -> usize {
+        if let Some(connection) = self.connections.get(id) {
+            connection.is_in_inbox = false;
+        }
+        for used in 0..budget {
+            let Some(connection) = self.connections.get(id).filter(|it| !it.is_ending) else {
+                return used;
+            };
+            let mut inbound = std::mem::take(&mut connection.inbound);
+            if let Some(frame) = inbound.next_frame() {
+                let connections = &mut self.connections;
+                let result = self.switchboard.handle_frame(now, id, frame, connections);
+                if let Some(connection) = self.connections.get(id) {
+                    connection.inbound = inbound;
+                }
+                if let Err(cause) = result {
+                    self.connections.end(id, cause);
+                }
+            } else {
+                connection.inbound = inbound;
+                match connection.read(&mut self.scratch) {
+                    Ok(ReadOutcome::Received) => {}
+                    Ok(ReadOutcome::WouldBlock) => return used + 1,
+                    Ok(ReadOutcome::Ended) => self.connections.end(id, Cause::ClosedByPeer),
+                    Err(_) => self.connections.end(id, Cause::ClosedBroken),
+                }
+            }
+            self.worked(now);
+        }
+        self.connections.want_read(id);
+        budget
+    }
+
+    fn end_connections(&mut self, now: Now) {
+        for _ in 0..ENDS_PER_TURN {
+            let Some((id, cause)) = self.connections.ending.pop_front() else {
+                return;
+            };
+            self.end(now, id, cause);
+        }
+    }
+
+    fn end_expired(&mut self, now: Now) {
+        for _ in 0..ENDS_PER_TURN {
+            let Some(id) = self.switchboard.expired(now) else {
+                return;
+            };
+            self.end(now, id, Cause::ClosedLoginDeadline);
+        }
+    }
+
+    fn end(&mut self, now: Now, id: ConnectionId, cause: Cause) {
+        let Some(mut connection) = self.connections.remove(id) else {
+            return;
+        };
+        debug!("connection {id} ended: {}", cause.name());
+        // What was answered before the end is still worth an attempt. Closing the descriptor also ends its
+        // registration, so that a failure to deregister changes nothing.
+        let _ = connection.flush();
+        let _ = self.poll.registry().deregister(&mut connection.stream);
+        drop(connection);
+        self.switchboard
+            .handle_disconnect(id, cause, &mut self.connections);
+        self.worked(now);
+    }
+
+    /// Offers to the kernel what has been queued, once per connection.
+    fn flush(&mut self, now: Now) {
+        for _ in 0..FLUSHES_PER_TURN {
+            let Some(id) = self.connections.flush_queue.pop_front() else {
+                return;
+            };
+            let Some(connection) = self.connections.get(id) else {
+                continue;
+            };
+            connection.is_in_flush_queue = false;
+            if connection.flush().is_err() {
+                self.connections.end(id, Cause::ClosedBroken);
+            }
+            self.worked(now);
+        }
+    }
+}
+
+/// The only place where the server learns what time it is.
+fn read_clock() -> Now {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Now {
+        instant: Instant::now(),
+        unix_ms: since_epoch.map_or(0, |since| since.as_millis() as u64),
+    }
+}
+
+/// A random token from the system, or none if the system has no randomness to give.
+fn draw_token() -> Option<VoiceToken> {
+    loop {
+        match getrandom::u64() {
+            Ok(0) => {}
+            Ok(token) => return Some(VoiceToken(token)),
+            Err(_) => return None,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Every connection, and the queues of those that want something: to be read from, to be flushed, to be ended.
+//!
+//! The poll reports readiness once, on the edge, so what a budget left behind is remembered here. A key in a queue may
+//! outlive its connection; whoever takes it out finds either nothing or a newer connection, to which a look does no harm.
+
+use crate::cause::Cause;
+use crate::connection::Connection;
+use crate::event::ConnectionId;
+use crate::limits::COPY_OVERHEAD_BYTES;
+use crate::switchboard::Deliver;
+use mio::net::TcpStream;
+use slab::Slab;
+use std::collections::VecDeque;
+
+/// The table of connections: see the [module](self).
+pub(crate) struct Connections {
+    slab: Slab<Connection>,
+    /// Those that may have something to read, or whole frames that were left for later.
+    pub(super) inbox: VecDeque<ConnectionId>,
+    /// Those that have bytes queued which the kernel may take.
+    pub(super) flush_queue: VecDeque<ConnectionId>,
+    /// Those that are to be ended, and why.
+    pub(super) ending: VecDeque<(ConnectionId, Cause)>,
+    outbound_bytes_max: usize,
+    /// What was copied to recipients since somebody last asked, in bytes and their overhead.
+    pub(super) copying_cost: usize,
+}
+
+impl Connections {
+    pub(super) fn new(outbound_bytes_max: usize) -> Self {
+        Connections {
+            slab: Slab::new(),
+            inbox: VecDeque::new(),
+            flush_queue: VecDeque::new(),
+            ending: VecDeque::new(),
+            outbound_bytes_max,
+            copying_cost: 0,
+        }
+    }
+
+    /// The id that the next connection will have.
+    pub(super) fn next_id(&self) -> ConnectionId {
+        id(self.slab.vacant_key())
+    }
+
+    /// Takes a connection in, under [`next_id`](Self::next_id). Bytes may have come with it.
+    pub(super) fn insert(&mut self, stream: TcpStream) {
+        let id = id(self.slab.insert(Connection::new(stream)));
+        self.want_read(id);
+    }
+
+    pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.slab.get_mut(id.index())
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
+        self.slab.try_remove(id.index())
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
+        self.slab.iter_mut().map(|(_, connection)| connection)
+    }
+
+    /// Puts a connection into the inbox, unless it is there already or about to end.
+    pub(super) fn want_read(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.slab.get_mut(id.index()) {
+            if !connection.is_in_inbox && !connection.is_ending {
+                connection.is_in_inbox = true;
+                self.inbox.push_back(id);
+            }
+        }
+    }
+
+    /// Puts a connection into the flush queue if there is something to flush and the kernel may take it.
+    pub(super) fn want_flush(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.slab.get_mut(id.index()) {
+            let can_flush = connection.is_writable && connection.queued_bytes() > 0;
+            if can_flush && !connection.is_in_flush_queue && !connection.is_ending {
+                connection.is_in_flush_queue = true;
+                self.flush_queue.push_back(id);
+            }
+        }
+    }
+
+    /// Marks a connection to be ended. The first cause counts, and nothing more is read from it or queued for it.
+    pub(super) fn end(&mut self, id: ConnectionId, cause: Cause) {
+        if let Some(connection) = self.slab.get_mut(id.index()) {
+            if !std::mem::replace(&mut connection.is_ending, true) {
+                self.ending.push_back((id, cause));
+            }
+        }
+    }
+
+    /// Whether there is work that no readiness will be reported for.
+    pub(super) fn has_work(&self) -> bool {
+        !(self.inbox.is_empty() && self.flush_queue.is_empty() && self.ending.is_empty())
+    }
+}
+
+impl Deliver for Connections {
+    fn deliver(&mut self, to: ConnectionId, frames: &[u8]) {
+        let Some(connection) = self.slab.get_mut(to.index()) else {
+            return;
+        };
+        if connection.is_ending {
+            return;
+        }
+        if connection.queued_bytes() + frames.len() > self.outbound_bytes_max {
+            self.end(to, Cause::ClosedTooSlow);
+            return;
+        }
+        connection.queue(frames);
+        self.copying_cost += frames.len() + COPY_OVERHEAD_BYTES;
+        self.want_flush(to);
+    }
+}
+
+fn id(key: usize) -> ConnectionId {
+    ConnectionId(u32::try_from(key).expect("the limits bound the number of connections"))
+}

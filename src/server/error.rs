@@ -1,0 +1,58 @@
+//! Why a server cannot start, or cannot go on.
+
+use crate::config::ConfigError;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// Why a server cannot start, or cannot go on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// A setting is out of its range.
+    Config(ConfigError),
+    /// A port cannot be listened on.
+    Listen {
+        /// "TCP" or "UDP".
+        protocol: &'static str,
+        /// The address and port that were asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system refused something else.
+    System {
+        /// What was attempted, to be read after "cannot".
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServerError::Config(error) => error.fmt(f),
+            ServerError::Listen {
+                protocol,
+                address,
+                source,
+            } => write!(
+                f,
+                "cannot listen on {protocol} port {} of {}: {source}",
+                address.port(),
+                address.ip()
+            ),
+            ServerError::System { doing, source } => write!(f, "cannot {doing}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for ServerError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ServerError::Config(error) => Some(error),
+            ServerError::Listen { source, .. } | ServerError::System { source, .. } => Some(source),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The portable body: one call per datagram, by what every system has.
+//!
+//! It cannot tell which of the server's addresses a datagram was sent to, nor choose the one it answers from: where a
+//! server has several, it must be bound to one of them.
+
+use super::{Received, Slots, Traffic, canonical};
+use crate::event::Peer;
+use crate::limits::DATAGRAMS_PER_BATCH;
+use mio::net::UdpSocket;
+use std::io;
+use std::net::SocketAddr;
+
+/// The sending half: whether addresses must be written as IPv6 ones.
+pub(super) struct Plain {
+    is_ipv6: bool,
+}
+
+/// Fills the slots with what is there.
+pub(super) fn receive(socket: &UdpSocket, slots: &mut Slots) -> io::Result<()> {
+    while slots.received.len() < DATAGRAMS_PER_BATCH {
+        let slot = &mut slots.bytes[slots.received.len()];
+        match socket.recv_from(slot) {
+            Ok((len, remote)) => slots.received.push(Received {
+                len,
+                source: Peer {
+                    remote: canonical(remote),
+                    local: None,
+                },
+            }),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl Plain {
+    pub(super) fn new(local: SocketAddr) -> Self {
+        Plain {
+            is_ipv6: local.is_ipv6(),
+        }
+    }
+
+    pub(super) fn send(
+        &self,
+        socket: &UdpSocket,
+        frames: &[(&[u8], usize)],
+        listeners: &[Peer],
+        traffic: &mut Traffic,
+    ) {
+        for &(frame, sender) in frames {
+            for (place, listener) in listeners.iter().enumerate() {
+                if place != sender {
+                    self.send_one(socket, frame, listener, traffic);
+                }
+            }
+        }
+    }
+
+    pub(super) fn send_one(
+        &self,
+        socket: &UdpSocket,
+        bytes: &[u8],
+        to: &Peer,
+        traffic: &mut Traffic,
+    ) {
+        let remote = match to.remote {
+            SocketAddr::V4(v4) if self.is_ipv6 => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+            remote => remote,
+        };
+        loop {
+            match socket.send_to(bytes, remote) {
+                Ok(_) => traffic.datagrams_sent += 1,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => traffic.count_failure(&error),
+            }
+            return;
+        }
+    }
+}
