@@ -100,3 +100,19 @@ pub struct Peer {
     /// The server's address that was spoken to and must speak back, where the system tells.
     pub local: Option<IpAddr>,
 }
+
+/// The address in its own family: a socket for both families sees IPv4 addresses inside IPv6 ones. The flow label
+/// is no part of who someone is, and is left out.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => SocketAddr::from((v4, v6.port())),
+            None => {
+                let mut v6 = v6;
+                v6.set_flowinfo(0);
+                SocketAddr::V6(v6)
+            }
+        },
+        v4 => v4,
+    }
+}

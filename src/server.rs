@@ -15,7 +15,7 @@ pub use stop::StopHandle;
 use crate::cause::{Cause, Counters};
 use crate::config::Config;
 use crate::connection::ReadOutcome;
-use crate::event::{ConnectionId, Now, VoiceToken};
+use crate::event::{ConnectionId, Now, VoiceToken, canonical};
 use crate::limits::{
     ACCEPT_PAUSE, ACCEPTS_PER_TURN, BATCHES_PER_LOOK, DATAGRAMS_PER_BATCH, ENDS_PER_TURN,
     FLUSHES_PER_TURN, FRAMES_PER_CONNECTION_PER_TURN, FRAMES_PER_TURN, INBOUND_BYTES_MAX,
@@ -369,7 +369,7 @@ impl Server {
                 .handle_disconnect(id, Cause::AcceptFailed, &mut self.connections);
             return;
         }
-        debug!("connection {id} from {address}");
+        debug!("connection {id} from {}", canonical(address));
         self.connections.insert(stream);
     }
 

@@ -18,7 +18,6 @@ use crate::limits::{DATAGRAM_SLOT_BYTES, DATAGRAMS_PER_BATCH};
 use crate::relay::VoiceAuthAnswer;
 use mio::net::UdpSocket;
 use std::io;
-use std::net::SocketAddr;
 
 /// A datagram that waits in its slot.
 #[derive(Clone, Copy)]
@@ -203,20 +202,4 @@ fn is_out_of_buffers(error: &io::Error) -> bool {
     return error.raw_os_error() == Some(libc::ENOBUFS);
     #[cfg(not(unix))]
     return false;
-}
-
-/// The address in its own family: a socket for both families sees IPv4 addresses inside IPv6 ones. The flow label
-/// is no part of who someone is, and is left out.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
-            Some(v4) => SocketAddr::from((v4, v6.port())),
-            None => {
-                let mut v6 = v6;
-                v6.set_flowinfo(0);
-                SocketAddr::V6(v6)
-            }
-        },
-        v4 => v4,
-    }
 }

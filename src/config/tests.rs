@@ -1,1 +1,148 @@
+//! Command lines and environments, and what comes of them.
 
+use super::*;
+
+fn parse_words(arguments: &str, environment: &[(&str, &str)]) -> Result<Command, String> {
+    let arguments = arguments.split_whitespace().map(OsString::from);
+    let environment = |name: &str| {
+        let variable = environment.iter().find(|(variable, _)| *variable == name);
+        variable.map(|(_, value)| OsString::from(value))
+    };
+    parse(arguments, environment).map_err(|error| error.to_string())
+}
+
+fn config(arguments: &str, environment: &[(&str, &str)]) -> Config {
+    match parse_words(arguments, environment) {
+        Ok(Command::Run(config)) => config,
+        other => panic!("{arguments:?} and {environment:?} gave {other:?}"),
+    }
+}
+
+#[test]
+fn nothing_said_is_the_defaults() {
+    let config = config("", &[]);
+    assert_eq!(config, Config::default());
+    assert_eq!(
+        (config.management_port, config.voice_relay_port),
+        (9001, 9002)
+    );
+    assert_eq!((config.bind_address, config.max_users), (None, 1_000));
+    assert_eq!(config.log_level, LevelFilter::Info);
+}
+
+#[test]
+fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
+    for (setting, other_value, value) in [
+        (0, "0", "65535"),
+        (1, "1", "65535"),
+        (2, "::1", "192.0.2.1"),
+        (3, "1", "100000"),
+        (4, "batch", "plain"),
+        (5, "off", "trace"),
+    ] {
+        let setting = &SETTINGS[setting];
+        let name = setting.option;
+        let by_variable = config("", &[(setting.variable, value)]);
+        assert_eq!((setting.show)(&by_variable), value);
+        for option in [format!("--{name} {value}"), format!("--{name}={value}")] {
+            assert_eq!(config(&option, &[]), by_variable);
+            assert_eq!(
+                config(&option, &[(setting.variable, other_value)]),
+                by_variable
+            );
+            assert_eq!(
+                config(&option, &[(setting.variable, "nonsense")]),
+                by_variable
+            );
+            assert_eq!(
+                config(&format!("--{name} {other_value} {option}"), &[]),
+                by_variable
+            );
+        }
+    }
+    assert_eq!(SETTINGS.len(), 6, "a new setting belongs into this table");
+}
+
+#[test]
+fn what_cannot_be_used_names_its_setting() {
+    for (arguments, named) in [
+        ("--management-port 70000", "--management-port"),
+        ("--management-port -1", "--management-port"),
+        ("--management-port=", "--management-port"),
+        ("--voice-relay-port nine", "--voice-relay-port"),
+        ("--bind-address localhost", "--bind-address"),
+        ("--bind-address 1.2.3", "--bind-address"),
+        ("--max-users 0", "--max-users"),
+        ("--max-users 100001", "--max-users"),
+        ("--max-users", "--max-users"),
+        ("--udp-send fast", "--udp-send"),
+        ("--log-level loud", "--log-level"),
+        ("--colour", "--colour"),
+        ("-x", "-x"),
+        ("stray", "stray"),
+    ] {
+        let error = parse_words(arguments, &[]).expect_err(arguments);
+        assert!(error.contains(named), "{error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+    for setting in SETTINGS {
+        let error = parse_words("", &[(setting.variable, "?")]).expect_err(setting.variable);
+        assert!(error.starts_with(setting.variable), "{error}");
+        assert!(error.contains(setting.expected), "{error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_not_unicode_is_an_error() {
+    use std::os::unix::ffi::OsStringExt;
+    let value = OsString::from_vec(vec![b'9', 0xff]);
+    let arguments = [OsString::from("--management-port"), value];
+    let error = parse(arguments, |_| None).expect_err("it is no port");
+    assert!(
+        error.to_string().starts_with("--management-port"),
+        "{error}"
+    );
+}
+
+#[test]
+fn help_and_version_win_over_everything_after_them() {
+    for (arguments, command) in [
+        ("--help", Command::Help),
+        ("-h --nonsense", Command::Help),
+        ("--max-users 5 --version", Command::Version),
+        ("-V", Command::Version),
+    ] {
+        assert_eq!(parse_words(arguments, &[]), Ok(command));
+    }
+}
+
+#[test]
+fn help_shows_every_setting_with_its_variable_and_default() {
+    let help = help();
+    for setting in SETTINGS {
+        let default = format!("[default: {}]", (setting.show)(&Config::default()));
+        for part in [
+            &format!("--{} ", setting.option),
+            setting.variable,
+            setting.help,
+            &default,
+        ] {
+            assert!(help.contains(part), "{part} is missing");
+        }
+    }
+    assert!(help.lines().all(|line| line.len() <= 100), "{help}");
+}
+
+#[test]
+fn a_config_made_by_hand_is_checked_too() {
+    assert_eq!(Config::default().check(), Ok(()));
+    for max_users in [0, MAX_USERS_CEILING + 1] {
+        let config = Config {
+            max_users,
+            ..Config::default()
+        };
+        let error = config.check().expect_err("it is out of range").to_string();
+        assert!(error.starts_with("max-users"), "{error}");
+    }
+}

@@ -3,8 +3,8 @@
 //!
 //! Every header points into arrays beside it that never move. The pointers to datagrams are valid only within one call.
 
-use super::{Received, Slots, Traffic, canonical};
-use crate::event::Peer;
+use super::{Received, Slots, Traffic};
+use crate::event::{Peer, canonical};
 use crate::limits::{DATAGRAM_SLOT_BYTES, DATAGRAMS_PER_BATCH, SENDS_PER_CALL};
 use mio::net::UdpSocket;
 use std::io;

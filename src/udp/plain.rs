@@ -3,8 +3,8 @@
 //! It cannot tell which of the server's addresses a datagram was sent to, nor choose the one it answers from: where a
 //! server has several, it must be bound to one of them.
 
-use super::{Received, Slots, Traffic, canonical};
-use crate::event::Peer;
+use super::{Received, Slots, Traffic};
+use crate::event::{Peer, canonical};
 use crate::limits::DATAGRAMS_PER_BATCH;
 use mio::net::UdpSocket;
 use std::io;

@@ -1,1 +1,210 @@
+//! The voice socket on loopback, with each body that this system has.
 
+use super::*;
+use crate::event::canonical;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
+use std::time::Duration;
+
+const WAYS: &[UdpSend] = if cfg!(target_os = "linux") {
+    &[UdpSend::Batch, UdpSend::Plain]
+} else {
+    &[UdpSend::Plain]
+};
+
+/// The loopback addresses of the families that this machine has.
+fn loopbacks() -> Vec<IpAddr> {
+    let all = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let is_there = |ip: &IpAddr| StdSocket::bind((*ip, 0)).is_ok();
+    all.into_iter().filter(is_there).collect()
+}
+
+fn bind(ip: IpAddr, way: UdpSend) -> (VoiceSocket, u16) {
+    let socket = StdSocket::bind((ip, 0)).expect("loopback has free ports");
+    socket.set_nonblocking(true).expect("it is a socket");
+    let port = socket.local_addr().expect("it is bound").port();
+    (VoiceSocket::new(socket, way).expect("it is usable"), port)
+}
+
+fn client(ip: IpAddr) -> StdSocket {
+    let client = StdSocket::bind((ip, 0)).expect("loopback has free ports");
+    let patience = Some(Duration::from_secs(20));
+    client.set_read_timeout(patience).expect("it is not zero");
+    client
+}
+
+fn peer_of(client: &StdSocket) -> Peer {
+    Peer {
+        remote: client.local_addr().expect("it is bound"),
+        local: None,
+    }
+}
+
+/// Receives until `count` datagrams have come, and returns copies.
+fn receive(voice: &mut VoiceSocket, count: usize) -> Vec<(Peer, Vec<u8>)> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        voice.receive();
+        let (datagrams, _) = voice.batch();
+        all.extend(datagrams.map(|(source, bytes)| (source, bytes.to_vec())));
+        std::thread::yield_now();
+    }
+    all
+}
+
+fn heard(client: &StdSocket) -> Vec<u8> {
+    let mut bytes = [0; 4_096];
+    let len = client.recv(&mut bytes).expect("a datagram comes in time");
+    bytes[..len].to_vec()
+}
+
+#[test]
+fn datagrams_of_both_families_arrive_whole_with_their_sources() {
+    for &way in WAYS {
+        for ip in loopbacks() {
+            let (mut voice, port) = bind(ip, way);
+            let client = client(ip);
+            let sent: Vec<Vec<u8>> = vec![vec![], vec![1], vec![2; 1_419], vec![3; 200]];
+            for datagram in &sent {
+                client.send_to(datagram, (ip, port)).expect("it is sent");
+            }
+            let received = receive(&mut voice, sent.len());
+            for ((source, bytes), sent) in received.iter().zip(&sent) {
+                assert_eq!(bytes, sent);
+                assert_eq!(source.remote, peer_of(&client).remote);
+                let is_told = way != UdpSend::Plain;
+                assert_eq!(source.local, is_told.then_some(ip));
+            }
+            assert_eq!(voice.traffic().datagrams_received, sent.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn a_datagram_over_the_slot_is_cut_to_it() {
+    for &way in WAYS {
+        let ip = Ipv4Addr::LOCALHOST.into();
+        let (mut voice, port) = bind(ip, way);
+        let client = client(ip);
+        client
+            .send_to(&[7; 65_507], (ip, port))
+            .expect("it is sent");
+        let received = receive(&mut voice, 1);
+        assert_eq!(received[0].1, vec![7; DATAGRAM_SLOT_BYTES]);
+    }
+}
+
+#[test]
+fn more_than_one_batch_is_received_in_order() {
+    for &way in WAYS {
+        let ip = Ipv4Addr::LOCALHOST.into();
+        let (mut voice, port) = bind(ip, way);
+        let client = client(ip);
+        let total = DATAGRAMS_PER_BATCH + 10;
+        for number in 0..total {
+            client
+                .send_to(&[number as u8], (ip, port))
+                .expect("it is sent");
+        }
+        let received = receive(&mut voice, total);
+        let numbers: Vec<usize> = received.iter().map(|(_, bytes)| bytes[0].into()).collect();
+        assert_eq!(numbers, (0..total).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn every_listener_but_the_sender_gets_every_frame() {
+    for &way in WAYS {
+        let ip = Ipv4Addr::LOCALHOST.into();
+        let (mut voice, _) = bind(ip, way);
+        let clients: Vec<StdSocket> = (0..100).map(|_| client(ip)).collect();
+        let listeners: Vec<Peer> = clients.iter().map(peer_of).collect();
+        let (_, mut outgoing) = voice.batch();
+        outgoing.queue(b"from the first", 0);
+        outgoing.queue(b"from the last", 99);
+        outgoing.send(&listeners);
+        outgoing.queue(b"to the first alone", 1);
+        outgoing.send(&listeners[..2]);
+        assert_eq!(heard(&clients[0]), b"from the last");
+        assert_eq!(heard(&clients[0]), b"to the first alone");
+        assert_eq!(heard(&clients[99]), b"from the first");
+        for client in &clients[1..99] {
+            assert_eq!(heard(client), b"from the first");
+            assert_eq!(heard(client), b"from the last");
+        }
+        assert_eq!(voice.traffic().datagrams_sent, 199);
+    }
+}
+
+#[test]
+fn a_destination_that_fails_harms_no_other() {
+    for &way in WAYS {
+        let ip = Ipv4Addr::LOCALHOST.into();
+        let (mut voice, _) = bind(ip, way);
+        let clients = [client(ip), client(ip), client(ip)];
+        let mut listeners: Vec<Peer> = clients.iter().map(peer_of).collect();
+        // Port 0 cannot be sent to, and a socket for IPv4 cannot send to IPv6.
+        listeners[1].remote.set_port(0);
+        listeners.insert(
+            2,
+            Peer {
+                remote: (Ipv6Addr::LOCALHOST, 9).into(),
+                local: None,
+            },
+        );
+        let (_, mut outgoing) = voice.batch();
+        outgoing.queue(b"frame", 0);
+        outgoing.send(&listeners);
+        assert_eq!(heard(&clients[2]), b"frame");
+        assert_eq!(voice.traffic().datagrams_sent, 1);
+        assert_eq!(voice.traffic().counters.get(Cause::SendFailed), 2);
+    }
+}
+
+#[test]
+fn a_socket_for_both_families_speaks_to_each_from_the_address_it_was_spoken_to() {
+    for &way in WAYS {
+        let mut addresses = loopbacks();
+        let (mut voice, port) = bind(
+            match addresses.len() {
+                1 => Ipv4Addr::UNSPECIFIED.into(),
+                _ => Ipv6Addr::UNSPECIFIED.into(),
+            },
+            way,
+        );
+        // On Linux, all of 127.0.0.0/8 is the machine itself.
+        if way == UdpSend::Batch {
+            addresses.push(Ipv4Addr::new(127, 0, 0, 7).into());
+        }
+        for ip in addresses {
+            let client = client(match ip {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+            // A connected socket hears nothing from any other address.
+            client.connect((ip, port)).expect("the address exists");
+            client.send(b"question").expect("it is sent");
+            let (source, bytes) = receive(&mut voice, 1).remove(0);
+            assert_eq!(bytes, b"question");
+            assert_eq!(source.remote, peer_of(&client).remote);
+            let (_, mut outgoing) = voice.batch();
+            outgoing.answer(&[1; 12], source);
+            outgoing.queue(b"frame", 1);
+            outgoing.send(&[source, source]);
+            assert_eq!(heard(&client), [1; 12]);
+            assert_eq!(heard(&client), b"frame");
+        }
+    }
+}
+
+#[test]
+fn an_address_has_one_form() {
+    for (seen, expected) in [
+        ("[::ffff:192.0.2.1]:9", "192.0.2.1:9"),
+        ("192.0.2.1:9", "192.0.2.1:9"),
+        ("[2001:db8::1]:9", "[2001:db8::1]:9"),
+        ("[::1]:9", "[::1]:9"),
+    ] {
+        let seen: SocketAddr = seen.parse().expect("it is an address");
+        assert_eq!(canonical(seen).to_string(), expected);
+    }
+}

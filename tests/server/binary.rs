@@ -1,0 +1,211 @@
+//! The binary as its user starts it: what it prints, how it ends, and what it does when descriptors run out.
+
+use crate::client::{Client, Place};
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use voiceapp_server::protocol::Packet;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_voiceapp-server");
+
+fn run(arguments: &[&str]) -> Output {
+    command(BINARY)
+        .args(arguments)
+        .output()
+        .expect("the binary starts")
+}
+
+/// A command that sees none of the settings that the tests' own environment may have.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for variable in [
+        "MANAGEMENT_PORT",
+        "VOICE_RELAY_PORT",
+        "BIND_ADDRESS",
+        "MAX_USERS",
+        "UDP_SEND",
+        "LOG_LEVEL",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let help = run(&["--help"]);
+    assert!(help.status.success());
+    assert_eq!(text(&help.stdout), voiceapp_server::config::help());
+    let version = run(&["--version"]);
+    assert!(version.status.success());
+    let expected = format!("voiceapp-server {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(text(&version.stdout), expected);
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_is_one_line_and_exit_code_2() {
+    for (arguments, named) in [
+        (["--management-port", "70000"], "--management-port"),
+        (["--max-users", "many"], "--max-users"),
+        (["--frobnicate", "1"], "--frobnicate"),
+    ] {
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(2));
+        let message = text(&output.stderr);
+        assert_eq!(message.lines().count(), 1, "{message}");
+        assert!(message.contains(named), "{message}");
+    }
+    let output = command(BINARY)
+        .env("VOICE_RELAY_PORT", "seventy")
+        .output()
+        .expect("the binary starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("VOICE_RELAY_PORT"));
+}
+
+#[test]
+fn a_port_in_use_is_named_and_exit_code_1() {
+    let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("there are free ports");
+    let port = taken.local_addr().expect("it is bound").port().to_string();
+    let output = run(&["--management-port", &port, "--voice-relay-port", "0"]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = text(&output.stderr);
+    assert_eq!(message.lines().count(), 1, "{message}");
+    assert!(message.contains(&port), "{message}");
+}
+
+/// The binary running on ports of its choice, which its first line tells.
+struct Started {
+    child: Child,
+    place: Place,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Started {
+    fn new(command: &mut Command) -> Started {
+        let mut child = command
+            .env("MANAGEMENT_PORT", "0")
+            .env("VOICE_RELAY_PORT", "0")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut line = String::new();
+        while !line.contains("management on TCP") {
+            line.clear();
+            let read = stderr.read_line(&mut line).expect("it is text");
+            assert!(read > 0, "the binary ended without a word");
+        }
+        assert!(line.contains(env!("CARGO_PKG_VERSION")), "{line}");
+        let port_after = |what: &str| {
+            let rest = line.split(what).nth(1).expect("it is in the line");
+            let address = rest.split(", ").next().expect("there is an address");
+            let (_, port) = address.trim().rsplit_once(':').expect("with a port");
+            port.parse().expect("it is a number")
+        };
+        let place = Place {
+            ip: Ipv4Addr::LOCALHOST.into(),
+            tcp_port: port_after("management on TCP"),
+            udp_port: port_after("voice relay on UDP"),
+        };
+        Started {
+            child,
+            place,
+            stderr,
+        }
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.child.id().to_string()])
+            .status()
+            .expect("kill is everywhere");
+        assert!(status.success());
+    }
+
+    fn wait(mut self) -> (Option<i32>, String) {
+        let mut log = String::new();
+        self.stderr.read_to_string(&mut log).expect("it is text");
+        (self.child.wait().expect("it was started").code(), log)
+    }
+}
+
+impl Drop for Started {
+    /// A test that fails leaves no server behind; one that has ended already is past harm.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn sigterm_and_sigint_end_it_in_order() {
+    for signal in ["TERM", "INT"] {
+        let server = Started::new(&mut command(BINARY));
+        let mut alice = Client::log_in(server.place, "alice");
+        server.signal(signal);
+        alice.expect_end();
+        let (code, log) = server.wait();
+        assert_eq!(code, Some(0));
+        assert!(log.contains("stopped"), "{log}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_users_send_cannot_forge_the_log() {
+    let server = Started::new(command(BINARY).env("LOG_LEVEL", "debug"));
+    let name = "x\u{202e}\u{2028}\"y";
+    let mut alice = Client::log_in(server.place, name);
+    alice.prove();
+    alice.join();
+    drop(alice);
+    let mut log = String::new();
+    let mut server = server;
+    while !log.contains("left the server") {
+        let read = server.stderr.read_line(&mut log).expect("it is text");
+        assert!(read > 0, "the departure is logged: {log}");
+    }
+    server.signal("TERM");
+    assert_eq!(server.wait().0, Some(0));
+    for word in ["logged in", "joined voice", "left the server"] {
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(word)).collect();
+        assert_eq!(lines.len(), 1, "{log}");
+        assert!(lines[0].contains(r#""x\u{202e}\u{2028}\"y""#), "{log}");
+    }
+}
+
+/// With descriptors for some twenty connections, the connected are served, the others wait, and get their turn as places
+/// are freed.
+#[cfg(unix)]
+#[test]
+fn when_descriptors_run_out_the_connected_are_served_and_the_others_wait() {
+    let mut shell = command("sh");
+    shell.args(["-c", "ulimit -n 40 && exec \"$0\"", BINARY]);
+    let server = Started::new(&mut shell);
+    let mut alice = Client::log_in(server.place, "alice");
+    let mut waiting: Vec<Client> = (0..60).map(|_| Client::connect(server.place)).collect();
+    for client in &mut waiting {
+        client.send(&Packet::PingRequest { request_id: 1 });
+    }
+    waiting[0].expect(Packet::PingResponse { request_id: 1 });
+    alice.expect_quiet();
+    // Whoever came first leaves first, so that the last is accepted in the end.
+    let mut last = waiting.pop().expect("there are sixty");
+    for client in waiting {
+        drop(client);
+        alice.expect_quiet();
+    }
+    last.expect(Packet::PingResponse { request_id: 1 });
+    server.signal("TERM");
+    let (code, log) = server.wait();
+    assert_eq!(code, Some(0));
+    assert!(log.contains("accept_paused"), "{log}");
+    assert_eq!(log.matches("cannot accept connections").count(), 1, "{log}");
+}

@@ -1,0 +1,196 @@
+//! A client for tests: blocking, and patient enough for a slow machine.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
+use voiceapp_server::event::{UserId, VoiceToken};
+use voiceapp_server::protocol::{FrameBuffer, Packet, VoiceDatagram};
+
+/// How long anything may take before a test fails rather than hangs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a server is, as one of its addresses.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub ip: IpAddr,
+    pub tcp_port: u16,
+    pub udp_port: u16,
+}
+
+pub struct Client {
+    pub tcp: TcpStream,
+    pub udp: UdpSocket,
+    pub id: UserId,
+    pub token: VoiceToken,
+    frames: FrameBuffer,
+    last_request: u64,
+}
+
+impl Client {
+    pub fn connect(place: Place) -> Client {
+        let tcp = TcpStream::connect((place.ip, place.tcp_port)).expect("the server listens");
+        tcp.set_nodelay(true).expect("it is connected");
+        tcp.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        tcp.set_write_timeout(Some(PATIENCE)).expect("not zero");
+        let any: SocketAddr = match place.ip {
+            IpAddr::V4(_) => "0.0.0.0:0".parse().expect("it is an address"),
+            IpAddr::V6(_) => "[::]:0".parse().expect("it is an address"),
+        };
+        let udp = UdpSocket::bind(any).expect("there are free ports");
+        udp.connect((place.ip, place.udp_port))
+            .expect("the address exists");
+        udp.set_read_timeout(Some(PATIENCE)).expect("not zero");
+        Client {
+            tcp,
+            udp,
+            id: UserId(0),
+            token: VoiceToken(0),
+            frames: FrameBuffer::new(),
+            last_request: 0,
+        }
+    }
+
+    /// Connects and logs in. What else comes with the response is left to be read.
+    pub fn log_in(place: Place, name: &str) -> Client {
+        let mut client = Client::connect(place);
+        let request_id = client.request_id();
+        client.send(&Packet::LoginRequest {
+            request_id,
+            username: name,
+        });
+        let (id, token) = client.next(|packet| match packet {
+            Packet::LoginResponse {
+                request_id: answered,
+                id,
+                voice_token,
+                ..
+            } if answered == request_id => (id, voice_token),
+            other => panic!("not an answer to the login: {other:?}"),
+        });
+        client.id = id;
+        client.token = token;
+        client
+    }
+
+    pub fn request_id(&mut self) -> u64 {
+        self.last_request += 1;
+        self.last_request
+    }
+
+    pub fn send(&mut self, packet: &Packet<'_>) {
+        self.tcp.write_all(&encoded(packet)).expect("it is sent");
+    }
+
+    /// The next packet from the server, looked at where it lies.
+    pub fn next<T>(&mut self, look: impl FnOnce(Packet<'_>) -> T) -> T {
+        loop {
+            // Looking twice pleases the borrow checker.
+            if self.frames.has_frame() {
+                let frame = self.frames.next_frame().expect("there is one");
+                return look(frame.parse().expect("servers send packets"));
+            }
+            assert!(self.receive(), "the server closed the connection");
+        }
+    }
+
+    pub fn expect(&mut self, expected: Packet<'_>) {
+        self.next(|packet| assert_eq!(packet, expected));
+    }
+
+    /// Reads packets until this one comes.
+    pub fn await_packet(&mut self, expected: Packet<'_>) {
+        while !self.next(|packet| packet == expected) {}
+    }
+
+    /// Reads on until the server has closed the connection.
+    pub fn expect_end(&mut self) {
+        while self.receive() {}
+    }
+
+    /// Reads once; false at the end of the connection.
+    fn receive(&mut self) -> bool {
+        let mut bytes = [0; 65_536];
+        match self.tcp.read(&mut bytes) {
+            Ok(0) => false,
+            Ok(len) => {
+                self.frames.extend(&bytes[..len]);
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("nothing came: {error}"),
+        }
+    }
+
+    /// A ping and its answer: whatever was sent before has been handled, and nothing else has come.
+    pub fn expect_quiet(&mut self) {
+        let request_id = self.request_id();
+        self.send(&Packet::PingRequest { request_id });
+        self.expect(Packet::PingResponse { request_id });
+    }
+
+    /// Proves this client's address, asking again in case a datagram is lost.
+    pub fn prove(&mut self) {
+        let request_id = self.request_id();
+        let answer = self.authenticate(request_id, self.token);
+        assert_eq!(
+            answer,
+            encoded(&Packet::VoiceAuthResponse {
+                request_id,
+                success: true,
+            })
+        );
+    }
+
+    pub fn authenticate(&mut self, request_id: u64, voice_token: VoiceToken) -> Vec<u8> {
+        self.udp
+            .send(&encoded(&Packet::VoiceAuthRequest {
+                request_id,
+                voice_token,
+            }))
+            .expect("it is sent");
+        self.datagram()
+    }
+
+    pub fn join(&mut self) {
+        let request_id = self.request_id();
+        self.send(&Packet::JoinVoiceChannelRequest { request_id });
+        self.expect(Packet::JoinVoiceChannelResponse {
+            request_id,
+            success: true,
+        });
+    }
+
+    pub fn speak(&self, sequence: u32, data: &[u8]) {
+        let datagram = encoded(&Packet::VoiceData {
+            user_id: UserId(0),
+            sequence,
+            timestamp: sequence.wrapping_mul(960),
+            data,
+        });
+        self.udp.send(&datagram).expect("it is sent");
+    }
+
+    /// The next datagram from the server.
+    pub fn datagram(&self) -> Vec<u8> {
+        let mut bytes = [0; 4_096];
+        let len = self.udp.recv(&mut bytes).expect("a datagram comes");
+        bytes[..len].to_vec()
+    }
+
+    /// Expects voice: from whom, with which number, and what.
+    pub fn expect_voice(&self, from: UserId, sequence: u32, data: &[u8]) {
+        let datagram = self.datagram();
+        let voice = VoiceDatagram::check(&datagram[..]).expect("it is voice");
+        assert_eq!(
+            (voice.user_id(), voice.sequence(), voice.data()),
+            (from, sequence, data)
+        );
+        assert_eq!(voice.frame().len(), datagram.len());
+    }
+}
+
+pub fn encoded(packet: &Packet<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    packet.encode(&mut bytes).expect("it fits");
+    bytes
+}
