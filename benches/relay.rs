@@ -102,7 +102,7 @@ fn decision(criterion: &mut Criterion) {
                 let Verdict::Relay { frame, recipients } = verdict else {
                     panic!("the speaker is in voice");
                 };
-                assert_eq!(recipients.len(), listeners.into());
+                assert_eq!(recipients.len(), usize::from(listeners));
                 for recipient in recipients.iter() {
                     black_box((frame, recipient));
                 }
