@@ -15,8 +15,11 @@ macro_rules! say {
     ($($line:tt)+) => { $crate::show(format_args!($($line)+)) };
 }
 
+#[path = "client/session.rs"]
 mod session;
+#[path = "client/speaker.rs"]
 mod speaker;
+#[path = "client/voice.rs"]
 mod voice;
 
 use session::Session;
