@@ -10,7 +10,7 @@ use voiceapp_server::config::UdpSend;
 use voiceapp_server::event::{Event, Now, Peer, UserId, VoiceToken};
 use voiceapp_server::protocol::{Frame, FrameBuffer, Packet, VoiceDatagram};
 use voiceapp_server::relay::{HashKey, Verdict};
-use voiceapp_server::{Config, Server, VoiceRelayServer};
+use voiceapp_server::{Config, Rates, Server, VoiceRelayServer};
 
 /// The data of one 20 ms Opus frame at 96 kbit/s.
 const VOICE: [u8; 240] = [0x5A; 240];
@@ -64,7 +64,7 @@ fn parsing(criterion: &mut Criterion) {
 /// A relay with so many listeners beside the one who speaks, who is the first.
 fn room(listeners: u16) -> (VoiceRelayServer, Now, Vec<Peer>) {
     let users = usize::from(listeners) + 1;
-    let mut relay = VoiceRelayServer::new(users, HashKey(1, 2));
+    let mut relay = VoiceRelayServer::new(users, Rates::UNLIMITED, HashKey(1, 2));
     let now = Now {
         instant: Instant::now(),
         unix_ms: 0,
@@ -175,6 +175,7 @@ fn round_trip(criterion: &mut Criterion) {
             management_port: 0,
             voice_relay_port: 0,
             udp_send,
+            rates: Rates::UNLIMITED,
             ..Config::default()
         })
         .expect("the system has free ports");

@@ -33,6 +33,8 @@ causes! {
     VoiceNotInChannel => "voice_not_in_channel",
     /// A voice datagram from a user who is muted.
     VoiceMuted => "voice_muted",
+    /// A voice datagram over its user's rate of datagrams or bytes.
+    VoiceTooFast => "voice_too_fast",
     /// A datagram that is not a whole frame, or whose payload is shorter than its fields.
     DatagramMalformed => "datagram_malformed",
     /// A datagram with a packet id that is unknown or has no business on UDP.
@@ -64,6 +66,8 @@ causes! {
     ChatEmpty => "chat_empty",
     /// A chat message over [`CHAT_BYTES_MAX`](crate::limits::CHAT_BYTES_MAX).
     ChatTooLong => "chat_too_long",
+    /// A chat message over its user's rate.
+    ChatTooFast => "chat_too_fast",
     /// A frame with an unknown packet id, skipped by its length.
     FrameUnknownId => "frame_unknown_id",
     /// A frame with a known id that no client may send on TCP, ignored.

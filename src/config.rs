@@ -3,7 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use crate::limits::MAX_USERS_CEILING;
+use crate::limits::{MAX_USERS_CEILING, RATE_CEILING};
+use crate::rate::Rates;
 use log::LevelFilter;
 use std::ffi::OsString;
 use std::fmt;
@@ -22,6 +23,8 @@ pub struct Config {
     pub bind_address: Option<IpAddr>,
     /// How many users may be logged in at a time: 1 to [`MAX_USERS_CEILING`].
     pub max_users: usize,
+    /// What users may do per second: each 0, for no limit, to [`RATE_CEILING`].
+    pub rates: Rates,
     /// How datagrams are sent.
     pub udp_send: UdpSend,
     /// What the binary logs. A library leaves logging to its application, and does not look at this.
@@ -35,6 +38,7 @@ impl Default for Config {
             voice_relay_port: 9002,
             bind_address: None,
             max_users: 1_000,
+            rates: Rates::default(),
             udp_send: UdpSend::Auto,
             log_level: LevelFilter::Info,
         }
@@ -136,6 +140,33 @@ const SETTINGS: &[Setting] = &[
         show: |config| config.max_users.to_string(),
     },
     Setting {
+        option: "max-chat-rate",
+        variable: "MAX_CHAT_RATE",
+        value: "N",
+        help: "chat messages a second from one user, after a burst of 10; 0 for no limit",
+        expected: EXPECTED_RATE,
+        set: |config, text| parse_rate(text).map(|rate| config.rates.chat_messages = rate),
+        show: |config| config.rates.chat_messages.to_string(),
+    },
+    Setting {
+        option: "max-voice-rate",
+        variable: "MAX_VOICE_RATE",
+        value: "N",
+        help: "voice datagrams a second from one user, after a burst of 2 s; 0 for no limit",
+        expected: EXPECTED_RATE,
+        set: |config, text| parse_rate(text).map(|rate| config.rates.voice_datagrams = rate),
+        show: |config| config.rates.voice_datagrams.to_string(),
+    },
+    Setting {
+        option: "max-voice-bandwidth",
+        variable: "MAX_VOICE_BANDWIDTH",
+        value: "BYTES",
+        help: "bytes of voice a second from one user, after a burst of 2 s; 0 for no limit",
+        expected: EXPECTED_RATE,
+        set: |config, text| parse_rate(text).map(|rate| config.rates.voice_bytes = rate),
+        show: |config| config.rates.voice_bytes.to_string(),
+    },
+    Setting {
         option: "udp-send",
         variable: "UDP_SEND",
         value: "WAY",
@@ -157,6 +188,13 @@ const SETTINGS: &[Setting] = &[
         show: |config| config.log_level.to_string().to_lowercase(),
     },
 ];
+
+const EXPECTED_RATE: &str = "a whole number from 0 to 1000000000";
+
+fn parse_rate(text: &str) -> Option<u32> {
+    let rate = text.parse().ok()?;
+    (rate <= RATE_CEILING).then_some(rate)
+}
 
 impl UdpSend {
     const ALL: [UdpSend; 3] = [UdpSend::Auto, UdpSend::Batch, UdpSend::Plain];
@@ -242,13 +280,13 @@ pub fn help() -> String {
     let mut text = String::from(
         "A voice server: login, presence and chat over TCP, a voice relay over UDP.\n\n\
          Usage: voiceapp-server [OPTION...]\n\n\
-         Each setting can be given as an option or in the environment variable named below it; the option\n\
+         Each setting can be given as an option or in the environment variable named beside it; the option\n\
          wins.\n\n",
     );
     let defaults = Config::default();
     for setting in SETTINGS {
         text += &format!(
-            "  --{} {}\n      {}: {}\n      {} [default: {}]\n",
+            "  --{} {} (or {})\n      {}\n      {} [default: {}]\n",
             setting.option,
             setting.value,
             setting.variable,

@@ -1,5 +1,83 @@
+//! A self-hosted voice server for groups: login, presence and chat over TCP, and a relay for voice over UDP,
+//! in one thread, around one poll loop.
+//!
+//! # The map
+//!
+//! ```text
+//! door      config        settings from options, variables or code
+//! heart     Server        the poll loop: sockets, budgets, the one clock
+//! hands     (private)     a connection's bytes; batches of datagrams
+//! exchange  switchboard   both halves under one roof, events handed over at once
+//! minds     management    people                    relay   addresses
+//! words     protocol      frames and packets, both directions
+//! ground    event, limits, cause                    ids, bounds, what was turned away and why
+//! ```
+//!
+//! Each line knows only those below it. From the switchboard down everything is a pure state machine: it is told bytes and the
+//! time, and answers with bytes and decisions.
+//!
+//! # The contract
+//!
+//! 1. Time enters once a turn of the loop, and randomness as data.
+//! 2. The relay has heard every event before it looks at the next datagram.
+//! 3. Nothing grows past its bound in [`limits`].
+//! 4. A datagram never allocates, never panics, and is never logged above trace.
+//! 5. One address, one user; and only proven addresses send or receive voice.
+//! 6. State events are never lost: they are delivered, or that connection is closed.
+//! 7. The same inputs give the same outputs.
+//!
+//! # A server inside an application
+//!
+//! ```
+//! use voiceapp_server::{Config, Server};
+//!
+//! let server = Server::bind(&Config {
+//!     management_port: 0, // the system chooses
+//!     voice_relay_port: 0,
+//!     ..Config::default()
+//! })?;
+//! println!("management on {}", server.management_address());
+//! println!("voice on {}", server.voice_relay_address());
+//!
+//! let stop = server.stop_handle();
+//! let thread = std::thread::spawn(move || server.run());
+//! // The application does its own work, and in the end:
+//! stop.stop();
+//! let summary = thread.join().expect("the server does not panic")?;
+//! println!("{summary}");
+//! # Ok::<(), voiceapp_server::ServerError>(())
+//! ```
+//!
+//! What the server logs goes to the [`log`] crate's facade. It installs no logger, and no signal handlers unless
+//! [`Server::stop_on_signals`] is called.
+//!
+//! # The halves without sockets
+//!
+//! ```
+//! use std::time::Instant;
+//! use voiceapp_server::event::{ConnectionId, Now, VoiceToken};
+//! use voiceapp_server::management::Outbox;
+//! use voiceapp_server::protocol::{Frame, Packet};
+//! use voiceapp_server::{ManagementServer, Rates};
+//!
+//! let mut server = ManagementServer::new(10, Rates::default());
+//! let mut outbox = Outbox::new();
+//! let now = Now { instant: Instant::now(), unix_ms: 0 };
+//! let alice = ConnectionId(0);
+//! server.handle_connect(now, alice, VoiceToken(42)).expect("there is room");
+//!
+//! let mut bytes = Vec::new();
+//! Packet::LoginRequest { request_id: 1, username: "alice" }.encode(&mut bytes)?;
+//! let frame = Frame::first_of(&bytes)?;
+//! server.handle_frame(now, alice, frame, &mut outbox).expect("it is well formed");
+//!
+//! let (_, frames) = outbox.deliveries().next().expect("the login is answered");
+//! let answer = Frame::first_of(frames)?.parse()?;
+//! assert!(matches!(answer, Packet::LoginResponse { voice_token: VoiceToken(42), .. }));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 #![deny(missing_docs, unsafe_code)]
-//! A voice server.
 
 pub mod cause;
 pub mod config;
@@ -8,6 +86,7 @@ pub mod event;
 pub mod limits;
 pub mod management;
 pub mod protocol;
+mod rate;
 pub mod relay;
 mod server;
 pub mod switchboard;
@@ -16,6 +95,12 @@ mod udp;
 pub use cause::{Cause, Counters};
 pub use config::Config;
 pub use management::ManagementServer;
+pub use rate::Rates;
 pub use relay::VoiceRelayServer;
 pub use server::{Server, ServerError, StopHandle, Summary};
 pub use switchboard::Switchboard;
+
+/// The README's examples, compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -20,6 +20,16 @@ pub const USERNAME_BYTES_MAX: usize = 32;
 /// the number of users is what a single frame can make the server write.
 pub const CHAT_BYTES_MAX: usize = 4_096;
 
+/// Chat messages that a user may send at once before the rate counts: a few thoughts in a row.
+pub const CHAT_BURST: u32 = 10;
+
+/// Voice that a user may send at once, in seconds of the permitted rate: after a stall of the network that long, all that was
+/// held up still gets through.
+pub const VOICE_BURST: u32 = 2;
+
+/// The highest rate that can be asked for, of anything a second. It keeps a burst within 32 bits.
+pub const RATE_CEILING: u32 = 1_000_000_000;
+
 /// The voice data in one datagram. A 20 ms Opus frame at 510 kbit/s, the codec's ceiling (RFC 6716,
 /// section 2.1.1), is 1,275 bytes; 1,400 and the 19 bytes before it stay under an Ethernet MTU of 1,500
 /// with IPv6 and UDP headers (48), so that what is relayed is not fragmented.
@@ -153,6 +163,7 @@ const _: () = {
     assert!(FRAMES_PER_TURN >= FRAMES_PER_CONNECTION_PER_TURN);
     // Connections are numbered by u32, and the numbers must leave room for the loop's own tokens.
     assert!(MAX_USERS_CEILING + PENDING_CONNECTIONS_MAX < u32::MAX as usize);
+    assert!(RATE_CEILING.checked_mul(VOICE_BURST).is_some());
     // A chat message is written into a frame with 18 bytes beside it.
     assert!(CHAT_BYTES_MAX + 18 <= PAYLOAD_BYTES_MAX);
 };

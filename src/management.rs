@@ -12,10 +12,11 @@ pub use outbox::{Outbox, To};
 
 use crate::cause::{Cause, Counters};
 use crate::event::{ConnectionId, Event, Now, UserId, VoiceToken};
-use crate::limits::{CHAT_BYTES_MAX, LOGIN_DEADLINE, PAYLOAD_BYTES_MAX};
+use crate::limits::{CHAT_BURST, CHAT_BYTES_MAX, LOGIN_DEADLINE, PAYLOAD_BYTES_MAX};
 use crate::limits::{PENDING_CONNECTIONS_MAX, USERNAME_BYTES_MAX};
 use crate::protocol::Participants;
 use crate::protocol::{Frame, LOGIN_RESPONSE_FIXED_BYTES, Packet, PacketError, Participant, id};
+use crate::rate::{RateLimit, Rates, Spent};
 use log::debug;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -42,6 +43,7 @@ struct User {
     name: Box<str>,
     in_voice: bool,
     is_muted: bool,
+    chat: Spent,
 }
 
 impl User {
@@ -58,6 +60,7 @@ impl User {
 /// The management server's state: see the [module](self).
 pub struct ManagementServer {
     max_users: usize,
+    chat_limit: RateLimit,
     /// By connection id.
     sessions: Vec<Option<Session>>,
     /// Connections that have not logged in, the one whose deadline is next first.
@@ -72,9 +75,10 @@ pub struct ManagementServer {
 
 impl ManagementServer {
     /// A server for at most `max_users` users at a time.
-    pub fn new(max_users: usize) -> Self {
+    pub fn new(max_users: usize, rates: Rates) -> Self {
         ManagementServer {
             max_users,
+            chat_limit: RateLimit::per_second(rates.chat_messages, CHAT_BURST),
             sessions: Vec::new(),
             pending: BTreeMap::new(),
             users: Vec::with_capacity(max_users),
@@ -311,6 +315,7 @@ impl ManagementServer {
             name: username.into(),
             in_voice: false,
             is_muted,
+            chat: Spent::default(),
         });
         debug!("user {id} logged in as {username:?} on connection {connection}");
         outbox.event(Event::UserConnected { id, token });
@@ -383,7 +388,10 @@ impl ManagementServer {
                 user.set_in_voice(false, outbox);
             }
             Packet::ChatMessageRequest { message, .. } => {
-                let error = chat_error(message);
+                let error = chat_error(message).or_else(|| {
+                    let may_speak = self.chat_limit.try_spend(&mut user.chat, now.instant, 1);
+                    (!may_speak).then_some(Cause::ChatTooFast)
+                });
                 let success = error.is_none();
                 outbox.send(to, &response_to(&packet, success).expect("it is a request"));
                 match error {

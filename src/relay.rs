@@ -10,8 +10,9 @@ mod tests;
 
 use crate::cause::{Cause, Counters};
 use crate::event::{Event, Now, Peer, UserId, VoiceToken};
-use crate::limits::DATAGRAM_SLOT_BYTES;
+use crate::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST};
 use crate::protocol::{Frame, Packet, VoiceDatagram, VoiceDatagramError, id};
+use crate::rate::{RateLimit, Rates, Spent};
 use answers::FalseAnswers;
 use siphasher::sip::SipHasher13;
 use slab::Slab;
@@ -92,6 +93,9 @@ struct User {
     peer: Option<Peer>,
     in_voice: bool,
     is_muted: bool,
+    /// Voice sent, by the datagram and by the byte.
+    datagrams: Spent,
+    bytes: Spent,
     /// The user's place in the list of listeners: there is one exactly if the user is in voice and has an address.
     listener: Option<usize>,
 }
@@ -105,6 +109,8 @@ pub struct VoiceRelayServer {
     /// Who receives voice, without gaps. `listener_users` tells whose place each is.
     listeners: Vec<Peer>,
     listener_users: Vec<usize>,
+    datagram_limit: RateLimit,
+    byte_limit: RateLimit,
     false_answers: FalseAnswers,
     counters: Counters,
 }
@@ -113,7 +119,7 @@ impl VoiceRelayServer {
     /// A relay that is told of at most `max_users` users at a time. Its tables are allocated here, with room to
     /// spare: a hash table that is at most half full reorders itself in place, and so never allocates
     /// while addresses come and go.
-    pub fn new(max_users: usize, key: HashKey) -> Self {
+    pub fn new(max_users: usize, rates: Rates, key: HashKey) -> Self {
         let table_size = 2 * max_users;
         VoiceRelayServer {
             users: Slab::with_capacity(max_users),
@@ -122,6 +128,8 @@ impl VoiceRelayServer {
             by_address: HashMap::with_capacity_and_hasher(table_size, key),
             listeners: Vec::with_capacity(max_users),
             listener_users: Vec::with_capacity(max_users),
+            datagram_limit: voice_limit(rates.voice_datagrams),
+            byte_limit: voice_limit(rates.voice_bytes),
             false_answers: FalseAnswers::new(key),
             counters: Counters::new(),
         }
@@ -151,7 +159,7 @@ impl VoiceRelayServer {
         datagram: &'d mut [u8],
     ) -> Verdict<'_, 'd> {
         match datagram.first() {
-            Some(&id::VOICE_DATA) => match self.check_voice(source, datagram) {
+            Some(&id::VOICE_DATA) => match self.check_voice(now, source, datagram) {
                 Ok((frame_len, sender)) => Verdict::Relay {
                     frame: &datagram[..frame_len],
                     recipients: Recipients {
@@ -195,18 +203,32 @@ impl VoiceRelayServer {
     }
 
     /// Whether this voice datagram is to be relayed: its frame's length, and the sender's place among the listeners.
-    fn check_voice(&self, source: Peer, datagram: &mut [u8]) -> Result<(usize, usize), Cause> {
-        let voice = VoiceDatagram::check(&mut *datagram).map_err(|error| match error {
+    fn check_voice(
+        &mut self,
+        now: Now,
+        source: Peer,
+        datagram: &mut [u8],
+    ) -> Result<(usize, usize), Cause> {
+        let voice = VoiceDatagram::check(datagram).map_err(|error| match error {
             VoiceDatagramError::Malformed => Cause::DatagramMalformed,
             VoiceDatagramError::TooLong => Cause::DatagramTooLong,
         })?;
         let user = self.by_address.get(&source.remote);
-        let user = &self.users[*user.ok_or(Cause::VoiceUnknownSource)?];
+        let user = &mut self.users[*user.ok_or(Cause::VoiceUnknownSource)?];
         let sender = user.listener.ok_or(Cause::VoiceNotInChannel)?;
         if user.is_muted {
             return Err(Cause::VoiceMuted);
         }
-        Ok((voice.into_frame_from(user.id).len(), sender))
+        let len = voice.frame().len();
+        let (now, bytes) = (now.instant, len as u32);
+        if !self.datagram_limit.permits(user.datagrams, now, 1)
+            || !self.byte_limit.try_spend(&mut user.bytes, now, bytes)
+        {
+            return Err(Cause::VoiceTooFast);
+        }
+        self.datagram_limit.spend(&mut user.datagrams, now, 1);
+        voice.write_user_id(user.id);
+        Ok((len, sender))
     }
 
     fn handle_voice_auth(
@@ -255,6 +277,8 @@ impl VoiceRelayServer {
             peer: None,
             in_voice: false,
             is_muted: false,
+            datagrams: Spent::default(),
+            bytes: Spent::default(),
             listener: None,
         });
         self.by_id.insert(id, user);
@@ -328,6 +352,10 @@ impl VoiceRelayServer {
             (Some(place), Some(peer)) => self.listeners[place] = peer,
         }
     }
+}
+
+fn voice_limit(per_second: u32) -> RateLimit {
+    RateLimit::per_second(per_second, per_second.saturating_mul(VOICE_BURST))
 }
 
 fn answer(request_id: u64, success: bool) -> VoiceAuthAnswer {

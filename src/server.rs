@@ -130,7 +130,7 @@ impl Server {
             voice,
             is_voice_ready: false,
             connections: Connections::new(outbound_bytes_max(config.max_users)),
-            switchboard: Switchboard::new(config.max_users, HashKey(key[0], key[1])),
+            switchboard: Switchboard::new(config.max_users, config.rates, HashKey(key[0], key[1])),
             stop,
             #[cfg(unix)]
             signals: None,

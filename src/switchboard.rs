@@ -8,6 +8,7 @@ use crate::cause::{Cause, Counters};
 use crate::event::{ConnectionId, Now, Peer, VoiceToken};
 use crate::management::{ManagementServer, Outbox, To};
 use crate::protocol::Frame;
+use crate::rate::Rates;
 use crate::relay::{HashKey, Verdict, VoiceRelayServer};
 use std::time::Instant;
 
@@ -29,10 +30,10 @@ pub struct Switchboard {
 
 impl Switchboard {
     /// For at most `max_users` users at a time.
-    pub fn new(max_users: usize, key: HashKey) -> Self {
+    pub fn new(max_users: usize, rates: Rates, key: HashKey) -> Self {
         Switchboard {
-            management: ManagementServer::new(max_users),
-            relay: VoiceRelayServer::new(max_users, key),
+            management: ManagementServer::new(max_users, rates),
+            relay: VoiceRelayServer::new(max_users, rates, key),
             outbox: Outbox::new(),
             counters: Counters::new(),
         }

@@ -37,8 +37,11 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
         (1, "1", "65535"),
         (2, "::1", "192.0.2.1"),
         (3, "1", "100000"),
-        (4, "batch", "plain"),
-        (5, "off", "trace"),
+        (4, "0", "1000000000"),
+        (5, "0", "1000000000"),
+        (6, "0", "1000000000"),
+        (7, "batch", "plain"),
+        (8, "off", "trace"),
     ] {
         let setting = &SETTINGS[setting];
         let name = setting.option;
@@ -60,7 +63,7 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
             );
         }
     }
-    assert_eq!(SETTINGS.len(), 6, "a new setting belongs into this table");
+    assert_eq!(SETTINGS.len(), 9, "a new setting belongs into this table");
 }
 
 #[test]
@@ -75,6 +78,9 @@ fn what_cannot_be_used_names_its_setting() {
         ("--max-users 0", "--max-users"),
         ("--max-users 100001", "--max-users"),
         ("--max-users", "--max-users"),
+        ("--max-chat-rate -1", "--max-chat-rate"),
+        ("--max-voice-rate 1000000001", "--max-voice-rate"),
+        ("--max-voice-bandwidth 64k", "--max-voice-bandwidth"),
         ("--udp-send fast", "--udp-send"),
         ("--log-level loud", "--log-level"),
         ("--colour", "--colour"),

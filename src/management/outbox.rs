@@ -1,5 +1,4 @@
-//! What management has to say: frames with their recipients, and events for the relay. It is filled while one
-//! input is handled and emptied before the next, and keeps its memory. A broadcast is encoded once.
+//! What management has to say, and to whom.
 
 use crate::event::{ConnectionId, Event, UserId, VoiceToken};
 use crate::protocol::{Packet, Participant, encode_login_response};
@@ -15,7 +14,8 @@ pub enum To {
     EveryoneBut(ConnectionId),
 }
 
-/// Frames and events that wait to be passed on: see the [module](self).
+/// What management has to say: frames with their recipients, and events for the relay. It is filled while one input is handled and
+/// emptied before the next, and keeps its memory. A broadcast is encoded once.
 #[derive(Debug, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,

@@ -94,10 +94,9 @@ impl<B: AsRef<[u8]>> VoiceDatagram<B> {
     }
 }
 
-impl<'a> VoiceDatagram<&'a mut [u8]> {
-    /// Writes the sender's id over the one that came, and gives the frame back.
-    pub fn into_frame_from(self, sender: UserId) -> &'a mut [u8] {
+impl VoiceDatagram<&mut [u8]> {
+    /// Writes the sender's id over the one that came.
+    pub fn write_user_id(self, sender: UserId) {
         BigEndian::write_u64(&mut self.bytes[USER_ID], sender.0);
-        &mut self.bytes[..self.frame_len]
     }
 }

@@ -2,21 +2,23 @@
 
 use super::HashKey;
 use crate::limits::{FALSE_ANSWER_INTERVAL, FALSE_ANSWER_SOURCES, FALSE_ANSWERS_BURST};
+use crate::rate::{RateLimit, Spent};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::Instant;
 
-/// A rate limit per source, by the generic cell rate algorithm (ITU-T I.371): for each place in the table, the moment
-/// at which everything answered so far would be paid for at the permitted rate.
+/// A rate limit per source, or rather per place in the table.
 pub(super) struct FalseAnswers {
-    paid_at: Box<[Option<Instant>]>,
+    limit: RateLimit,
+    spent: Box<[Spent]>,
     key: HashKey,
 }
 
 impl FalseAnswers {
     pub(super) fn new(key: HashKey) -> Self {
         FalseAnswers {
-            paid_at: vec![None; FALSE_ANSWER_SOURCES].into(),
+            limit: RateLimit::new(FALSE_ANSWER_INTERVAL, FALSE_ANSWERS_BURST),
+            spent: vec![Spent::default(); FALSE_ANSWER_SOURCES].into(),
             key,
         }
     }
@@ -28,13 +30,8 @@ impl FalseAnswers {
             IpAddr::V4(v4) => self.key.hash_one(v4),
             IpAddr::V6(v6) => self.key.hash_one(v6.to_bits() >> 64),
         };
-        let paid_at = &mut self.paid_at[place as usize % FALSE_ANSWER_SOURCES];
-        let earliest = paid_at.map_or(now, |at| at.max(now));
-        if earliest.duration_since(now) > FALSE_ANSWER_INTERVAL * (FALSE_ANSWERS_BURST - 1) {
-            return false;
-        }
-        *paid_at = Some(earliest + FALSE_ANSWER_INTERVAL);
-        true
+        let spent = &mut self.spent[place as usize % FALSE_ANSWER_SOURCES];
+        self.limit.try_spend(spent, now, 1)
     }
 }
 

@@ -23,6 +23,9 @@ fn command(program: &str) -> Command {
         "VOICE_RELAY_PORT",
         "BIND_ADDRESS",
         "MAX_USERS",
+        "MAX_CHAT_RATE",
+        "MAX_VOICE_RATE",
+        "MAX_VOICE_BANDWIDTH",
         "UDP_SEND",
         "LOG_LEVEL",
     ] {

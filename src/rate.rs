@@ -1,0 +1,148 @@
+//! Rate limits by the generic cell rate algorithm (ITU-T I.371, annex A): one moment per user says all that a bucket of
+//! tokens would, and nothing has to be refilled.
+
+use std::time::{Duration, Instant};
+
+/// What users may do per second. In each, 0 means without limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rates {
+    /// Chat messages per user, [`CHAT_BURST`](crate::limits::CHAT_BURST) at once. What is over is answered `success = false`.
+    pub chat_messages: u32,
+    /// Voice datagrams per user, [`VOICE_BURST`](crate::limits::VOICE_BURST) of it at once. What is over is dropped.
+    pub voice_datagrams: u32,
+    /// Bytes of voice frames per user, [`VOICE_BURST`](crate::limits::VOICE_BURST) of it at once. What is over is dropped.
+    pub voice_bytes: u32,
+}
+
+impl Rates {
+    /// No limit on anything.
+    pub const UNLIMITED: Rates = Rates {
+        chat_messages: 0,
+        voice_datagrams: 0,
+        voice_bytes: 0,
+    };
+}
+
+impl Default for Rates {
+    /// Two chat messages, 100 datagrams (an Opus client sends 50), and 64 KiB (it sends 12 to 14).
+    fn default() -> Self {
+        Rates {
+            chat_messages: 2,
+            voice_datagrams: 100,
+            voice_bytes: 64 * 1_024,
+        }
+    }
+}
+
+/// A permitted rate and burst.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RateLimit {
+    /// What one unit costs in time, or nothing where there is no limit.
+    interval: Duration,
+    /// How far ahead of the rate a spender may be.
+    tolerance: Duration,
+}
+
+/// What one spender has spent: the moment at which all of it would be paid for at the permitted rate.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spent(Option<Instant>);
+
+impl RateLimit {
+    /// One unit per `interval`, and `burst` units at once.
+    pub(crate) fn new(interval: Duration, burst: u32) -> Self {
+        RateLimit {
+            interval,
+            tolerance: interval * burst,
+        }
+    }
+
+    /// So many units a second, or without limit if that is 0, and `burst` units at once.
+    pub(crate) fn per_second(units: u32, burst: u32) -> Self {
+        let interval = Duration::from_secs(1).checked_div(units);
+        RateLimit::new(interval.unwrap_or_default(), burst)
+    }
+
+    /// Whether `units` more may be spent now, without spending them.
+    pub(crate) fn permits(&self, spent: Spent, now: Instant, units: u32) -> bool {
+        self.after(spent, now, units).duration_since(now) <= self.tolerance
+    }
+
+    /// Spends `units`.
+    pub(crate) fn spend(&self, spent: &mut Spent, now: Instant, units: u32) {
+        spent.0 = Some(self.after(*spent, now, units));
+    }
+
+    /// Spends `units` if that is permitted, and says whether it was.
+    pub(crate) fn try_spend(&self, spent: &mut Spent, now: Instant, units: u32) -> bool {
+        let is_permitted = self.permits(*spent, now, units);
+        if is_permitted {
+            self.spend(spent, now, units);
+        }
+        is_permitted
+    }
+
+    /// When everything would be paid for, with `units` more.
+    fn after(&self, Spent(paid_at): Spent, now: Instant, units: u32) -> Instant {
+        paid_at.map_or(now, |at| at.max(now)) + self.interval * units
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(limit: RateLimit, spent: &mut Spent, now: Instant, attempts: u32) -> u32 {
+        (0..attempts)
+            .filter(|_| limit.try_spend(spent, now, 1))
+            .count() as u32
+    }
+
+    #[test]
+    fn a_burst_then_the_rate_then_a_burst_after_a_pause() {
+        let limit = RateLimit::per_second(2, 10);
+        let (start, mut spent) = (Instant::now(), Spent::default());
+        assert_eq!(granted(limit, &mut spent, start, 100), 10);
+        for tick in 1..20 {
+            let now = start + tick * Duration::from_millis(500);
+            assert_eq!(granted(limit, &mut spent, now, 100), 1, "at {tick}");
+        }
+        let later = start + Duration::from_secs(60);
+        assert_eq!(granted(limit, &mut spent, later, 100), 10);
+    }
+
+    #[test]
+    fn what_is_refused_costs_nothing() {
+        let limit = RateLimit::per_second(1, 1);
+        let (start, mut spent) = (Instant::now(), Spent::default());
+        assert_eq!(granted(limit, &mut spent, start, 1_000), 1);
+        let next = start + Duration::from_secs(1);
+        assert_eq!(granted(limit, &mut spent, next, 1_000), 1);
+    }
+
+    #[test]
+    fn many_units_are_spent_together_or_not_at_all() {
+        let limit = RateLimit::per_second(1_000, 2_000);
+        let (now, mut spent) = (Instant::now(), Spent::default());
+        assert!(limit.try_spend(&mut spent, now, 1_500));
+        assert!(!limit.try_spend(&mut spent, now, 501));
+        assert!(limit.try_spend(&mut spent, now, 500));
+        assert!(!limit.try_spend(&mut spent, now, 1));
+    }
+
+    #[test]
+    fn a_rate_of_zero_is_no_limit() {
+        let limit = RateLimit::per_second(0, 1);
+        let (now, mut spent) = (Instant::now(), Spent::default());
+        assert_eq!(granted(limit, &mut spent, now, 1_000), 1_000);
+        assert!(limit.try_spend(&mut spent, now, u32::MAX));
+    }
+
+    #[test]
+    fn a_clock_that_stands_or_goes_back_grants_nothing_extra() {
+        let limit = RateLimit::per_second(1, 3);
+        let (start, mut spent) = (Instant::now() + Duration::from_secs(10), Spent::default());
+        assert_eq!(granted(limit, &mut spent, start, 10), 3);
+        let earlier = start - Duration::from_secs(5);
+        assert_eq!(granted(limit, &mut spent, earlier, 10), 0);
+    }
+}
