@@ -180,7 +180,7 @@ fn round_trip(criterion: &mut Criterion) {
         })
         .expect("the system has free ports");
         let (speaker, listener) = (enter(&server, "speaker"), enter(&server, "listener"));
-        let stop = server.stop_handle();
+        let handle = server.handle();
         let thread = std::thread::spawn(|| server.run());
         let (_speaker_tcp, speaker) = speaker();
         let (_listener_tcp, listener) = listener();
@@ -193,7 +193,7 @@ fn round_trip(criterion: &mut Criterion) {
                 assert_eq!(len, datagram.len());
             });
         });
-        stop.stop();
+        handle.stop();
         let result = thread.join().expect("it does not panic");
         result.expect("it runs to its end");
     }

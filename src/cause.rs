@@ -108,7 +108,12 @@ impl Counters {
 
     /// Counts one occurrence.
     pub fn count(&mut self, cause: Cause) {
-        self.0[cause as usize] += 1;
+        self.count_many(cause, 1);
+    }
+
+    /// Counts so many occurrences.
+    pub fn count_many(&mut self, cause: Cause, occurrences: u64) {
+        self.0[cause as usize] += occurrences;
     }
 
     /// How often `cause` occurred.

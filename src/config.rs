@@ -27,6 +27,17 @@ pub struct Config {
     pub rates: Rates,
     /// How datagrams are sent.
     pub udp_send: UdpSend,
+    /// Whether the way of each voice datagram through the server is timed, from the kernel's receive time stamp on.
+    pub measure_latency: bool,
+    /// Whether the loop asks for events without ever sleeping: it wakes some microseconds sooner, and takes a whole CPU.
+    pub busy_poll: bool,
+    /// The CPU that the loop is kept on, from 0: no move to a cold cache, but no way around whatever else runs there. Linux only.
+    pub cpu: Option<usize>,
+    /// A real-time priority (`SCHED_FIFO`) for the loop, 1 to 99, or 0 for none: it runs before everything of lower priority, so that
+    /// together with [`busy_poll`](Self::busy_poll) nothing else runs on its CPU at all. Linux only.
+    pub realtime_priority: u8,
+    /// Whether all memory is kept out of swap: no page has to be read back from a disk, and none can be given up. Linux only.
+    pub lock_memory: bool,
     /// What the binary logs. A library leaves logging to its application, and does not look at this.
     pub log_level: LevelFilter,
 }
@@ -40,6 +51,11 @@ impl Default for Config {
             max_users: 1_000,
             rates: Rates::default(),
             udp_send: UdpSend::Auto,
+            measure_latency: true,
+            busy_poll: false,
+            cpu: None,
+            realtime_priority: 0,
+            lock_memory: false,
             log_level: LevelFilter::Info,
         }
     }
@@ -64,6 +80,9 @@ impl Config {
 pub enum UdpSend {
     /// The best way that the system has.
     Auto,
+    /// Many datagrams per system call, and those that wait for one recipient in one message, padded by zeros to one size. Linux 4.18
+    /// and later.
+    Coalesce,
     /// Many datagrams per system call. Linux only.
     Batch,
     /// One datagram per system call, as every system can.
@@ -170,13 +189,67 @@ const SETTINGS: &[Setting] = &[
         option: "udp-send",
         variable: "UDP_SEND",
         value: "WAY",
-        help: "how voice is sent: many datagrams a system call (batch, Linux), or one (plain)",
-        expected: "one of auto, batch, plain",
+        help: "how voice is sent; auto is the first of these that the system knows",
+        expected: "one of auto, coalesce, batch, plain",
         set: |config, text| {
             let way = UdpSend::ALL.iter().find(|way| way.name() == text);
             way.map(|&way| config.udp_send = way)
         },
         show: |config| config.udp_send.name().into(),
+    },
+    Setting {
+        option: "measure-latency",
+        variable: "MEASURE_LATENCY",
+        value: "YES|NO",
+        help: "time every voice datagram's way through the server (Linux)",
+        expected: EXPECTED_YES_OR_NO,
+        set: |config, text| parse_yes_or_no(text).map(|yes| config.measure_latency = yes),
+        show: |config| show_yes_or_no(config.measure_latency),
+    },
+    Setting {
+        option: "busy-poll",
+        variable: "BUSY_POLL",
+        value: "YES|NO",
+        help: "never sleep: wakes some microseconds sooner, and takes a whole CPU",
+        expected: EXPECTED_YES_OR_NO,
+        set: |config, text| parse_yes_or_no(text).map(|yes| config.busy_poll = yes),
+        show: |config| show_yes_or_no(config.busy_poll),
+    },
+    Setting {
+        option: "cpu",
+        variable: "CPU",
+        value: "N",
+        help: "keep the loop on this CPU: warm caches, but no way around what else runs there",
+        expected: "a CPU's number from 0 to 1023, or any",
+        set: |config, text| {
+            config.cpu = match text {
+                "any" => None,
+                number => Some(number.parse().ok().filter(|&cpu| cpu < 1_024)?),
+            };
+            Some(())
+        },
+        show: |config| config.cpu.map_or("any".into(), |cpu| cpu.to_string()),
+    },
+    Setting {
+        option: "realtime-priority",
+        variable: "REALTIME_PRIORITY",
+        value: "N",
+        help: "run before all that has less (SCHED_FIFO; CAP_SYS_NICE); with busy-poll, alone on its CPU",
+        expected: "a whole number from 1 to 99, or 0 for none",
+        set: |config, text| {
+            let priority = text.parse().ok()?;
+            (priority <= 99).then(|| config.realtime_priority = priority)
+        },
+        show: |config| config.realtime_priority.to_string(),
+    },
+    Setting {
+        option: "lock-memory",
+        variable: "LOCK_MEMORY",
+        value: "YES|NO",
+        help: "keep all memory out of swap, so that none can be given up (CAP_IPC_LOCK)",
+        expected: EXPECTED_YES_OR_NO,
+        set: |config, text| parse_yes_or_no(text).map(|yes| config.lock_memory = yes),
+        show: |config| show_yes_or_no(config.lock_memory),
     },
     Setting {
         option: "log-level",
@@ -189,6 +262,20 @@ const SETTINGS: &[Setting] = &[
     },
 ];
 
+const EXPECTED_YES_OR_NO: &str = "yes or no";
+
+fn parse_yes_or_no(text: &str) -> Option<bool> {
+    match text {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
+fn show_yes_or_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.into()
+}
+
 const EXPECTED_RATE: &str = "a whole number from 0 to 1000000000";
 
 fn parse_rate(text: &str) -> Option<u32> {
@@ -197,11 +284,17 @@ fn parse_rate(text: &str) -> Option<u32> {
 }
 
 impl UdpSend {
-    const ALL: [UdpSend; 3] = [UdpSend::Auto, UdpSend::Batch, UdpSend::Plain];
+    const ALL: [UdpSend; 4] = [
+        UdpSend::Auto,
+        UdpSend::Coalesce,
+        UdpSend::Batch,
+        UdpSend::Plain,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             UdpSend::Auto => "auto",
+            UdpSend::Coalesce => "coalesce",
             UdpSend::Batch => "batch",
             UdpSend::Plain => "plain",
         }

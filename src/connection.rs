@@ -32,6 +32,7 @@ pub(crate) struct Connection {
     /// [`Connections`](crate::server::connections::Connections).
     pub(crate) is_in_inbox: bool,
     pub(crate) is_in_flush_queue: bool,
+    pub(crate) is_held_back: bool,
     pub(crate) is_ending: bool,
 }
 
@@ -45,6 +46,7 @@ impl Connection {
             is_writable: true,
             is_in_inbox: false,
             is_in_flush_queue: false,
+            is_held_back: false,
             is_ending: false,
         }
     }

@@ -39,17 +39,17 @@
 //! println!("management on {}", server.management_address());
 //! println!("voice on {}", server.voice_relay_address());
 //!
-//! let stop = server.stop_handle();
+//! let handle = server.handle();
 //! let thread = std::thread::spawn(move || server.run());
 //! // The application does its own work, and in the end:
-//! stop.stop();
-//! let summary = thread.join().expect("the server does not panic")?;
-//! println!("{summary}");
+//! handle.stop();
+//! let statistics = thread.join().expect("the server does not panic")?;
+//! println!("{statistics}");
 //! # Ok::<(), voiceapp_server::ServerError>(())
 //! ```
 //!
 //! What the server logs goes to the [`log`] crate's facade. It installs no logger, and no signal handlers unless
-//! [`Server::stop_on_signals`] is called.
+//! [`Server::handle_signals`] is called.
 //!
 //! # The halves without sockets
 //!
@@ -83,13 +83,17 @@ pub mod cause;
 pub mod config;
 mod connection;
 pub mod event;
+pub mod histogram;
 pub mod limits;
 pub mod management;
 pub mod protocol;
 mod rate;
 pub mod relay;
 mod server;
+pub mod statistics;
 pub mod switchboard;
+#[allow(unsafe_code)]
+mod system;
 mod udp;
 
 pub use cause::{Cause, Counters};
@@ -97,7 +101,8 @@ pub use config::Config;
 pub use management::ManagementServer;
 pub use rate::Rates;
 pub use relay::VoiceRelayServer;
-pub use server::{Server, ServerError, StopHandle, Summary};
+pub use server::{Server, ServerError, ServerHandle};
+pub use statistics::Statistics;
 pub use switchboard::Switchboard;
 
 /// The README's examples, compiled with the others.

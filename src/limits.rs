@@ -79,6 +79,19 @@ pub const fn outbound_bytes_max(max_users: usize) -> usize {
 /// thousand idle users keep at most 20 MiB.
 pub const IDLE_BUFFER_BYTES_MAX: usize = 1_024;
 
+/// What is asked of the kernel for each of the voice socket's buffers. Half a second of 100 speakers, as the kernel counts (a small
+/// datagram takes about a kilobyte of it), so that no stall short of that loses voice.
+pub const SOCKET_BUFFER_BYTES: usize = 4 * 1_024 * 1_024;
+
+/// The differentiated services code point of voice: expedited forwarding (RFC 3246), as RFC 4594 recommends for telephony.
+pub const DSCP_EXPEDITED_FORWARDING: u32 = 46;
+
+/// The priority of voice in the machine's own queues (`SO_PRIORITY`, socket(7)): the highest that needs no privilege.
+pub const SOCKET_PRIORITY: u32 = 6;
+
+/// Descriptors beside those of connections: standard streams, the sockets, the poll, and some for whoever embeds the server.
+pub const OTHER_DESCRIPTORS: usize = 32;
+
 /// Datagrams received by one call, and the slots that are allocated for them at start.
 pub const DATAGRAMS_PER_BATCH: usize = 64;
 
@@ -90,27 +103,37 @@ pub const BATCHES_PER_LOOK: usize = 4;
 /// itself is already spread over this many.
 pub const SENDS_PER_CALL: usize = 64;
 
-/// Connections accepted per turn.
-pub const ACCEPTS_PER_TURN: usize = 64;
+/// Pieces of memory that the messages of one send call consist of. A message needs one, and one more for every frame of its
+/// recipient's own that is left out of it.
+pub const PIECES_PER_CALL: usize = 256;
 
-/// Frames handled per connection and turn. A client has one or two under way; one that has more shares
-/// the loop with the others.
+/// Datagrams in one message, by `UDP_SEGMENT`: what every kernel that knows it takes (`UDP_MAX_SEGMENTS`, raised to 128 later).
+pub const SEGMENTS_PER_MESSAGE: usize = 64;
+
+/// Bytes in one message: the IPv4 and UDP headers (28) must still fit into 65,535.
+pub const MESSAGE_BYTES_MAX: usize = 65_507;
+
+/// The longest datagram that shares a message. A segment over the path's MTU is refused instead of fragmented; this fits every path that
+/// can carry IPv6 (an MTU of 1,280, less 48 bytes of headers; RFC 8200, section 5) and so stays clear of the usual 1,472 and 1,452.
+/// Voice is far below it, and longer datagrams are few and gain little.
+pub const SEGMENT_BYTES_MAX: usize = 1_232;
+
+/// Zeros that may be added to a datagram so that it can share a message with longer ones. Sharing saves about a microsecond per
+/// datagram and costs these bytes on the wire, only while several datagrams wait at once. Opus at 96 kbit/s varies by about this
+/// much from frame to frame, so that a room of speakers makes one message; it adds a quarter to their bytes on average, headers
+/// included. Frames that differ more, such as silence and speech, make two messages.
+pub const PADDING_BYTES_MAX: usize = 128;
+
+/// Frames and reads per connection and turn. A client has one or two under way; one that has more shares the loop with the others.
 pub const FRAMES_PER_CONNECTION_PER_TURN: usize = 32;
 
-/// Frames handled per turn, all connections together.
-pub const FRAMES_PER_TURN: usize = 512;
+/// Units of work per turn for each of accepting, handling frames, ending connections and flushing, so that none of them keeps the
+/// others waiting. One unit is a frame, a read, an accepted or an ended connection, a write, or [`WORK_UNIT_BYTES`] copied to
+/// recipients: most of them a system call. What is begun is finished, so that one costly frame may go past it.
+pub const WORK_PER_STAGE: usize = 512;
 
-/// Connections whose queued bytes are offered to the kernel per turn.
-pub const FLUSHES_PER_TURN: usize = 512;
-
-/// Connections ended per turn.
-pub const ENDS_PER_TURN: usize = 64;
-
-/// Events taken from one poll. What is left comes with the next.
-pub const POLL_EVENTS: usize = 1_024;
-
-/// Units of work on TCP between two looks at the voice socket. One unit is a frame, a read, an accepted or an ended
-/// connection, a write, or [`WORK_UNIT_BYTES`] copied to recipients: most of them a system call.
+/// Units of work on TCP between two looks at the voice socket: some tens of microseconds. The longest that voice waits is for this and
+/// one frame more, the costliest being a login on a full server, which is told of everyone, and everyone of it.
 pub const WORK_BETWEEN_VOICE: usize = 16;
 
 /// Bytes copied into outbound queues that count as one unit of work.
@@ -118,6 +141,16 @@ pub const WORK_UNIT_BYTES: usize = 8 * 1_024;
 
 /// What a copy costs beside its bytes, as if it were this many more: reaching a connection's queue is a cache miss or two.
 pub const COPY_OVERHEAD_BYTES: usize = 256;
+
+/// How long what everyone is told may wait for more of the same, so that a thousand logins are not a million writes. Answers are
+/// never held back, and take with them what waits.
+pub const HOLD_BACK: Duration = Duration::from_millis(5);
+
+/// With at most this many connections waiting so, nobody waits: writing to a few at once costs little.
+pub const HELD_BACK_MIN: usize = 64;
+
+/// Events taken from one poll. What is left comes with the next.
+pub const POLL_EVENTS: usize = 1_024;
 
 /// Answers of `success = false` that one source (an IPv4 address or an IPv6 /64, whatever the port) gets in
 /// a row. A client asks once and again after 5 s, so this is a dozen refused clients behind one NAT at
@@ -160,9 +193,14 @@ const _: () = {
     assert!(INBOUND_BYTES_MAX >= FRAME_BYTES_MAX);
     assert!(VOICE_HEADER_BYTES + VOICE_DATA_BYTES_MAX < DATAGRAM_SLOT_BYTES);
     assert!(outbound_bytes_max(1) > FRAME_BYTES_MAX + CHAT_BYTES_MAX);
-    assert!(FRAMES_PER_TURN >= FRAMES_PER_CONNECTION_PER_TURN);
+    assert!(
+        WORK_PER_STAGE >= FRAMES_PER_CONNECTION_PER_TURN && WORK_PER_STAGE > WORK_BETWEEN_VOICE
+    );
     // Connections are numbered by u32, and the numbers must leave room for the loop's own tokens.
     assert!(MAX_USERS_CEILING + PENDING_CONNECTIONS_MAX < u32::MAX as usize);
+    assert!(VOICE_HEADER_BYTES + SEGMENT_BYTES_MAX <= DATAGRAM_SLOT_BYTES);
+    assert!(SEGMENT_BYTES_MAX <= 1_452 && SEGMENT_BYTES_MAX <= MESSAGE_BYTES_MAX);
+    assert!(PIECES_PER_CALL >= SENDS_PER_CALL && PIECES_PER_CALL > DATAGRAMS_PER_BATCH);
     assert!(RATE_CEILING.checked_mul(VOICE_BURST).is_some());
     // A chat message is written into a frame with 18 bytes beside it.
     assert!(CHAT_BYTES_MAX + 18 <= PAYLOAD_BYTES_MAX);

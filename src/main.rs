@@ -44,7 +44,7 @@ fn start_log(config: &Config) {
 fn serve(config: &Config) -> Result<(), ServerError> {
     let mut server = Server::bind(config)?;
     #[cfg(unix)]
-    server.stop_on_signals()?;
+    server.handle_signals()?;
     server.run()?;
     Ok(())
 }

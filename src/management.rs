@@ -70,6 +70,7 @@ pub struct ManagementServer {
     last_serial: u64,
     last_user_id: u64,
     last_chat_ms: u64,
+    users_at_most: usize,
     counters: Counters,
 }
 
@@ -85,6 +86,7 @@ impl ManagementServer {
             last_serial: 0,
             last_user_id: 0,
             last_chat_ms: 0,
+            users_at_most: 0,
             counters: Counters::new(),
         }
     }
@@ -207,6 +209,11 @@ impl ManagementServer {
         self.users.len()
     }
 
+    /// The most users that were ever logged in at the same time.
+    pub fn users_at_most(&self) -> usize {
+        self.users_at_most
+    }
+
     /// How many connections have not logged in.
     pub fn pending_count(&self) -> usize {
         self.pending.len()
@@ -317,6 +324,7 @@ impl ManagementServer {
             is_muted,
             chat: Spent::default(),
         });
+        self.users_at_most = self.users_at_most.max(self.users.len());
         debug!("user {id} logged in as {username:?} on connection {connection}");
         outbox.event(Event::UserConnected { id, token });
         if is_muted {

@@ -6,30 +6,33 @@
 
 pub(crate) mod connections;
 mod error;
+mod handle;
 mod sockets;
 mod stop;
 
 pub use error::ServerError;
-pub use stop::StopHandle;
+pub use handle::ServerHandle;
 
 use crate::cause::{Cause, Counters};
 use crate::config::Config;
 use crate::connection::ReadOutcome;
 use crate::event::{ConnectionId, Now, VoiceToken, canonical};
+use crate::histogram::Histogram;
 use crate::limits::{
-    ACCEPT_PAUSE, ACCEPTS_PER_TURN, BATCHES_PER_LOOK, DATAGRAMS_PER_BATCH, ENDS_PER_TURN,
-    FLUSHES_PER_TURN, FRAMES_PER_CONNECTION_PER_TURN, FRAMES_PER_TURN, INBOUND_BYTES_MAX,
-    POLL_EVENTS, WORK_BETWEEN_VOICE, WORK_UNIT_BYTES, outbound_bytes_max,
+    ACCEPT_PAUSE, BATCHES_PER_LOOK, DATAGRAMS_PER_BATCH, FRAMES_PER_CONNECTION_PER_TURN,
+    INBOUND_BYTES_MAX, POLL_EVENTS, WORK_BETWEEN_VOICE, WORK_PER_STAGE, WORK_UNIT_BYTES,
+    outbound_bytes_max,
 };
 use crate::protocol::id::VOICE_AUTH_REQUEST;
 use crate::relay::{HashKey, Verdict};
+use crate::statistics::Statistics;
 use crate::switchboard::Switchboard;
-use crate::udp::VoiceSocket;
+use crate::system;
+use crate::udp::{Queued, VoiceSocket};
 use connections::Connections;
 use log::{debug, info, warn};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -53,46 +56,23 @@ pub struct Server {
     is_voice_ready: bool,
     connections: Connections,
     switchboard: Switchboard,
-    stop: StopHandle,
+    handle: ServerHandle,
     #[cfg(unix)]
     signals: Option<signal_hook_mio::v1_0::Signals>,
     /// What one read brings, before it goes into a connection's own buffer.
     scratch: Box<[u8]>,
     /// Units of work since voice was last looked at.
     work: usize,
+    /// Units of work that the present stage of the turn has left.
+    work_left: usize,
     counters: Counters,
+    turn_ns: Histogram,
     started: Instant,
+    /// When the last turn ended, and with it the last look at the clock.
+    turn_ended: Instant,
+    thread_options: ThreadOptions,
     management_address: SocketAddr,
     voice_relay_address: SocketAddr,
-}
-
-/// What a server did in its life.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    /// From binding to the end.
-    pub uptime: Duration,
-    /// Datagrams received on the voice port, of whatever kind.
-    pub datagrams_received: u64,
-    /// Datagrams handed to the kernel.
-    pub datagrams_sent: u64,
-    /// What was turned away, dropped or ended, by cause.
-    pub counters: Counters,
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "up {:.1} s, datagrams received {}, sent {}",
-            self.uptime.as_secs_f64(),
-            self.datagrams_received,
-            self.datagrams_sent
-        )?;
-        for (cause, count) in self.counters.occurred() {
-            write!(f, ", {} {count}", cause.name())?;
-        }
-        Ok(())
-    }
 }
 
 impl Server {
@@ -104,18 +84,21 @@ impl Server {
     /// [`ServerError`] if a setting is out of its range, a port cannot be bound, or the system refuses what the loop needs.
     pub fn bind(config: &Config) -> Result<Self, ServerError> {
         config.check().map_err(ServerError::Config)?;
+        sockets::make_room_for_descriptors(config.max_users);
         let (listener, voice) = sockets::bind(config)?;
-        let system = |doing| move |source| ServerError::System { doing, source };
+        let system = |doing| move |source| ServerError::system(doing, source);
         let management_address = listener
             .local_addr()
             .map_err(system("read the address of the TCP port"))?;
         let voice_relay_address = voice
             .local_addr()
             .map_err(system("read the address of the UDP port"))?;
-        let voice =
-            VoiceSocket::new(voice, config.udp_send).map_err(system("prepare the voice socket"))?;
+        let voice = VoiceSocket::new(voice, config.udp_send, config.measure_latency).map_err(
+            system("send voice in the way that was asked for (--udp-send)"),
+        )?;
         let poll = Poll::new().map_err(system("create the poll"))?;
-        let stop = StopHandle::new(poll.registry(), WAKER).map_err(system("create the waker"))?;
+        let handle =
+            ServerHandle::new(poll.registry(), WAKER).map_err(system("create the waker"))?;
         let mut key = [0; 2];
         for half in &mut key {
             *half = getrandom::u64()
@@ -131,13 +114,17 @@ impl Server {
             is_voice_ready: false,
             connections: Connections::new(outbound_bytes_max(config.max_users)),
             switchboard: Switchboard::new(config.max_users, config.rates, HashKey(key[0], key[1])),
-            stop,
+            handle,
             #[cfg(unix)]
             signals: None,
             scratch: vec![0; INBOUND_BYTES_MAX].into(),
             work: 0,
+            work_left: 0,
             counters: Counters::new(),
+            turn_ns: Histogram::new(),
             started: Instant::now(),
+            turn_ended: Instant::now(),
+            thread_options: ThreadOptions::of(config),
             management_address,
             voice_relay_address,
         };
@@ -151,28 +138,24 @@ impl Server {
         Ok(server)
     }
 
-    /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once. Signals belong to the whole process,
-    /// so this is for an application that leaves them to the server.
+    /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once; and SIGUSR1 write its
+    /// [statistics](Self::statistics) to the log. Signals belong to the whole process, so this is for an application that leaves them to
+    /// the server.
     ///
     /// # Errors
     ///
     /// [`ServerError::System`] if the handlers cannot be installed.
     #[cfg(unix)]
-    pub fn stop_on_signals(&mut self) -> Result<(), ServerError> {
-        let result = signal_hook_mio::v1_0::Signals::new([
-            signal_hook::consts::SIGINT,
-            signal_hook::consts::SIGTERM,
-        ])
-        .and_then(|mut signals| {
-            let registry = self.poll.registry();
-            registry.register(&mut signals, SIGNALS, Interest::READABLE)?;
-            self.signals = Some(signals);
-            Ok(())
-        });
-        result.map_err(|source| ServerError::System {
-            doing: "handle signals",
-            source,
-        })
+    pub fn handle_signals(&mut self) -> Result<(), ServerError> {
+        use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+        signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1])
+            .and_then(|mut signals| {
+                let registry = self.poll.registry();
+                registry.register(&mut signals, SIGNALS, Interest::READABLE)?;
+                self.signals = Some(signals);
+                Ok(())
+            })
+            .map_err(|source| ServerError::system("handle signals", source))
     }
 
     /// The TCP address that management listens on, with the port that was chosen.
@@ -185,18 +168,40 @@ impl Server {
         self.voice_relay_address
     }
 
-    /// A handle to stop the server with, from any thread.
-    pub fn stop_handle(&self) -> StopHandle {
-        self.stop.clone()
+    /// A handle to the server for other threads, and for when it runs.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// What the server has done so far.
+    pub fn statistics(&self) -> Statistics {
+        let traffic = self.voice.traffic();
+        let management = self.switchboard.management();
+        let mut counters = self.counters.clone();
+        counters.add(&self.switchboard.counters());
+        counters.add(&traffic.counters);
+        Statistics {
+            uptime: self.started.elapsed(),
+            users: management.user_count(),
+            users_at_most: management.users_at_most(),
+            datagrams_received: traffic.datagrams_received,
+            datagrams_sent: traffic.datagrams_sent,
+            kernel_drops: traffic.kernel_drops,
+            latency_ns: traffic.latency_ns.clone(),
+            turn_ns: self.turn_ns.clone(),
+            batches: traffic.batches.clone(),
+            counters,
+        }
     }
 
     /// Serves until it is stopped, on the thread that calls this. Then nothing more is accepted or read, what is queued is
-    /// flushed within [`STOP_DEADLINE`](crate::limits::STOP_DEADLINE), and the connections are closed.
+    /// flushed within [`STOP_DEADLINE`](crate::limits::STOP_DEADLINE), and the connections are closed. Returns what was done.
     ///
     /// # Errors
     ///
-    /// [`ServerError::System`] if waiting for events fails.
-    pub fn run(mut self) -> Result<Summary, ServerError> {
+    /// [`ServerError::System`] if a setting for bare metal is refused, or waiting for events fails.
+    pub fn run(mut self) -> Result<Statistics, ServerError> {
+        self.thread_options.apply()?;
         info!(
             "voiceapp-server {}: management on TCP {}, voice relay on UDP {}, at most {} users",
             env!("CARGO_PKG_VERSION"),
@@ -205,12 +210,16 @@ impl Server {
             self.switchboard.management().max_users(),
         );
         let mut events = Events::with_capacity(POLL_EVENTS);
-        while !self.stop.is_set() {
+        while !self.handle.wants_stop() {
+            if self.handle.takes_statistics_request() {
+                info!("statistics\n{}", self.statistics());
+            }
             self.turn(&mut events)?;
         }
-        let summary = stop::finish(self);
-        info!("stopped: {summary}");
-        Ok(summary)
+        stop::flush(&mut self);
+        let statistics = stop::close(self);
+        info!("stopped\n{statistics}");
+        Ok(statistics)
     }
 
     /// One turn of the loop.
@@ -219,33 +228,37 @@ impl Server {
             if source.kind() == io::ErrorKind::Interrupted {
                 return Ok(());
             }
-            return Err(ServerError::System {
-                doing: "wait for events",
-                source,
-            });
+            return Err(ServerError::system("wait for events", source));
         }
         let now = read_clock();
+        self.connections.now = now.instant;
         self.note_readiness(events);
-        if self.is_voice_ready {
-            self.look_at_voice(now);
-        }
+        self.look_at_voice(now);
         self.accept(now);
         self.handle_inbox(now);
         self.end_connections(now);
         self.flush(now);
         self.end_expired(now);
+        self.turn_ended = Instant::now();
+        let turn = self.turn_ended.duration_since(now.instant);
+        self.turn_ns.record(turn.as_nanos() as u64);
         Ok(())
     }
 
     /// How long the loop may sleep: not at all with work left over, else until something is due.
     fn timeout(&self) -> Option<Duration> {
         let may_accept = self.is_accept_ready && self.accept_paused_until.is_none();
-        if self.is_voice_ready || may_accept || self.connections.has_work() {
+        let has_work = self.is_voice_ready || may_accept || self.connections.has_work();
+        if has_work || self.thread_options.busy_poll {
             return Some(Duration::ZERO);
         }
-        let deadlines = [self.switchboard.next_deadline(), self.accept_paused_until];
+        let deadlines = [
+            self.switchboard.next_deadline(),
+            self.accept_paused_until,
+            self.connections.next_flush(),
+        ];
         let next = deadlines.into_iter().flatten().min()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        Some(next.saturating_duration_since(self.turn_ended))
     }
 
     fn note_readiness(&mut self, events: &Events) {
@@ -256,9 +269,10 @@ impl Server {
                 WAKER => {}
                 #[cfg(unix)]
                 SIGNALS => {
-                    if let Some(signals) = &mut self.signals {
-                        if signals.pending().count() > 0 {
-                            self.stop.set();
+                    for signal in self.signals.iter_mut().flat_map(|it| it.pending()) {
+                        match signal {
+                            signal_hook::consts::SIGUSR1 => self.handle.request_statistics(),
+                            _ => self.handle.request_stop(),
                         }
                     }
                 }
@@ -278,22 +292,30 @@ impl Server {
         }
     }
 
-    /// Relays what has arrived on the voice socket, up to a bound.
+    /// Relays what has arrived on the voice socket, up to a bound. Asking costs little where nothing has, and nobody else tells
+    /// while a turn lasts.
     fn look_at_voice(&mut self, now: Now) {
+        self.work = 0;
         for _ in 0..BATCHES_PER_LOOK {
             let received = self.voice.receive();
             let (datagrams, mut outgoing) = self.voice.batch();
-            for (source, datagram) in datagrams {
+            for datagram in datagrams {
                 // A proof of address is the one datagram that can change who listens: what came before it goes to
                 // those who listened then.
-                if datagram.first() == Some(&VOICE_AUTH_REQUEST) {
+                if datagram.bytes.first() == Some(&VOICE_AUTH_REQUEST) {
                     outgoing.send(self.switchboard.relay().listeners());
                 }
-                match self.switchboard.handle_datagram(now, source, datagram) {
-                    Verdict::Relay { frame, recipients } => {
-                        outgoing.queue(frame, recipients.sender());
-                    }
-                    Verdict::Answer(answer) => outgoing.answer(&answer, source),
+                let source = datagram.source;
+                match self
+                    .switchboard
+                    .handle_datagram(now, source, datagram.bytes)
+                {
+                    Verdict::Relay { frame, recipients } => outgoing.queue(Queued {
+                        frame,
+                        sender: recipients.sender(),
+                        arrived_ns: datagram.arrived_ns,
+                    }),
+                    Verdict::Answer(answer) => outgoing.answer(&answer, &source),
                     Verdict::Drop(_) => {}
                 }
             }
@@ -305,12 +327,13 @@ impl Server {
         }
     }
 
-    /// Notes that a unit of work was done on TCP, and looks at voice when it has waited for its share of them.
+    /// Notes that a unit of work was done on TCP, and what was copied with it, and looks at voice when it has waited for its share.
     fn worked(&mut self, now: Now) {
         let copied = std::mem::take(&mut self.connections.copying_cost);
-        self.work += 1 + copied / WORK_UNIT_BYTES;
+        let work = 1 + copied / WORK_UNIT_BYTES;
+        self.work_left = self.work_left.saturating_sub(work);
+        self.work += work;
         if self.work >= WORK_BETWEEN_VOICE {
-            self.work = 0;
             self.look_at_voice(now);
         }
     }
@@ -320,10 +343,8 @@ impl Server {
             Some(until) if now.instant < until => return,
             _ => self.accept_paused_until = None,
         }
-        for _ in 0..ACCEPTS_PER_TURN {
-            if !self.is_accept_ready {
-                return;
-            }
+        self.work_left = WORK_PER_STAGE;
+        while self.is_accept_ready && self.work_left > 0 {
             match self.listener.accept() {
                 Ok((stream, address)) => self.admit(now, stream, address),
                 Err(error) => match error.kind() {
@@ -375,26 +396,26 @@ impl Server {
 
     /// Handles frames of everyone who has sent some, a share of each one's.
     fn handle_inbox(&mut self, now: Now) {
-        let mut budget = FRAMES_PER_TURN;
+        self.work_left = WORK_PER_STAGE;
+        // Whoever has more is put back at the end, and gets the next share in the next turn.
         for _ in 0..self.connections.inbox.len() {
-            if budget == 0 {
+            if self.work_left == 0 {
                 return;
             }
             if let Some(id) = self.connections.inbox.pop_front() {
-                let share = budget.min(FRAMES_PER_CONNECTION_PER_TURN);
-                budget -= self.handle_frames(now, id, share);
+                self.handle_frames(now, id);
             }
         }
     }
 
-    /// Handles frames of one connection and reads more, `budget` of the two together. Returns how many it was.
-    fn handle_frames(&mut self, now: Now, id: ConnectionId, budget: usize) -> usize {
+    /// Handles frames of one connection and reads more, up to its share.
+    fn handle_frames(&mut self, now: Now, id: ConnectionId) {
         if let Some(connection) = self.connections.get(id) {
             connection.is_in_inbox = false;
         }
-        for used in 0..budget {
+        for _ in 0..FRAMES_PER_CONNECTION_PER_TURN {
             let Some(connection) = self.connections.get(id).filter(|it| !it.is_ending) else {
-                return used;
+                return;
             };
             let mut inbound = std::mem::take(&mut connection.inbound);
             if let Some(frame) = inbound.next_frame() {
@@ -410,19 +431,22 @@ impl Server {
                 connection.inbound = inbound;
                 match connection.read(&mut self.scratch) {
                     Ok(ReadOutcome::Received) => {}
-                    Ok(ReadOutcome::WouldBlock) => return used + 1,
+                    Ok(ReadOutcome::WouldBlock) => return,
                     Ok(ReadOutcome::Ended) => self.connections.end(id, Cause::ClosedByPeer),
                     Err(_) => self.connections.end(id, Cause::ClosedBroken),
                 }
             }
             self.worked(now);
+            if self.work_left == 0 {
+                break;
+            }
         }
         self.connections.want_read(id);
-        budget
     }
 
     fn end_connections(&mut self, now: Now) {
-        for _ in 0..ENDS_PER_TURN {
+        self.work_left = WORK_PER_STAGE;
+        while self.work_left > 0 {
             let Some((id, cause)) = self.connections.ending.pop_front() else {
                 return;
             };
@@ -431,7 +455,8 @@ impl Server {
     }
 
     fn end_expired(&mut self, now: Now) {
-        for _ in 0..ENDS_PER_TURN {
+        self.work_left = WORK_PER_STAGE;
+        while self.work_left > 0 {
             let Some(id) = self.switchboard.expired(now) else {
                 return;
             };
@@ -456,19 +481,65 @@ impl Server {
 
     /// Offers to the kernel what has been queued, once per connection.
     fn flush(&mut self, now: Now) {
-        for _ in 0..FLUSHES_PER_TURN {
-            let Some(id) = self.connections.flush_queue.pop_front() else {
+        self.work_left = WORK_PER_STAGE;
+        while self.work_left > 0 {
+            let Some(id) = self.connections.next_to_flush() else {
                 return;
             };
             let Some(connection) = self.connections.get(id) else {
                 continue;
             };
-            connection.is_in_flush_queue = false;
             if connection.flush().is_err() {
                 self.connections.end(id, Cause::ClosedBroken);
             }
             self.worked(now);
         }
+    }
+}
+
+/// What the settings want of the thread that the loop runs on.
+struct ThreadOptions {
+    busy_poll: bool,
+    cpu: Option<usize>,
+    realtime_priority: u8,
+    lock_memory: bool,
+}
+
+impl ThreadOptions {
+    fn of(config: &Config) -> Self {
+        ThreadOptions {
+            busy_poll: config.busy_poll,
+            cpu: config.cpu,
+            realtime_priority: config.realtime_priority,
+            lock_memory: config.lock_memory,
+        }
+    }
+
+    fn apply(&self) -> Result<(), ServerError> {
+        if let Some(cpu) = self.cpu {
+            system::pin_to_cpu(cpu).map_err(|source| {
+                let doing = format!("run on CPU {cpu} (--cpu), is it there and allowed");
+                ServerError::system(doing, source)
+            })?;
+        }
+        if self.realtime_priority > 0 {
+            system::set_realtime_priority(self.realtime_priority).map_err(|source| {
+                let priority = self.realtime_priority;
+                let doing = format!(
+                    "take real-time priority {priority} (--realtime-priority), which needs CAP_SYS_NICE \
+                     or an RLIMIT_RTPRIO of {priority} (ulimit -r)"
+                );
+                ServerError::system(doing, source)
+            })?;
+        }
+        if self.lock_memory {
+            system::lock_memory().map_err(|source| {
+                let doing = "lock memory (--lock-memory), which needs CAP_IPC_LOCK or an \
+                             RLIMIT_MEMLOCK as large as the process (ulimit -l)";
+                ServerError::system(doing, source)
+            })?;
+        }
+        Ok(())
     }
 }
 

@@ -17,6 +17,11 @@ pub trait Deliver {
     /// Queues one or more whole frames for a connection. Called in order; must not lose any, unless the
     /// connection is to be ended.
     fn deliver(&mut self, to: ConnectionId, frames: &[u8]);
+
+    /// The same for frames that many are sent, and that may wait a moment longer, so that several can go out together.
+    fn announce(&mut self, to: ConnectionId, frames: &[u8]) {
+        self.deliver(to, frames);
+    }
 }
 
 /// The whole server without its input and output: see the [module](self).
@@ -132,13 +137,13 @@ impl Switchboard {
                 To::One(connection) => connections.deliver(connection, frames),
                 To::Everyone => {
                     for connection in self.management.user_connections() {
-                        connections.deliver(connection, frames);
+                        connections.announce(connection, frames);
                     }
                 }
                 To::EveryoneBut(except) => {
                     for connection in self.management.user_connections() {
                         if connection != except {
-                            connections.deliver(connection, frames);
+                            connections.announce(connection, frames);
                         }
                     }
                 }

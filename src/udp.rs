@@ -1,12 +1,15 @@
 //! The voice socket: batches of datagrams in and out.
 //!
-//! Receive many into slots that were allocated at start, queue many, send once. There are two bodies: `batched`
-//! uses Linux' `recvmmsg` and `sendmmsg`, and keeps the server's own address of every exchange; `plain` is one portable call per
-//! datagram. This is the only part of the crate with `unsafe` code in it, and it decides nothing: who hears whom is the relay's.
+//! Receive many into slots that were allocated at start, queue many, send once. There are two bodies: `linux` makes few system calls of
+//! many datagrams, and keeps the server's own address of every exchange; `plain` makes one portable call per datagram. This and the
+//! [system calls](crate::system) are the only parts of the crate with `unsafe` code in them, and it decides nothing: who hears whom is
+//! the relay's.
 
 #[cfg(target_os = "linux")]
+mod groups;
+#[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
-mod batched;
+mod linux;
 mod plain;
 #[cfg(test)]
 mod tests;
@@ -14,15 +17,19 @@ mod tests;
 use crate::cause::{Cause, Counters};
 use crate::config::UdpSend;
 use crate::event::Peer;
+use crate::histogram::Histogram;
 use crate::limits::{DATAGRAM_SLOT_BYTES, DATAGRAMS_PER_BATCH};
 use crate::relay::VoiceAuthAnswer;
 use mio::net::UdpSocket;
 use std::io;
+use std::time::SystemTime;
 
 /// A datagram that waits in its slot.
 #[derive(Clone, Copy)]
 struct Received {
     len: usize,
+    /// When it arrived at the machine, in nanoseconds since the Unix epoch, if that is known.
+    arrived_ns: Option<u64>,
     source: Peer,
 }
 
@@ -45,7 +52,39 @@ impl Slots {
 enum Body {
     Plain(plain::Plain),
     #[cfg(target_os = "linux")]
-    Batched(Box<batched::Batched>),
+    Linux {
+        inbound: Box<linux::Inbound>,
+        outbound: Box<linux::Outbound>,
+    },
+}
+
+impl Body {
+    #[cfg(target_os = "linux")]
+    fn new(socket: &std::net::UdpSocket, way: UdpSend, wants_time: bool) -> io::Result<Self> {
+        let is_ipv6 = socket.local_addr()?.is_ipv6();
+        let coalesces = match way {
+            UdpSend::Plain => return Ok(Body::Plain(plain::Plain { is_ipv6 })),
+            UdpSend::Batch => false,
+            UdpSend::Auto => linux::knows_segments(socket).is_ok(),
+            UdpSend::Coalesce => {
+                linux::knows_segments(socket)?;
+                true
+            }
+        };
+        Ok(Body::Linux {
+            inbound: Box::new(linux::Inbound::new(socket, is_ipv6, wants_time)?),
+            outbound: Box::new(linux::Outbound::new(is_ipv6, coalesces)),
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn new(socket: &std::net::UdpSocket, way: UdpSend, _wants_time: bool) -> io::Result<Self> {
+        let is_ipv6 = socket.local_addr()?.is_ipv6();
+        match way {
+            UdpSend::Auto | UdpSend::Plain => Ok(Body::Plain(plain::Plain { is_ipv6 })),
+            UdpSend::Batch | UdpSend::Coalesce => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
 }
 
 /// The bound UDP socket with its buffers.
@@ -61,26 +100,43 @@ pub(crate) struct VoiceSocket {
 pub(crate) struct Traffic {
     pub(crate) datagrams_received: u64,
     pub(crate) datagrams_sent: u64,
+    /// Datagrams that the kernel dropped because the socket's receive buffer was full.
+    pub(crate) kernel_drops: u64,
+    /// Datagrams per receive call, of those that brought any.
+    pub(crate) batches: Histogram,
+    /// Nanoseconds from a voice datagram's arrival to when its last copy was handed to the kernel.
+    pub(crate) latency_ns: Histogram,
     pub(crate) counters: Counters,
+}
+
+/// A received datagram.
+pub(crate) struct Datagram<'a> {
+    pub(crate) source: Peer,
+    pub(crate) arrived_ns: Option<u64>,
+    pub(crate) bytes: &'a mut [u8],
+}
+
+/// A frame that waits to be sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Queued<'a> {
+    pub(crate) frame: &'a [u8],
+    /// The sender's place among the listeners.
+    pub(crate) sender: usize,
+    /// When it arrived.
+    pub(crate) arrived_ns: Option<u64>,
 }
 
 impl VoiceSocket {
     /// Takes over a bound, non-blocking socket.
-    pub(crate) fn new(socket: std::net::UdpSocket, method: UdpSend) -> io::Result<Self> {
-        let local = socket.local_addr()?;
-        let body = match method {
-            UdpSend::Plain => Body::Plain(plain::Plain::new(local)),
-            #[cfg(target_os = "linux")]
-            UdpSend::Auto | UdpSend::Batch => Body::Batched(batched::Batched::new(&socket, local)?),
-            #[cfg(not(target_os = "linux"))]
-            UdpSend::Auto => Body::Plain(plain::Plain::new(local)),
-            #[cfg(not(target_os = "linux"))]
-            UdpSend::Batch => return Err(io::ErrorKind::Unsupported.into()),
-        };
+    pub(crate) fn new(
+        socket: std::net::UdpSocket,
+        way: UdpSend,
+        wants_time: bool,
+    ) -> io::Result<Self> {
         Ok(VoiceSocket {
+            body: Body::new(&socket, way, wants_time)?,
             socket: UdpSocket::from_std(socket),
             slots: Slots::new(),
-            body,
             traffic: Traffic::default(),
         })
     }
@@ -101,7 +157,9 @@ impl VoiceSocket {
         let result = match &mut self.body {
             Body::Plain(_) => plain::receive(&self.socket, &mut self.slots),
             #[cfg(target_os = "linux")]
-            Body::Batched(body) => body.receive(&self.socket, &mut self.slots),
+            Body::Linux { inbound, .. } => {
+                inbound.receive(&self.socket, &mut self.slots, &mut self.traffic)
+            }
         };
         if let Err(error) = result {
             if error.kind() != io::ErrorKind::WouldBlock {
@@ -109,42 +167,34 @@ impl VoiceSocket {
             }
         }
         let received = self.slots.received.len();
-        self.traffic.datagrams_received += received as u64;
+        if received > 0 {
+            self.traffic.datagrams_received += received as u64;
+            self.traffic.batches.record(received as u64);
+        }
         received
     }
 
-    /// The datagrams of the batch with their sources, and the way out for what is made of them.
-    pub(crate) fn batch(&mut self) -> (impl Iterator<Item = (Peer, &mut [u8])>, Outgoing<'_>) {
-        let slots = self.slots.bytes.iter_mut();
-        let datagrams = slots
-            .zip(&self.slots.received)
-            .map(|(slot, received)| (received.source, &mut slot[..received.len]));
+    /// The datagrams of the batch, and the way out for what is made of them.
+    pub(crate) fn batch(&mut self) -> (impl Iterator<Item = Datagram<'_>>, Outgoing<'_>) {
+        let slots = self.slots.bytes.iter_mut().zip(&self.slots.received);
+        let datagrams = slots.map(|(slot, received)| Datagram {
+            source: received.source,
+            arrived_ns: received.arrived_ns,
+            bytes: &mut slot[..received.len],
+        });
+        let nothing = Queued {
+            frame: &[],
+            sender: 0,
+            arrived_ns: None,
+        };
         let outgoing = Outgoing {
             socket: &self.socket,
             body: &mut self.body,
-            frames: FrameQueue::new(),
+            frames: [nothing; DATAGRAMS_PER_BATCH],
+            queued: 0,
             traffic: &mut self.traffic,
         };
         (datagrams, outgoing)
-    }
-}
-
-/// Frames that wait to be sent, each with its sender's place among the listeners.
-struct FrameQueue<'a> {
-    frames: [(&'a [u8], usize); DATAGRAMS_PER_BATCH],
-    len: usize,
-}
-
-impl<'a> FrameQueue<'a> {
-    fn new() -> Self {
-        FrameQueue {
-            frames: [(&[], 0); DATAGRAMS_PER_BATCH],
-            len: 0,
-        }
-    }
-
-    fn as_slice(&self) -> &[(&'a [u8], usize)] {
-        &self.frames[..self.len]
     }
 }
 
@@ -152,47 +202,70 @@ impl<'a> FrameQueue<'a> {
 pub(crate) struct Outgoing<'a> {
     socket: &'a UdpSocket,
     body: &'a mut Body,
-    frames: FrameQueue<'a>,
+    frames: [Queued<'a>; DATAGRAMS_PER_BATCH],
+    queued: usize,
     traffic: &'a mut Traffic,
 }
 
 impl<'a> Outgoing<'a> {
-    /// Queues a frame for every listener but the one at `sender`. At most one per received datagram.
-    pub(crate) fn queue(&mut self, frame: &'a [u8], sender: usize) {
-        self.frames.frames[self.frames.len] = (frame, sender);
-        self.frames.len += 1;
+    /// Queues a frame for every listener but its sender. At most one per received datagram.
+    pub(crate) fn queue(&mut self, frame: Queued<'a>) {
+        self.frames[self.queued] = frame;
+        self.queued += 1;
     }
 
     /// Sends what is queued to these listeners. Must be called before their list changes, and at the end.
     pub(crate) fn send(&mut self, listeners: &[Peer]) {
-        let frames = self.frames.as_slice();
+        let frames = &self.frames[..std::mem::take(&mut self.queued)];
+        if frames.is_empty() {
+            return;
+        }
         match self.body {
             Body::Plain(body) => body.send(self.socket, frames, listeners, self.traffic),
             #[cfg(target_os = "linux")]
-            Body::Batched(body) => body.send(self.socket, frames, listeners, self.traffic),
+            Body::Linux { outbound, .. } => {
+                outbound.send(self.socket, frames, listeners, self.traffic);
+            }
         }
-        self.frames.len = 0;
+        self.traffic.record_latency(frames);
     }
 
     /// Sends an answer to where a datagram came from, from the address it was sent to.
-    pub(crate) fn answer(&mut self, answer: &VoiceAuthAnswer, to: Peer) {
+    pub(crate) fn answer(&mut self, answer: &VoiceAuthAnswer, to: &Peer) {
         match self.body {
-            Body::Plain(body) => body.send_one(self.socket, answer, &to, self.traffic),
+            Body::Plain(body) => body.send_one(self.socket, answer, to, self.traffic),
             #[cfg(target_os = "linux")]
-            Body::Batched(body) => body.send_one(self.socket, answer, &to, self.traffic),
+            Body::Linux { outbound, .. } => {
+                outbound.send_one(self.socket, answer, to, self.traffic);
+            }
         }
     }
 }
 
 impl Traffic {
-    /// Counts a datagram that the kernel did not take.
-    fn count_failure(&mut self, error: &io::Error) {
+    /// Counts datagrams that the kernel did not take.
+    fn count_failures(&mut self, error: &io::Error, datagrams: u64) {
         let is_full = error.kind() == io::ErrorKind::WouldBlock || is_out_of_buffers(error);
-        self.counters.count(if is_full {
+        let cause = if is_full {
             Cause::SendBufferFull
         } else {
             Cause::SendFailed
-        });
+        };
+        self.counters.count_many(cause, datagrams);
+    }
+
+    /// Notes how long it took frames to get out, now that their last copies have been handed to the kernel. One reading of the clock
+    /// serves all of them, so that it is an upper bound for all but the last.
+    fn record_latency(&mut self, frames: &[Queued<'_>]) {
+        if frames.iter().all(|frame| frame.arrived_ns.is_none()) {
+            return;
+        }
+        // The kernel's time stamps are wall-clock time.
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now_ns = since_epoch.map_or(0, |since| since.as_nanos() as u64);
+        for arrived_ns in frames.iter().filter_map(|frame| frame.arrived_ns) {
+            self.latency_ns.record(now_ns.saturating_sub(arrived_ns));
+        }
     }
 }
 

@@ -41,7 +41,12 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
         (5, "0", "1000000000"),
         (6, "0", "1000000000"),
         (7, "batch", "plain"),
-        (8, "off", "trace"),
+        (8, "yes", "no"),
+        (9, "no", "yes"),
+        (10, "0", "1023"),
+        (11, "1", "99"),
+        (12, "no", "yes"),
+        (13, "off", "trace"),
     ] {
         let setting = &SETTINGS[setting];
         let name = setting.option;
@@ -63,7 +68,7 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
             );
         }
     }
-    assert_eq!(SETTINGS.len(), 9, "a new setting belongs into this table");
+    assert_eq!(SETTINGS.len(), 14, "a new setting belongs into this table");
 }
 
 #[test]
@@ -82,6 +87,12 @@ fn what_cannot_be_used_names_its_setting() {
         ("--max-voice-rate 1000000001", "--max-voice-rate"),
         ("--max-voice-bandwidth 64k", "--max-voice-bandwidth"),
         ("--udp-send fast", "--udp-send"),
+        ("--measure-latency maybe", "--measure-latency"),
+        ("--busy-poll 1", "--busy-poll"),
+        ("--cpu 1024", "--cpu"),
+        ("--cpu all", "--cpu"),
+        ("--realtime-priority 100", "--realtime-priority"),
+        ("--lock-memory true", "--lock-memory"),
         ("--log-level loud", "--log-level"),
         ("--colour", "--colour"),
         ("-x", "-x"),

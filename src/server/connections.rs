@@ -6,24 +6,29 @@
 use crate::cause::Cause;
 use crate::connection::Connection;
 use crate::event::ConnectionId;
-use crate::limits::COPY_OVERHEAD_BYTES;
+use crate::limits::{COPY_OVERHEAD_BYTES, HELD_BACK_MIN, HOLD_BACK};
 use crate::switchboard::Deliver;
 use mio::net::TcpStream;
 use slab::Slab;
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// The table of connections: see the [module](self).
 pub(crate) struct Connections {
     slab: Slab<Connection>,
     /// Those that may have something to read, or whole frames that were left for later.
     pub(super) inbox: VecDeque<ConnectionId>,
-    /// Those that have bytes queued which the kernel may take.
-    pub(super) flush_queue: VecDeque<ConnectionId>,
+    /// Those that have bytes queued which the kernel may take now.
+    flush_queue: VecDeque<ConnectionId>,
+    /// Those that have only been told what many are told, with when that is to go out.
+    held_back: VecDeque<(Instant, ConnectionId)>,
     /// Those that are to be ended, and why.
     pub(super) ending: VecDeque<(ConnectionId, Cause)>,
     outbound_bytes_max: usize,
     /// What was copied to recipients since somebody last asked, in bytes and their overhead.
     pub(super) copying_cost: usize,
+    /// When this turn began.
+    pub(super) now: Instant,
 }
 
 impl Connections {
@@ -32,9 +37,11 @@ impl Connections {
             slab: Slab::new(),
             inbox: VecDeque::new(),
             flush_queue: VecDeque::new(),
+            held_back: VecDeque::new(),
             ending: VecDeque::new(),
             outbound_bytes_max,
             copying_cost: 0,
+            now: Instant::now(),
         }
     }
 
@@ -82,6 +89,31 @@ impl Connections {
         }
     }
 
+    /// Takes the next connection to be flushed out of its queue: answers first, then what was held back, once it is due or if it
+    /// concerns few.
+    pub(super) fn next_to_flush(&mut self) -> Option<ConnectionId> {
+        if let Some(id) = self.flush_queue.pop_front() {
+            if let Some(connection) = self.slab.get_mut(id.index()) {
+                connection.is_in_flush_queue = false;
+            }
+            return Some(id);
+        }
+        let &(due, id) = self.held_back.front()?;
+        if due > self.now && self.held_back.len() > HELD_BACK_MIN {
+            return None;
+        }
+        self.held_back.pop_front();
+        if let Some(connection) = self.slab.get_mut(id.index()) {
+            connection.is_held_back = false;
+        }
+        Some(id)
+    }
+
+    /// When what is held back is due.
+    pub(super) fn next_flush(&self) -> Option<Instant> {
+        self.held_back.front().map(|&(due, _)| due)
+    }
+
     /// Marks a connection to be ended. The first cause counts, and nothing more is read from it or queued for it.
     pub(super) fn end(&mut self, id: ConnectionId, cause: Cause) {
         if let Some(connection) = self.slab.get_mut(id.index()) {
@@ -97,21 +129,44 @@ impl Connections {
     }
 }
 
-impl Deliver for Connections {
-    fn deliver(&mut self, to: ConnectionId, frames: &[u8]) {
+impl Connections {
+    /// Queues bytes for a connection, or ends it if they are too many. Says whether they were queued.
+    fn queue(&mut self, to: ConnectionId, frames: &[u8]) -> bool {
         let Some(connection) = self.slab.get_mut(to.index()) else {
-            return;
+            return false;
         };
         if connection.is_ending {
-            return;
+            return false;
         }
         if connection.queued_bytes() + frames.len() > self.outbound_bytes_max {
             self.end(to, Cause::ClosedTooSlow);
-            return;
+            return false;
         }
         connection.queue(frames);
         self.copying_cost += frames.len() + COPY_OVERHEAD_BYTES;
-        self.want_flush(to);
+        true
+    }
+}
+
+impl Deliver for Connections {
+    fn deliver(&mut self, to: ConnectionId, frames: &[u8]) {
+        if self.queue(to, frames) {
+            self.want_flush(to);
+        }
+    }
+
+    fn announce(&mut self, to: ConnectionId, frames: &[u8]) {
+        if !self.queue(to, frames) {
+            return;
+        }
+        let due = self.now + HOLD_BACK;
+        if let Some(connection) = self.slab.get_mut(to.index()) {
+            let is_queued = connection.is_in_flush_queue || connection.is_held_back;
+            if connection.is_writable && !is_queued {
+                connection.is_held_back = true;
+                self.held_back.push_back((due, to));
+            }
+        }
     }
 }
 

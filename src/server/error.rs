@@ -23,10 +23,17 @@ pub enum ServerError {
     /// The system refused something else.
     System {
         /// What was attempted, to be read after "cannot".
-        doing: &'static str,
+        doing: String,
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl ServerError {
+    pub(super) fn system(doing: impl Into<String>, source: io::Error) -> Self {
+        let doing = doing.into();
+        ServerError::System { doing, source }
+    }
 }
 
 impl fmt::Display for ServerError {

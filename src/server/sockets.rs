@@ -2,7 +2,12 @@
 
 use super::ServerError;
 use crate::config::Config;
-use crate::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_RETRIES, LISTEN_BACKLOG};
+use crate::limits::{
+    DSCP_EXPEDITED_FORWARDING, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_RETRIES,
+    LISTEN_BACKLOG, OTHER_DESCRIPTORS, PENDING_CONNECTIONS_MAX, SOCKET_BUFFER_BYTES,
+    SOCKET_PRIORITY,
+};
+use crate::system;
 use log::{debug, warn};
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -70,6 +75,8 @@ fn bind_voice(address: IpAddr, port: u16) -> Result<UdpSocket, ServerError> {
     open(address, Type::DGRAM, Protocol::UDP)
         .and_then(|socket| {
             socket.bind(&address.into())?;
+            mark_as_voice(&socket, address.is_ipv6());
+            size_buffers(&socket)?;
             Ok(socket.into())
         })
         .map_err(|source| ServerError::Listen {
@@ -77,6 +84,57 @@ fn bind_voice(address: IpAddr, port: u16) -> Result<UdpSocket, ServerError> {
             address,
             source,
         })
+}
+
+/// Asks the network and the machine to let voice go first. Where they do not know how, it goes as everything else does.
+fn mark_as_voice(socket: &Socket, is_ipv6: bool) {
+    // The lower two bits of the field are congestion notification's (RFC 3168).
+    let traffic_class = DSCP_EXPEDITED_FORWARDING << 2;
+    let mut results = vec![socket.set_tos_v4(traffic_class)];
+    #[cfg(unix)]
+    if is_ipv6 {
+        results.push(socket.set_tclass_v6(traffic_class));
+    }
+    // Marking sets a priority of its own, so this comes after it.
+    #[cfg(target_os = "linux")]
+    results.push(socket.set_priority(SOCKET_PRIORITY));
+    for error in results.into_iter().filter_map(Result::err) {
+        debug!("cannot mark voice for the network: {error}");
+    }
+}
+
+/// Asks for buffers that hold a burst, and says so if they were not granted.
+fn size_buffers(socket: &Socket) -> io::Result<()> {
+    // The kernel refuses no size, and grants what it allows.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    // Linux doubles what it is asked for, for its own bookkeeping, and tells the double (socket(7)).
+    let told_per_byte = if cfg!(target_os = "linux") { 2 } else { 1 };
+    let granted = [socket.recv_buffer_size()?, socket.send_buffer_size()?];
+    let [receive, send] = granted.map(|size| size / told_per_byte);
+    if receive.min(send) < SOCKET_BUFFER_BYTES {
+        warn!(
+            "the voice socket's buffers are {} KiB (receive) and {} KiB (send) instead of {} KiB, and a burst can be lost: \
+             raise the sysctls net.core.rmem_max and net.core.wmem_max to {SOCKET_BUFFER_BYTES}",
+            receive / 1_024,
+            send / 1_024,
+            SOCKET_BUFFER_BYTES / 1_024,
+        );
+    }
+    Ok(())
+}
+
+/// Raises the limit on descriptors, and says so if not everyone fits into it.
+pub(super) fn make_room_for_descriptors(max_users: usize) {
+    let needed = max_users + PENDING_CONNECTIONS_MAX + OTHER_DESCRIPTORS;
+    match system::raise_descriptor_limit() {
+        Ok(Some(limit)) if limit < needed as u64 => warn!(
+            "{max_users} users and those who log in need {needed} open descriptors, and the limit is {limit}: whoever comes \
+             after that has to wait (raise it with ulimit -n)"
+        ),
+        Ok(_) => {}
+        Err(error) => warn!("cannot read the limit on open descriptors: {error}"),
+    }
 }
 
 /// A non-blocking socket, for both families if the address is IPv6's "every address".

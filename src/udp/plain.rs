@@ -3,7 +3,7 @@
 //! It cannot tell which of the server's addresses a datagram was sent to, nor choose the one it answers from: where a
 //! server has several, it must be bound to one of them.
 
-use super::{Received, Slots, Traffic};
+use super::{Queued, Received, Slots, Traffic};
 use crate::event::{Peer, canonical};
 use crate::limits::DATAGRAMS_PER_BATCH;
 use mio::net::UdpSocket;
@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 /// The sending half: whether addresses must be written as IPv6 ones.
 pub(super) struct Plain {
-    is_ipv6: bool,
+    pub(super) is_ipv6: bool,
 }
 
 /// Fills the slots with what is there.
@@ -22,6 +22,7 @@ pub(super) fn receive(socket: &UdpSocket, slots: &mut Slots) -> io::Result<()> {
         match socket.recv_from(slot) {
             Ok((len, remote)) => slots.received.push(Received {
                 len,
+                arrived_ns: None,
                 source: Peer {
                     remote: canonical(remote),
                     local: None,
@@ -35,23 +36,17 @@ pub(super) fn receive(socket: &UdpSocket, slots: &mut Slots) -> io::Result<()> {
 }
 
 impl Plain {
-    pub(super) fn new(local: SocketAddr) -> Self {
-        Plain {
-            is_ipv6: local.is_ipv6(),
-        }
-    }
-
     pub(super) fn send(
         &self,
         socket: &UdpSocket,
-        frames: &[(&[u8], usize)],
+        frames: &[Queued<'_>],
         listeners: &[Peer],
         traffic: &mut Traffic,
     ) {
-        for &(frame, sender) in frames {
+        for frame in frames {
             for (place, listener) in listeners.iter().enumerate() {
-                if place != sender {
-                    self.send_one(socket, frame, listener, traffic);
+                if place != frame.sender {
+                    self.send_one(socket, frame.frame, listener, traffic);
                 }
             }
         }
@@ -72,7 +67,7 @@ impl Plain {
             match socket.send_to(bytes, remote) {
                 Ok(_) => traffic.datagrams_sent += 1,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => traffic.count_failure(&error),
+                Err(error) => traffic.count_failures(&error, 1),
             }
             return;
         }

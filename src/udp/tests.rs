@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
 use std::time::Duration;
 
 const WAYS: &[UdpSend] = if cfg!(target_os = "linux") {
-    &[UdpSend::Batch, UdpSend::Plain]
+    &[UdpSend::Coalesce, UdpSend::Batch, UdpSend::Plain]
 } else {
     &[UdpSend::Plain]
 };
@@ -22,7 +22,10 @@ fn bind(ip: IpAddr, way: UdpSend) -> (VoiceSocket, u16) {
     let socket = StdSocket::bind((ip, 0)).expect("loopback has free ports");
     socket.set_nonblocking(true).expect("it is a socket");
     let port = socket.local_addr().expect("it is bound").port();
-    (VoiceSocket::new(socket, way).expect("it is usable"), port)
+    (
+        VoiceSocket::new(socket, way, true).expect("it is usable"),
+        port,
+    )
 }
 
 fn client(ip: IpAddr) -> StdSocket {
@@ -45,10 +48,18 @@ fn receive(voice: &mut VoiceSocket, count: usize) -> Vec<(Peer, Vec<u8>)> {
     while all.len() < count {
         voice.receive();
         let (datagrams, _) = voice.batch();
-        all.extend(datagrams.map(|(source, bytes)| (source, bytes.to_vec())));
+        all.extend(datagrams.map(|it| (it.source, it.bytes.to_vec())));
         std::thread::yield_now();
     }
     all
+}
+
+fn frame(bytes: &[u8], sender: usize) -> Queued<'_> {
+    Queued {
+        frame: bytes,
+        sender,
+        arrived_ns: None,
+    }
 }
 
 fn heard(client: &StdSocket) -> Vec<u8> {
@@ -119,10 +130,10 @@ fn every_listener_but_the_sender_gets_every_frame() {
         let clients: Vec<StdSocket> = (0..100).map(|_| client(ip)).collect();
         let listeners: Vec<Peer> = clients.iter().map(peer_of).collect();
         let (_, mut outgoing) = voice.batch();
-        outgoing.queue(b"from the first", 0);
-        outgoing.queue(b"from the last", 99);
+        outgoing.queue(frame(b"from the first", 0));
+        outgoing.queue(frame(b"from the last", 99));
         outgoing.send(&listeners);
-        outgoing.queue(b"to the first alone", 1);
+        outgoing.queue(frame(b"to the first alone", 1));
         outgoing.send(&listeners[..2]);
         assert_eq!(heard(&clients[0]), b"from the last");
         assert_eq!(heard(&clients[0]), b"to the first alone");
@@ -152,7 +163,7 @@ fn a_destination_that_fails_harms_no_other() {
             },
         );
         let (_, mut outgoing) = voice.batch();
-        outgoing.queue(b"frame", 0);
+        outgoing.queue(frame(b"frame", 0));
         outgoing.send(&listeners);
         assert_eq!(heard(&clients[2]), b"frame");
         assert_eq!(voice.traffic().datagrams_sent, 1);
@@ -172,7 +183,7 @@ fn a_socket_for_both_families_speaks_to_each_from_the_address_it_was_spoken_to()
             way,
         );
         // On Linux, all of 127.0.0.0/8 is the machine itself.
-        if way == UdpSend::Batch {
+        if way != UdpSend::Plain {
             addresses.push(Ipv4Addr::new(127, 0, 0, 7).into());
         }
         for ip in addresses {
@@ -187,8 +198,8 @@ fn a_socket_for_both_families_speaks_to_each_from_the_address_it_was_spoken_to()
             assert_eq!(bytes, b"question");
             assert_eq!(source.remote, peer_of(&client).remote);
             let (_, mut outgoing) = voice.batch();
-            outgoing.answer(&[1; 12], source);
-            outgoing.queue(b"frame", 1);
+            outgoing.answer(&[1; 12], &source);
+            outgoing.queue(frame(b"frame", 1));
             outgoing.send(&[source, source]);
             assert_eq!(heard(&client), [1; 12]);
             assert_eq!(heard(&client), b"frame");
@@ -207,4 +218,136 @@ fn an_address_has_one_form() {
         let seen: SocketAddr = seen.parse().expect("it is an address");
         assert_eq!(canonical(seen).to_string(), expected);
     }
+}
+
+/// What each of three listeners hears when two of them speak at once, and one of them twice.
+#[cfg(target_os = "linux")]
+fn speak_at_once(voice: &mut VoiceSocket, clients: &[StdSocket; 3]) -> [Vec<Vec<u8>>; 3] {
+    let listeners: Vec<Peer> = clients.iter().map(peer_of).collect();
+    let (_, mut outgoing) = voice.batch();
+    for (bytes, sender) in [
+        (&[1; 100][..], 0),
+        (&[2; 150], 1),
+        (&[3; 120], 0),
+        (&[4; 1_400], 1),
+    ] {
+        outgoing.queue(frame(bytes, sender));
+    }
+    outgoing.send(&listeners);
+    let mut heard_by = [(0, 2), (1, 2), (2, 4)].map(|(listener, count)| {
+        let all = (0..count).map(|_| heard(&clients[listener]));
+        all.collect::<Vec<_>>()
+    });
+    // Padding is the way of sending's own matter, if it is zeros.
+    for datagram in heard_by.iter_mut().flatten() {
+        let len = [100, 150, 120, 1_400][usize::from(datagram[0]) - 1];
+        assert!(datagram[len..].iter().all(|byte| *byte == 0));
+        assert!(datagram.len() <= 150 || datagram.len() == len);
+        datagram.truncate(len);
+    }
+    heard_by
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_sent_together_is_what_is_sent_apart() {
+    let ip = Ipv4Addr::LOCALHOST.into();
+    let clients = [client(ip), client(ip), client(ip)];
+    let apart = speak_at_once(&mut bind(ip, UdpSend::Plain).0, &clients);
+    assert_eq!(apart[0], [vec![2; 150], vec![4; 1_400]]);
+    assert_eq!(apart[1], [vec![1; 100], vec![3; 120]]);
+    let (mut voice, _) = bind(ip, UdpSend::Coalesce);
+    assert_eq!(speak_at_once(&mut voice, &clients), apart);
+    assert_eq!(voice.traffic().datagrams_sent, 8);
+}
+
+/// A socket that sends without checksums is refused segments, as a device without the means would.
+#[cfg(target_os = "linux")]
+#[test]
+fn where_segments_are_refused_nothing_is_lost() {
+    let ip = Ipv4Addr::LOCALHOST.into();
+    let clients = [client(ip), client(ip), client(ip)];
+    let apart = speak_at_once(&mut bind(ip, UdpSend::Plain).0, &clients);
+    let (mut voice, _) = bind(ip, UdpSend::Coalesce);
+    linux::refuse_segments(&voice.socket);
+    for _ in 0..2 {
+        assert_eq!(speak_at_once(&mut voice, &clients), apart);
+    }
+    assert_eq!(voice.traffic().datagrams_sent, 16);
+    assert_eq!(voice.traffic().counters, Counters::new());
+    let Body::Linux { outbound, .. } = &voice.body else {
+        panic!("coalescing is the Linux body's");
+    };
+    assert!(!outbound.coalesces());
+}
+
+/// One recipient that cannot be sent to at all is no reason to send one by one to all others.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_destination_that_fails_does_not_end_coalescing() {
+    let ip = Ipv4Addr::LOCALHOST.into();
+    let (mut voice, _) = bind(ip, UdpSend::Coalesce);
+    let listener = client(ip);
+    let mut peers = [peer_of(&listener), peer_of(&listener)];
+    peers[0].remote.set_port(0);
+    let (_, mut outgoing) = voice.batch();
+    outgoing.queue(frame(b"one", 9));
+    outgoing.queue(frame(b"two", 9));
+    outgoing.send(&peers);
+    assert_eq!(
+        (heard(&listener), heard(&listener)),
+        (b"one".to_vec(), b"two".to_vec())
+    );
+    assert_eq!(voice.traffic().counters.get(Cause::SendFailed), 2);
+    let Body::Linux { outbound, .. } = &voice.body else {
+        panic!("coalescing is the Linux body's");
+    };
+    assert!(outbound.coalesces());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn arrivals_are_timed_if_that_is_wanted() {
+    let ip = Ipv4Addr::LOCALHOST.into();
+    for wants_time in [false, true] {
+        let socket = StdSocket::bind((ip, 0)).expect("loopback has free ports");
+        socket.set_nonblocking(true).expect("it is a socket");
+        let port = socket.local_addr().expect("it is bound").port();
+        let mut voice = VoiceSocket::new(socket, UdpSend::Auto, wants_time).expect("usable");
+        let client = client(ip);
+        client.send_to(b"frame", (ip, port)).expect("it is sent");
+        while voice.receive() == 0 {}
+        let (datagrams, mut outgoing) = voice.batch();
+        for datagram in datagrams {
+            assert_eq!(datagram.arrived_ns.is_some(), wants_time);
+            outgoing.queue(Queued {
+                frame: datagram.bytes,
+                sender: 1,
+                arrived_ns: datagram.arrived_ns,
+            });
+        }
+        outgoing.send(&[peer_of(&client)]);
+        assert_eq!(voice.traffic().latency_ns.count(), u64::from(wants_time));
+        assert_eq!(heard(&client), b"frame");
+    }
+}
+
+/// The kernel counts what finds the receive buffer full, and tells with a datagram that comes later.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_kernel_drops_is_counted() {
+    let ip = Ipv4Addr::LOCALHOST.into();
+    let (mut voice, port) = bind(ip, UdpSend::Auto);
+    let buffer = socket2::SockRef::from(&voice.socket).set_recv_buffer_size(1);
+    buffer.expect("the kernel raises it to its least");
+    let client = client(ip);
+    for _ in 0..200 {
+        client.send_to(&[1; 500], (ip, port)).expect("it is sent");
+    }
+    while voice.receive() > 0 {}
+    client.send_to(b"later", (ip, port)).expect("it is sent");
+    while voice.receive() == 0 {}
+    let traffic = voice.traffic();
+    assert!(traffic.kernel_drops > 0);
+    assert_eq!(traffic.kernel_drops + traffic.datagrams_received, 201);
 }

@@ -27,6 +27,11 @@ fn command(program: &str) -> Command {
         "MAX_VOICE_RATE",
         "MAX_VOICE_BANDWIDTH",
         "UDP_SEND",
+        "MEASURE_LATENCY",
+        "BUSY_POLL",
+        "CPU",
+        "REALTIME_PRIORITY",
+        "LOCK_MEMORY",
         "LOG_LEVEL",
     ] {
         command.env_remove(variable);

@@ -10,14 +10,14 @@ use std::thread::JoinHandle;
 use voiceapp_server::config::UdpSend;
 use voiceapp_server::event::{UserId, VoiceToken};
 use voiceapp_server::protocol::Packet;
-use voiceapp_server::{Cause, Config, Rates, Server, StopHandle, Summary};
+use voiceapp_server::{Cause, Config, Rates, Server, ServerHandle, Statistics};
 
 /// A server on a thread of its own, on ports that the system chose.
 struct Running {
     tcp_port: u16,
     udp_port: u16,
-    stop: StopHandle,
-    thread: JoinHandle<Summary>,
+    handle: ServerHandle,
+    thread: JoinHandle<Statistics>,
 }
 
 impl Running {
@@ -35,7 +35,7 @@ impl Running {
         Running {
             tcp_port: server.management_address().port(),
             udp_port: server.voice_relay_address().port(),
-            stop: server.stop_handle(),
+            handle: server.handle(),
             thread: std::thread::spawn(|| server.run().expect("it runs to its end")),
         }
     }
@@ -52,8 +52,8 @@ impl Running {
         }
     }
 
-    fn stop(self) -> Summary {
-        self.stop.stop();
+    fn stop(self) -> Statistics {
+        self.handle.stop();
         self.thread.join().expect("it does not panic")
     }
 }
@@ -107,7 +107,12 @@ fn converse(first: Place, second: Place) {
 #[test]
 fn two_people_hear_each_other_in_every_way_of_sending() {
     let ways: &[UdpSend] = if cfg!(target_os = "linux") {
-        &[UdpSend::Auto, UdpSend::Batch, UdpSend::Plain]
+        &[
+            UdpSend::Auto,
+            UdpSend::Coalesce,
+            UdpSend::Batch,
+            UdpSend::Plain,
+        ]
     } else {
         &[UdpSend::Auto, UdpSend::Plain]
     };
@@ -189,8 +194,8 @@ fn a_client_that_moves_is_heard_and_hears_at_its_new_address() {
     .expect("it is sent");
     alice.speak(2, b"here");
     bob.expect_voice(alice.id, 2, b"here");
-    let summary = server.stop();
-    assert_eq!(summary.counters.get(Cause::VoiceUnknownSource), 1);
+    let statistics = server.stop();
+    assert_eq!(statistics.counters.get(Cause::VoiceUnknownSource), 1);
 }
 
 #[test]
@@ -256,8 +261,8 @@ fn the_longest_frame_is_skipped_and_what_follows_is_answered() {
         alice.tcp.write_all(&frame).expect("it is sent");
     }
     alice.expect_quiet();
-    let summary = server.stop();
-    assert_eq!(summary.counters.get(Cause::FrameUnknownId), 20);
+    let statistics = server.stop();
+    assert_eq!(statistics.counters.get(Cause::FrameUnknownId), 20);
 }
 
 #[test]
@@ -274,8 +279,8 @@ fn a_malformed_frame_ends_its_connection_and_no_other() {
         user_id: mallory.id,
     });
     alice.expect_quiet();
-    let summary = server.stop();
-    assert_eq!(summary.counters.get(Cause::ClosedMalformed), 1);
+    let statistics = server.stop();
+    assert_eq!(statistics.counters.get(Cause::ClosedMalformed), 1);
 }
 
 #[test]
@@ -289,8 +294,8 @@ fn a_client_that_has_said_its_last_word_is_still_answered() {
         .expect("it is connected");
     alice.expect(Packet::PingResponse { request_id: 7 });
     alice.expect_end();
-    let summary = server.stop();
-    assert_eq!(summary.counters.get(Cause::ClosedByPeer), 1);
+    let statistics = server.stop();
+    assert_eq!(statistics.counters.get(Cause::ClosedByPeer), 1);
 }
 
 #[test]
@@ -328,8 +333,8 @@ fn a_reader_that_never_reads_is_ended_and_the_others_lose_nothing() {
     }
     say_and_see_end(&mut alice, said + 1, "the end", sleeper.id);
     assert_eq!(bobs_count.join().expect("bob is patient"), said + 1);
-    let summary = server.stop();
-    assert_eq!(summary.counters.get(Cause::ClosedTooSlow), 1);
+    let statistics = server.stop();
+    assert_eq!(statistics.counters.get(Cause::ClosedTooSlow), 1);
 }
 
 /// Says something, awaits the answer, and tells whether this user has left meanwhile.
@@ -361,8 +366,8 @@ fn a_stranger_is_sent_away_and_a_user_is_not() {
     stranger.expect_quiet();
     stranger.expect_end();
     alice.expect_quiet();
-    let summary = server.stop();
-    assert_eq!(summary.counters.get(Cause::ClosedLoginDeadline), 1);
+    let statistics = server.stop();
+    assert_eq!(statistics.counters.get(Cause::ClosedLoginDeadline), 1);
 }
 
 #[test]
@@ -384,20 +389,20 @@ fn a_stop_delivers_what_was_said_before_it() {
     while answers < 50 {
         alice.next(|packet| answers += u32::from(packet.id() == 0x25));
     }
-    let summary = server.stop();
+    let statistics = server.stop();
     let mut heard = 0;
     while heard < 50 {
         bob.next(|packet| heard += u32::from(packet.id() == 0x45));
     }
     bob.expect_end();
     alice.expect_end();
-    assert_eq!(summary.counters.get(Cause::ClosedServerStopped), 2);
+    assert_eq!(statistics.counters.get(Cause::ClosedServerStopped), 2);
 }
 
 #[test]
 fn stopping_twice_or_after_the_end_does_nothing() {
     let server = Running::start();
-    let stop = server.stop.clone();
+    let stop = server.handle.clone();
     stop.stop();
     stop.stop();
     server.stop();
@@ -412,9 +417,9 @@ fn a_server_stopped_before_it_runs_ends_at_once() {
         ..Config::default()
     };
     let server = Server::bind(&config).expect("the system has free ports");
-    server.stop_handle().stop();
-    let summary = server.run().expect("it runs to its end");
-    assert_eq!(summary.datagrams_received, 0);
+    server.handle().stop();
+    let statistics = server.run().expect("it runs to its end");
+    assert_eq!(statistics.datagrams_received, 0);
 }
 
 #[test]

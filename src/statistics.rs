@@ -1,0 +1,112 @@
+//! What a server has done and how quickly, as numbers and as a page for people.
+
+use crate::cause::Counters;
+use crate::histogram::Histogram;
+use std::fmt;
+use std::time::Duration;
+
+/// A server's statistics, since it was bound.
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// How long ago that was.
+    pub uptime: Duration,
+    /// Users who are logged in now.
+    pub users: usize,
+    /// The most users who were logged in at the same time.
+    pub users_at_most: usize,
+    /// Datagrams received on the voice port, of whatever kind.
+    pub datagrams_received: u64,
+    /// Datagrams handed to the kernel, however many to a message.
+    pub datagrams_sent: u64,
+    /// Datagrams that the kernel dropped because the voice socket's receive buffer was full. Known on Linux only, from
+    /// `SO_RXQ_OVFL` (socket(7)), and with the first datagram after the drops.
+    pub kernel_drops: u64,
+    /// Nanoseconds from a voice datagram's arrival at the machine to when its last copy was handed to the kernel. Known on Linux
+    /// only, unless [`measure_latency`](crate::Config::measure_latency) is off.
+    pub latency_ns: Histogram,
+    /// Nanoseconds that turns of the loop took, from waking to going to sleep.
+    pub turn_ns: Histogram,
+    /// Datagrams per receive call, of those that brought any.
+    pub batches: Histogram,
+    /// What was turned away, dropped or ended, by cause.
+    pub counters: Counters,
+}
+
+impl fmt::Display for Statistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut count = |name: &str, value: u64| writeln!(f, "  {name:<28} {value:>14}");
+        count("uptime, s", self.uptime.as_secs())?;
+        count("users now", self.users as u64)?;
+        count("users at most", self.users_at_most as u64)?;
+        count("datagrams received", self.datagrams_received)?;
+        count("datagrams sent", self.datagrams_sent)?;
+        count("datagrams the kernel dropped", self.kernel_drops)?;
+        for (cause, occurrences) in self.counters.occurred() {
+            count(cause.name(), occurrences)?;
+        }
+        writeln!(
+            f,
+            "  {:<28} {:>14} {:>9} {:>9} {:>9} {:>9}",
+            "", "count", "p50", "p99", "p99.9", "max"
+        )?;
+        distribution(f, "relay latency, µs", &self.latency_ns, 1_000.0)?;
+        distribution(f, "loop turns, µs", &self.turn_ns, 1_000.0)?;
+        distribution(f, "datagrams per batch", &self.batches, 1.0)
+    }
+}
+
+/// One line about a distribution, in units of so many.
+fn distribution(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    histogram: &Histogram,
+    unit: f64,
+) -> fmt::Result {
+    write!(f, "  {name:<28} {:>14}", histogram.count())?;
+    let quantiles = [0.5, 0.99, 0.999].map(|part| histogram.quantile(part));
+    let decimals = usize::from(unit > 1.0);
+    for value in quantiles.into_iter().chain([histogram.max()]) {
+        write!(f, " {:>9.decimals$}", value as f64 / unit)?;
+    }
+    writeln!(f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cause::Cause;
+
+    #[test]
+    fn the_page_is_aligned_and_says_what_is_counted() {
+        let mut counters = Counters::new();
+        counters.count_many(Cause::VoiceMuted, 17);
+        let mut latency_ns = Histogram::new();
+        latency_ns.record(2_500);
+        let page = Statistics {
+            uptime: Duration::from_secs(90),
+            users: 3,
+            users_at_most: 5,
+            datagrams_received: 1_000_000_000_000,
+            datagrams_sent: 7,
+            kernel_drops: 0,
+            latency_ns,
+            turn_ns: Histogram::new(),
+            batches: Histogram::new(),
+            counters,
+        }
+        .to_string();
+        let line = |name: &str| {
+            let line = page
+                .lines()
+                .find(|line| line.trim_start().starts_with(name));
+            line.unwrap_or_else(|| panic!("{name} is missing:\n{page}"))
+        };
+        assert!(line("voice_muted").ends_with("  17"));
+        assert!(line("relay latency").ends_with("2.5       2.5       2.5       2.5"));
+        let (counts, table): (Vec<&str>, Vec<&str>) = page.lines().partition(|it| it.len() < 50);
+        for lines in [counts, table] {
+            let width = lines[0].chars().count();
+            assert!(lines.iter().all(|it| it.chars().count() == width), "{page}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What is asked of the operating system beside sockets: descriptors, and the options for bare metal. The other corner with
+//! `unsafe` code in it, a system call each.
+
+use std::io;
+
+/// Raises the limit on open descriptors as far as this process may, and returns what it is then, if the system has one.
+#[cfg(unix)]
+pub(crate) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the structure lives through the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if limit.rlim_cur < limit.rlim_max {
+        let before = limit.rlim_cur;
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: as above. A system that refuses its own maximum leaves the limit as it is.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
+            limit.rlim_cur = before;
+        }
+    }
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "not every system has 64 unsigned bits here"
+    )]
+    Ok((limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur as u64))
+}
+
+/// There is no such limit to raise.
+#[cfg(not(unix))]
+pub(crate) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
+    Ok(None)
+}
+
+/// Keeps the calling thread on one CPU (`sched_setaffinity(2)`).
+#[cfg(target_os = "linux")]
+pub(crate) fn pin_to_cpu(cpu: usize) -> io::Result<()> {
+    if cpu >= libc::CPU_SETSIZE as usize {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: zero is a valid set, the CPU's number is within it, and the set lives through the call.
+    let result = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set)
+    };
+    success(result)
+}
+
+/// Gives the calling thread a real-time priority, 1 to 99, in the `SCHED_FIFO` class (sched(7)).
+#[cfg(target_os = "linux")]
+pub(crate) fn set_realtime_priority(priority: u8) -> io::Result<()> {
+    let parameter = libc::sched_param {
+        sched_priority: priority.into(),
+    };
+    // SAFETY: the structure lives through the call.
+    success(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameter) })
+}
+
+/// Keeps all of the process's memory, what it has and what it will get, out of swap (`mlockall(2)`).
+#[cfg(target_os = "linux")]
+pub(crate) fn lock_memory() -> io::Result<()> {
+    // SAFETY: the call takes only flags.
+    success(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) })
+}
+
+#[cfg(target_os = "linux")]
+fn success(result: libc::c_int) -> io::Result<()> {
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// What only Linux does is refused elsewhere.
+#[cfg(not(target_os = "linux"))]
+mod elsewhere {
+    use std::io;
+
+    pub(crate) fn pin_to_cpu(_cpu: usize) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn set_realtime_priority(_priority: u8) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn lock_memory() -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) use elsewhere::{lock_memory, pin_to_cpu, set_realtime_priority};

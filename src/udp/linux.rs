@@ -1,0 +1,169 @@
+//! The Linux body: `recvmmsg` and `sendmmsg` with headers that were prepared at start (recvmmsg(2), sendmmsg(2)), and the server's own
+//! address of every exchange by `IP_PKTINFO` and `IPV6_PKTINFO` (ip(7), ipv6(7)).
+//!
+//! Every header points into arrays beside it that never move. Pointers to datagrams are valid only within one call.
+
+mod address;
+mod outbound;
+
+pub(super) use outbound::{Outbound, knows_segments};
+
+use super::{Received, Slots, Traffic};
+use crate::event::Peer;
+use crate::limits::{DATAGRAM_SLOT_BYTES, DATAGRAMS_PER_BATCH};
+use address::{Address, Control, read_address, read_arrival};
+use mio::net::UdpSocket;
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr;
+
+/// Headers for one call, each with an address and room for control messages.
+struct Headers<const N: usize> {
+    headers: Box<[libc::mmsghdr; N]>,
+    addresses: Box<[Address; N]>,
+    controls: Box<[Control; N]>,
+}
+
+impl<const N: usize> Headers<N> {
+    fn new() -> Self {
+        // SAFETY: both are C structures of integers and raw pointers, for which zero is a valid value.
+        let (header, address) = unsafe { (zeroed::<libc::mmsghdr>(), zeroed::<Address>()) };
+        let mut headers = Headers {
+            headers: Box::new([header; N]),
+            addresses: Box::new([address; N]),
+            controls: Box::new([Control::EMPTY; N]),
+        };
+        for (place, header) in headers.headers.iter_mut().enumerate() {
+            header.msg_hdr.msg_name = (&raw mut headers.addresses[place]).cast();
+            header.msg_hdr.msg_control = (&raw mut headers.controls[place]).cast();
+        }
+        headers
+    }
+}
+
+/// The receiving half: see the [module](self).
+pub(super) struct Inbound {
+    headers: Headers<DATAGRAMS_PER_BATCH>,
+    pieces: Box<[libc::iovec; DATAGRAMS_PER_BATCH]>,
+    /// The kernel's count of dropped datagrams when it was last told.
+    dropped: u32,
+}
+
+// SAFETY: the raw pointers in the headers and pieces point into boxes that move with them, or are written before each use.
+unsafe impl Send for Inbound {}
+
+impl Inbound {
+    /// Prepares a socket, with time stamps if they are wanted.
+    pub(super) fn new(
+        socket: &std::net::UdpSocket,
+        is_ipv6: bool,
+        wants_time: bool,
+    ) -> io::Result<Self> {
+        let fd = socket.as_raw_fd();
+        if is_ipv6 {
+            set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+        } else {
+            set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+        }
+        set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
+        if wants_time {
+            set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+        }
+        let piece = libc::iovec {
+            iov_base: ptr::null_mut(),
+            iov_len: 0,
+        };
+        Ok(Inbound {
+            headers: Headers::new(),
+            pieces: Box::new([piece; DATAGRAMS_PER_BATCH]),
+            dropped: 0,
+        })
+    }
+
+    /// Fills the slots with what is there.
+    pub(super) fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        slots: &mut Slots,
+        traffic: &mut Traffic,
+    ) -> io::Result<()> {
+        let headers = &mut self.headers.headers;
+        for (place, header) in headers.iter_mut().enumerate() {
+            self.pieces[place] = libc::iovec {
+                iov_base: slots.bytes[place].as_mut_ptr().cast(),
+                iov_len: DATAGRAM_SLOT_BYTES,
+            };
+            header.msg_hdr.msg_iov = &raw mut self.pieces[place];
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_namelen = size_of::<Address>() as libc::socklen_t;
+            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
+        }
+        let count = loop {
+            let result = socket.try_io(|| {
+                // SAFETY: each of the headers points to a slot, an address and a control buffer of the sizes given, all of which
+                // are borrowed mutably through the call.
+                let count = unsafe {
+                    libc::recvmmsg(
+                        socket.as_raw_fd(),
+                        headers.as_mut_ptr(),
+                        DATAGRAMS_PER_BATCH as libc::c_uint,
+                        libc::MSG_DONTWAIT,
+                        ptr::null_mut(),
+                    )
+                };
+                usize::try_from(count).map_err(|_| io::Error::last_os_error())
+            });
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        for place in 0..count {
+            let header = &self.headers.headers[place];
+            let arrival = read_arrival(&header.msg_hdr);
+            if let Some(dropped) = arrival.dropped {
+                traffic.kernel_drops += u64::from(dropped.wrapping_sub(self.dropped));
+                self.dropped = dropped;
+            }
+            slots.received.push(Received {
+                len: (header.msg_len as usize).min(DATAGRAM_SLOT_BYTES),
+                arrived_ns: arrival.arrived_ns,
+                source: Peer {
+                    remote: read_address(&self.headers.addresses[place]),
+                    local: arrival.local,
+                },
+            });
+        }
+        Ok(())
+    }
+}
+
+fn set_option(
+    fd: RawFd,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: the option's value is an int that lives through the call, and its size is given.
+    let result = unsafe {
+        libc::setsockopt(
+            fd,
+            level,
+            option,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Makes a socket one that the kernel refuses segments of.
+#[cfg(test)]
+pub(super) fn refuse_segments(socket: &impl AsRawFd) {
+    let result = set_option(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, 1);
+    result.expect("every socket has the option");
+}

@@ -1,0 +1,348 @@
+//! The sending half: messages are collected and handed over many at a time, each with one datagram or with several for one recipient.
+
+use super::address::{write_address, write_control};
+use super::{Headers, set_option};
+use crate::event::Peer;
+use crate::limits::{PIECES_PER_CALL, SENDS_PER_CALL};
+use crate::udp::groups::Groups;
+use crate::udp::{Queued, Traffic};
+use log::warn;
+use mio::net::UdpSocket;
+use std::io;
+use std::os::fd::AsRawFd;
+
+/// What a queued message is, in case it must be sent otherwise.
+#[derive(Clone, Copy)]
+struct Message {
+    datagrams: usize,
+    /// For several datagrams: their group, and the listener's place.
+    group: usize,
+    listener: usize,
+}
+
+/// The sending half: see the [module](self).
+pub(in crate::udp) struct Outbound {
+    headers: Headers<SENDS_PER_CALL>,
+    messages: [Message; SENDS_PER_CALL],
+    queued: usize,
+    pieces: Box<[libc::iovec; PIECES_PER_CALL]>,
+    pieces_used: usize,
+    is_ipv6: bool,
+    /// Whether several datagrams for one recipient go as one message: until the kernel refuses that.
+    coalesces: bool,
+    groups: Groups,
+    single: Single,
+}
+
+// SAFETY: the raw pointers in the headers and pieces point into boxes that move with them, or are written before each use.
+unsafe impl Send for Outbound {}
+
+/// A header for one datagram outside any batch.
+struct Single {
+    header: Headers<1>,
+    is_ipv6: bool,
+}
+
+/// What is sent, and to whom: borrowed for as long as messages are queued that point into it.
+#[derive(Clone, Copy)]
+struct Batch<'a> {
+    frames: &'a [Queued<'a>],
+    listeners: &'a [Peer],
+    groups: &'a Groups,
+}
+
+/// Whether this kernel knows `UDP_SEGMENT` (Linux 4.18). Setting it to 0 changes nothing.
+pub(in crate::udp) fn knows_segments(socket: &std::net::UdpSocket) -> io::Result<()> {
+    set_option(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, 0)
+}
+
+impl Outbound {
+    pub(in crate::udp) fn new(is_ipv6: bool, coalesces: bool) -> Self {
+        Outbound {
+            headers: Headers::new(),
+            messages: [Message::of_one(); SENDS_PER_CALL],
+            queued: 0,
+            pieces: Box::new([piece_of(&[]); PIECES_PER_CALL]),
+            pieces_used: 0,
+            is_ipv6,
+            coalesces,
+            groups: Groups::new(),
+            single: Single {
+                header: Headers::new(),
+                is_ipv6,
+            },
+        }
+    }
+
+    #[cfg(test)]
+    pub(in crate::udp) fn coalesces(&self) -> bool {
+        self.coalesces
+    }
+
+    /// Sends each frame to every listener but its sender.
+    pub(in crate::udp) fn send(
+        &mut self,
+        socket: &UdpSocket,
+        frames: &[Queued<'_>],
+        listeners: &[Peer],
+        traffic: &mut Traffic,
+    ) {
+        // The plan is borrowed while messages are queued, and put back for its memory.
+        let mut groups = std::mem::take(&mut self.groups);
+        let may_coalesce = self.coalesces && frames.len() > 1;
+        if may_coalesce {
+            groups.plan(frames);
+        }
+        let batch = Batch {
+            frames,
+            listeners,
+            groups: &groups,
+        };
+        if may_coalesce {
+            for group in 0..groups.len() {
+                self.send_group(socket, batch, group, traffic);
+            }
+        } else {
+            for frame in frames {
+                for (place, listener) in listeners.iter().enumerate() {
+                    if place != frame.sender {
+                        self.make_room(socket, batch, 1, traffic);
+                        self.queue_one(frame.frame, listener);
+                    }
+                }
+            }
+        }
+        self.flush(socket, batch, traffic);
+        self.groups = groups;
+    }
+
+    /// Sends one datagram, outside any batch.
+    pub(in crate::udp) fn send_one(
+        &mut self,
+        socket: &UdpSocket,
+        bytes: &[u8],
+        to: &Peer,
+        traffic: &mut Traffic,
+    ) {
+        self.single.send(socket, bytes, to, traffic);
+    }
+
+    fn send_group(
+        &mut self,
+        socket: &UdpSocket,
+        batch: Batch<'_>,
+        group: usize,
+        traffic: &mut Traffic,
+    ) {
+        for (place, listener) in batch.listeners.iter().enumerate() {
+            let mut frames = batch.groups.frames_for(group, place);
+            let (first, rest) = (frames.next(), frames.count());
+            match (first, rest) {
+                (None, _) => {}
+                (Some(frame), 0) => {
+                    self.make_room(socket, batch, 1, traffic);
+                    self.queue_one(batch.frames[frame].frame, listener);
+                }
+                (Some(_), rest) => {
+                    let pieces = batch.groups.pieces_for(group, place).count();
+                    self.make_room(socket, batch, pieces, traffic);
+                    let message = Message {
+                        datagrams: rest + 1,
+                        group,
+                        listener: place,
+                    };
+                    self.queue_group(batch.groups, message, listener);
+                }
+            }
+        }
+    }
+
+    /// Flushes if there is no room for one more message of so many pieces.
+    fn make_room(
+        &mut self,
+        socket: &UdpSocket,
+        batch: Batch<'_>,
+        pieces: usize,
+        traffic: &mut Traffic,
+    ) {
+        if self.queued == SENDS_PER_CALL || self.pieces_used + pieces > PIECES_PER_CALL {
+            self.flush(socket, batch, traffic);
+        }
+    }
+
+    /// Fills the next header with one datagram. The caller flushes before `bytes` goes out of its sight.
+    fn queue_one(&mut self, bytes: &[u8], to: &Peer) {
+        self.add_piece(bytes);
+        self.fill_header(Message::of_one(), 1, to, None);
+    }
+
+    /// Fills the next header with what a group has for one listener.
+    fn queue_group(&mut self, groups: &Groups, message: Message, to: &Peer) {
+        let before = self.pieces_used;
+        for piece in groups.pieces_for(message.group, message.listener) {
+            self.add_piece(piece);
+        }
+        let segment_len = groups.segment_len(message.group) as u16;
+        self.fill_header(message, self.pieces_used - before, to, Some(segment_len));
+    }
+
+    fn add_piece(&mut self, bytes: &[u8]) {
+        self.pieces[self.pieces_used] = piece_of(bytes);
+        self.pieces_used += 1;
+    }
+
+    /// Fills the next header, with the pieces that were added last.
+    fn fill_header(&mut self, message: Message, pieces: usize, to: &Peer, segment: Option<u16>) {
+        let place = self.queued;
+        self.queued += 1;
+        self.messages[place] = message;
+        let header = &mut self.headers.headers[place].msg_hdr;
+        header.msg_iov = &raw mut self.pieces[self.pieces_used - pieces];
+        header.msg_iovlen = pieces as _;
+        let address = &mut self.headers.addresses[place];
+        header.msg_namelen = write_address(address, to.remote, self.is_ipv6);
+        let control = &mut self.headers.controls[place];
+        header.msg_controllen = write_control(control, to.local, self.is_ipv6, segment) as _;
+    }
+
+    /// Sends what is queued. What the kernel refuses is counted and passed over, and the rest goes out.
+    fn flush(&mut self, socket: &UdpSocket, batch: Batch<'_>, traffic: &mut Traffic) {
+        let mut done = 0;
+        while done < self.queued {
+            match self.hand_over(socket, done) {
+                Ok(count) => {
+                    let sent = &self.messages[done..done + count];
+                    let datagrams: usize = sent.iter().map(|message| message.datagrams).sum();
+                    traffic.datagrams_sent += datagrams as u64;
+                    done += count;
+                }
+                Err(error) => {
+                    let message = self.messages[done];
+                    done += 1;
+                    if message.datagrams > 1 && may_be_the_segments(&error) {
+                        self.send_apart(socket, batch, message, &error, traffic);
+                    } else {
+                        traffic.count_failures(&error, message.datagrams as u64);
+                    }
+                }
+            }
+        }
+        self.forget_queued();
+    }
+
+    /// Sends the datagrams of a refused message one by one. If that works, it was the segments that were refused, and there will be
+    /// no more of them; otherwise it was the destination.
+    fn send_apart(
+        &mut self,
+        socket: &UdpSocket,
+        batch: Batch<'_>,
+        message: Message,
+        error: &io::Error,
+        traffic: &mut Traffic,
+    ) {
+        let before = traffic.datagrams_sent;
+        for frame in batch.groups.frames_for(message.group, message.listener) {
+            let to = &batch.listeners[message.listener];
+            let bytes = batch.frames[frame].frame;
+            self.single.send(socket, bytes, to, traffic);
+        }
+        let is_too_long = error.raw_os_error() == Some(libc::EMSGSIZE);
+        if traffic.datagrams_sent > before && !is_too_long && self.coalesces {
+            self.coalesces = false;
+            warn!(
+                "the system refuses several datagrams in one message, sending each by itself: {error}"
+            );
+        }
+    }
+
+    /// Hands the queued messages from `first` on to the kernel, and returns how many it took: at least one, or it is an error of the
+    /// first.
+    fn hand_over(&mut self, socket: &UdpSocket, first: usize) -> io::Result<usize> {
+        // SAFETY: the headers point to pieces that were added with them, and these to frames and staged bytes that whoever
+        // queued them still borrows.
+        unsafe { send_all(socket, &mut self.headers.headers[first..self.queued]) }
+    }
+
+    fn forget_queued(&mut self) {
+        self.queued = 0;
+        self.pieces_used = 0;
+    }
+}
+
+impl Single {
+    /// Sends one datagram, and counts how that went.
+    fn send(&mut self, socket: &UdpSocket, bytes: &[u8], to: &Peer, traffic: &mut Traffic) {
+        let mut piece = piece_of(bytes);
+        let header = &mut self.header.headers[0].msg_hdr;
+        header.msg_iov = &raw mut piece;
+        header.msg_iovlen = 1;
+        let (address, control) = (&mut self.header.addresses[0], &mut self.header.controls[0]);
+        header.msg_namelen = write_address(address, to.remote, self.is_ipv6);
+        header.msg_controllen = write_control(control, to.local, self.is_ipv6, None) as _;
+        // SAFETY: the header points to the piece on the stack, and that to bytes that are borrowed through the call.
+        match unsafe { send_all(socket, &mut self.header.headers[..]) } {
+            Ok(_) => traffic.datagrams_sent += 1,
+            Err(error) => traffic.count_failures(&error, 1),
+        }
+    }
+}
+
+/// Hands messages to the kernel, and returns how many it took: at least one, or it is an error of the first.
+///
+/// # Safety
+///
+/// The headers' pieces must point to memory that lives through the call. Their addresses and control messages do, as part of
+/// [`Headers`].
+unsafe fn send_all(socket: &UdpSocket, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
+    loop {
+        // SAFETY: as above; the kernel only reads what the headers point to.
+        let count = unsafe {
+            libc::sendmmsg(
+                socket.as_raw_fd(),
+                headers.as_mut_ptr(),
+                headers.len() as libc::c_uint,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        };
+        match usize::try_from(count) {
+            Ok(count) => return Ok(count),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// A piece that the kernel only reads.
+fn piece_of(bytes: &[u8]) -> libc::iovec {
+    libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    }
+}
+
+impl Message {
+    fn of_one() -> Self {
+        Message {
+            datagrams: 1,
+            group: 0,
+            listener: 0,
+        }
+    }
+}
+
+/// Whether an error can mean that the kernel or the device does not take segments, or not of this length.
+fn may_be_the_segments(error: &io::Error) -> bool {
+    let code = error.raw_os_error().unwrap_or(0);
+    [
+        libc::EINVAL,
+        libc::EIO,
+        libc::EOPNOTSUPP,
+        libc::ENOPROTOOPT,
+        libc::EMSGSIZE,
+    ]
+    .contains(&code)
+}
