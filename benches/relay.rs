@@ -1,19 +1,28 @@
-//! What the server itself costs: parsing, the relay's decision without sockets, and a round trip on loopback through a
-//! server that runs on a thread beside the benchmark.
+//! What the server itself costs: parsing, the relay's decision without sockets, and the way through a server that runs on a thread
+//! beside the benchmark, on loopback: one datagram, and rooms of up to 100 users with up to 50 speakers at once, in every way of
+//! sending.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use voiceapp_server::VoiceRelayServer;
 use voiceapp_server::config::UdpSend;
 use voiceapp_server::event::{Event, Now, Peer, UserId, VoiceToken};
 use voiceapp_server::protocol::{Frame, FrameBuffer, Packet, VoiceDatagram};
 use voiceapp_server::relay::{HashKey, Verdict};
-use voiceapp_server::{Config, Rates, Server, VoiceRelayServer};
+use voiceapp_server::{Config, Rates, Server, ServerError, ServerHandle, Statistics};
 
 /// The data of one 20 ms Opus frame at 96 kbit/s.
 const VOICE: [u8; 240] = [0x5A; 240];
+
+const WAYS: [(&str, UdpSend); 3] = [
+    ("plain", UdpSend::Plain),
+    ("batch", UdpSend::Batch),
+    ("coalesce", UdpSend::Coalesce),
+];
 
 fn encoded(packet: &Packet<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -91,7 +100,7 @@ fn room(listeners: u16) -> (VoiceRelayServer, Now, Vec<Peer>) {
 
 fn decision(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decision");
-    for listeners in [1u16, 10, 100, 1_000] {
+    for listeners in [1u16, 10, 100, 1_000, 10_000] {
         let (mut relay, now, peers) = room(listeners);
         let mut datagram = voice_datagram();
         group.throughput(Throughput::Elements(listeners.into()));
@@ -113,13 +122,16 @@ fn decision(criterion: &mut Criterion) {
 }
 
 /// Logs in, proves an address and joins voice. The connection must be kept.
-fn enter(server: &Server, name: &str) -> impl FnOnce() -> (TcpStream, UdpSocket) + use<> {
+fn enter(server: &Server, user: usize) -> impl FnOnce() -> (TcpStream, UdpSocket) + use<> {
     let tcp_port = server.management_address().port();
     let udp_port = server.voice_relay_address().port();
-    let name = name.to_string();
+    let name = user.to_string();
     move || {
         let mut tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, tcp_port)).expect("it listens");
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+        // A datagram that is lost is an error, and not an endless wait.
+        let patience = Some(Duration::from_secs(10));
+        udp.set_read_timeout(patience).expect("it is not zero");
         udp.connect((Ipv4Addr::LOCALHOST, udp_port))
             .expect("the address exists");
         let login = encoded(&Packet::LoginRequest {
@@ -167,10 +179,15 @@ fn await_packet(tcp: &mut TcpStream, mut is_it: impl FnMut(Packet<'_>) -> bool) 
     }
 }
 
-fn round_trip(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("loopback");
-    group.measurement_time(Duration::from_secs(5));
-    for (name, udp_send) in [("auto", UdpSend::Auto), ("plain", UdpSend::Plain)] {
+/// A server on a thread of its own.
+struct Running {
+    handle: ServerHandle,
+    thread: JoinHandle<Result<Statistics, ServerError>>,
+}
+
+impl Running {
+    /// A server, and so many users in its voice channel.
+    fn with_users(udp_send: UdpSend, users: usize) -> (Running, Vec<(TcpStream, UdpSocket)>) {
         let server = Server::bind(&Config {
             management_port: 0,
             voice_relay_port: 0,
@@ -179,26 +196,68 @@ fn round_trip(criterion: &mut Criterion) {
             ..Config::default()
         })
         .expect("the system has free ports");
-        let (speaker, listener) = (enter(&server, "speaker"), enter(&server, "listener"));
-        let handle = server.handle();
-        let thread = std::thread::spawn(|| server.run());
-        let (_speaker_tcp, speaker) = speaker();
-        let (_listener_tcp, listener) = listener();
+        let entries: Vec<_> = (0..users).map(|user| enter(&server, user)).collect();
+        let running = Running {
+            handle: server.handle(),
+            thread: std::thread::spawn(|| server.run()),
+        };
+        let users = entries.into_iter().map(|enter| enter()).collect();
+        (running, users)
+    }
+
+    fn stop(self) {
+        self.handle.stop();
+        let result = self.thread.join().expect("it does not panic");
+        result.expect("it runs to its end");
+    }
+}
+
+fn round_trip(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("one_datagram");
+    for (name, udp_send) in WAYS {
+        let (server, users) = Running::with_users(udp_send, 2);
         let datagram = voice_datagram();
         let mut heard = [0; 2_048];
-        group.bench_function(BenchmarkId::new("one_datagram", name), |bencher| {
+        group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                speaker.send(&datagram).expect("it is sent");
-                let len = listener.recv(&mut heard).expect("it is relayed");
+                users[0].1.send(&datagram).expect("it is sent");
+                let len = users[1].1.recv(&mut heard).expect("it is relayed");
                 assert_eq!(len, datagram.len());
             });
         });
-        handle.stop();
-        let result = thread.join().expect("it does not panic");
-        result.expect("it runs to its end");
+        server.stop();
     }
     group.finish();
 }
 
-criterion_group!(benches, parsing, decision, round_trip);
+/// All speakers send at the same instant; the time is up when the one who came last has heard them all. Nobody else reads: their
+/// buffers are full, so that what the kernel does for each datagram ends at its queue.
+fn room_at_once(criterion: &mut Criterion) {
+    for (users, speakers) in [(2, 1), (20, 1), (20, 10), (100, 1), (100, 10), (100, 50)] {
+        let mut group =
+            criterion.benchmark_group(format!("room_{users}_users_{speakers}_speakers"));
+        group.throughput(Throughput::Elements((speakers * (users - 1)) as u64));
+        group.sample_size(50);
+        for (name, udp_send) in WAYS {
+            let (server, users) = Running::with_users(udp_send, users);
+            let (_, witness) = users.last().expect("there are two at least");
+            let datagram = voice_datagram();
+            let mut heard = [0; 2_048];
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| {
+                    for (_, speaker) in &users[..speakers] {
+                        speaker.send(&datagram).expect("it is sent");
+                    }
+                    for _ in 0..speakers {
+                        witness.recv(&mut heard).expect("it is relayed");
+                    }
+                });
+            });
+            server.stop();
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, parsing, decision, round_trip, room_at_once);
 criterion_main!(benches);
