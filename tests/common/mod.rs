@@ -125,6 +125,7 @@ impl World {
     /// Ends whatever connections have had their time to log in, as the loop does at its tick.
     pub fn tick(&mut self) {
         while let Some(connection) = self.switchboard.expired(self.now) {
+            assert!(self.is_connected(connection), "it has ended already");
             self.disconnect(connection, Cause::ClosedLoginDeadline);
         }
     }
