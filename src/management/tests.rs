@@ -1,1 +1,198 @@
+//! What management hands to the relay, and how it fills its outbox. What people see of it, the stories in
+//! `tests/rules` tell.
 
+use super::*;
+
+const ALICE: ConnectionId = ConnectionId(0);
+const BOB: ConnectionId = ConnectionId(1);
+const ID: UserId = UserId(1);
+
+fn now() -> Now {
+    Now {
+        instant: Instant::now(),
+        unix_ms: 1,
+    }
+}
+
+fn token(connection: ConnectionId) -> VoiceToken {
+    VoiceToken(100 + u64::from(connection.0))
+}
+
+/// Handles one packet, and returns the events and the recipients of what it led to.
+fn handle(
+    management: &mut ManagementServer,
+    from: ConnectionId,
+    packet: Packet,
+) -> (Vec<Event>, Vec<To>) {
+    let mut wire = Vec::new();
+    packet.encode(&mut wire).unwrap();
+    let frame = Frame::first_of(&wire).unwrap();
+    let mut outbox = Outbox::new();
+    let result = management.handle_frame(now(), from, frame, &mut outbox);
+    result.unwrap();
+    let to = outbox.deliveries().map(|(to, _)| to).collect();
+    (outbox.events().to_vec(), to)
+}
+
+fn log_in(management: &mut ManagementServer, connection: ConnectionId) -> (Vec<Event>, Vec<To>) {
+    let login = Packet::LoginRequest {
+        request_id: 1,
+        username: "someone",
+    };
+    handle(management, connection, login)
+}
+
+/// Alice, who is logged in, and Bob, who is not.
+fn alice_and_a_stranger() -> ManagementServer {
+    let mut management = ManagementServer::new(10);
+    for connection in [ALICE, BOB] {
+        let result = management.handle_connect(now(), connection, token(connection));
+        result.unwrap();
+    }
+    log_in(&mut management, ALICE);
+    management
+}
+
+const JOIN: Packet = Packet::JoinVoiceChannelRequest { request_id: 1 };
+const LEAVE: Packet = Packet::LeaveVoiceChannelRequest { request_id: 1 };
+
+fn mute(is_muted: bool) -> Packet<'static> {
+    let user_id = UserId(0);
+    Packet::UserMuteState { user_id, is_muted }
+}
+
+fn mute_changed(is_muted: bool) -> Event {
+    Event::MuteChanged { id: ID, is_muted }
+}
+
+#[test]
+fn the_relay_is_told_of_every_change_and_of_nothing_else() {
+    let joined = Event::VoiceJoined { id: ID };
+    let left = Event::VoiceLeft { id: ID };
+    let mut management = alice_and_a_stranger();
+    let steps: [(Packet, &[Event]); 12] = [
+        (LEAVE, &[]),
+        (JOIN, &[joined]),
+        (JOIN, &[]),
+        (mute(true), &[mute_changed(true)]),
+        (mute(true), &[]),
+        // Unmuted first: voice never passes under a state that has ended.
+        (LEAVE, &[mute_changed(false), left]),
+        (mute(false), &[]),
+        (mute(true), &[mute_changed(true)]),
+        (LEAVE, &[]),
+        (JOIN, &[mute_changed(false), joined]),
+        (Packet::PingRequest { request_id: 1 }, &[]),
+        (
+            Packet::ChatMessageRequest {
+                request_id: 1,
+                message: "hello",
+            },
+            &[],
+        ),
+    ];
+    for (packet, expected) in steps {
+        let (events, _) = handle(&mut management, ALICE, packet);
+        assert_eq!(events, expected, "{packet:?}");
+    }
+    assert_eq!(log_in(&mut management, ALICE).0, []);
+    let mut outbox = Outbox::new();
+    management.handle_disconnect(ALICE, &mut outbox);
+    assert_eq!(outbox.events(), [Event::UserDisconnected { id: ID }]);
+}
+
+#[test]
+fn the_relay_hears_of_a_stranger_at_login_and_not_before() {
+    let id = UserId(2);
+    let connected = Event::UserConnected {
+        id,
+        token: token(BOB),
+    };
+    for is_muted in [false, true] {
+        let mut management = alice_and_a_stranger();
+        for packet in [JOIN, mute(!is_muted), mute(is_muted), LEAVE] {
+            let (events, to) = handle(&mut management, BOB, packet);
+            assert_eq!(events, []);
+            assert!(to.iter().all(|to| *to == To::One(BOB)));
+        }
+        let (events, _) = log_in(&mut management, BOB);
+        let muted = Event::MuteChanged { id, is_muted: true };
+        assert_eq!(events, [connected, muted][..1 + usize::from(is_muted)]);
+    }
+    let mut management = alice_and_a_stranger();
+    let mut outbox = Outbox::new();
+    management.handle_disconnect(BOB, &mut outbox);
+    assert_eq!((outbox.events().len(), outbox.deliveries().count()), (0, 0));
+}
+
+#[test]
+fn a_broadcast_is_encoded_once_after_the_answer() {
+    let mut management = alice_and_a_stranger();
+    let one = To::One(ALICE);
+    let (_, to) = handle(&mut management, ALICE, JOIN);
+    assert_eq!(to, [one, To::EveryoneBut(ALICE)]);
+    let chat = Packet::ChatMessageRequest {
+        request_id: 1,
+        message: "hello",
+    };
+    let (_, to) = handle(&mut management, ALICE, chat);
+    assert_eq!(to, [one, To::Everyone]);
+    // The list and the states that follow it are one delivery.
+    let (_, to) = log_in(&mut management, BOB);
+    assert_eq!(to, [To::One(BOB), To::EveryoneBut(BOB)]);
+    let mut outbox = Outbox::new();
+    management.handle_disconnect(ALICE, &mut outbox);
+    let to: Vec<_> = outbox.deliveries().map(|(to, _)| to).collect();
+    assert_eq!(to, [To::Everyone]);
+    assert!(management.user_connections().eq([BOB]));
+}
+
+#[test]
+fn an_outbox_gives_each_recipient_their_own_and_can_be_used_again() {
+    let mut outbox = Outbox::new();
+    let ping = |request_id| Packet::PingResponse { request_id };
+    for _ in 0..2 {
+        outbox.send(To::One(ALICE), &ping(1));
+        outbox.send(To::One(ALICE), &ping(2));
+        outbox.send(To::One(BOB), &ping(3));
+        outbox.event(Event::VoiceLeft { id: ID });
+        let deliveries: Vec<_> = outbox
+            .deliveries()
+            .map(|(to, frames)| (to, frames.len(), frames[10]))
+            .collect();
+        assert_eq!(deliveries, [(To::One(ALICE), 22, 1), (To::One(BOB), 11, 3)]);
+        assert_eq!(outbox.events().len(), 1);
+        outbox.clear();
+        assert_eq!((outbox.events().len(), outbox.deliveries().count()), (0, 0));
+    }
+}
+
+#[test]
+fn a_refused_connection_is_not_taken_note_of() {
+    let mut management = ManagementServer::new(10);
+    for number in 0..PENDING_CONNECTIONS_MAX as u32 {
+        let connection = ConnectionId(number);
+        let result = management.handle_connect(now(), connection, token(connection));
+        assert_eq!(result, Ok(()));
+    }
+    let refused = ConnectionId(PENDING_CONNECTIONS_MAX as u32);
+    let result = management.handle_connect(now(), refused, token(refused));
+    assert_eq!(result, Err(Cause::RefusedTooManyPending));
+    assert_eq!(management.pending_count(), PENDING_CONNECTIONS_MAX);
+    management.handle_disconnect(refused, &mut Outbox::new());
+    assert_eq!(management.pending_count(), PENDING_CONNECTIONS_MAX);
+    management.handle_disconnect(ALICE, &mut Outbox::new());
+    let result = management.handle_connect(now(), refused, token(refused));
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
+fn the_tables_are_empty_when_all_have_left() {
+    let mut management = alice_and_a_stranger();
+    for connection in [ALICE, BOB, BOB] {
+        management.handle_disconnect(connection, &mut Outbox::new());
+    }
+    assert!(management.users.is_empty() && management.pending.is_empty());
+    assert!(management.sessions.iter().all(Option::is_none));
+    assert_eq!(management.next_deadline(), None);
+}

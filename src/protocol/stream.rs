@@ -129,3 +129,36 @@ impl FrameBuffer {
         Some(frame)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_was_emptied_gives_its_memory_back() {
+        let mut buffer = FrameBuffer::new();
+        assert_eq!(buffer.bytes.capacity(), 0);
+        for len in [60_000, 20_000] {
+            let [high, low] = u16::to_be_bytes(len);
+            buffer.extend(&[0x06, high, low]);
+            buffer.extend(&vec![0; len.into()]);
+            assert!(buffer.next_frame().is_some());
+            assert!(buffer.bytes.capacity() >= len.into());
+            assert!(buffer.next_frame().is_none());
+            assert!(buffer.bytes.capacity() <= IDLE_BUFFER_BYTES_MAX);
+        }
+    }
+
+    #[test]
+    fn what_was_taken_does_not_pile_up() {
+        let mut buffer = FrameBuffer::new();
+        // Always half a frame left over, so that it is never empty.
+        buffer.extend(&[0x06, 0, 8, 0]);
+        for _ in 0..10_000 {
+            buffer.extend(&[0, 0, 0, 0, 0, 0, 0, 0x06, 0, 8, 0]);
+            assert!(buffer.next_frame().is_some());
+            assert!(buffer.next_frame().is_none());
+        }
+        assert!(buffer.bytes.capacity() <= IDLE_BUFFER_BYTES_MAX);
+    }
+}

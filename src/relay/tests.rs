@@ -1,1 +1,163 @@
+//! The relay's tables agree with each other whatever happens in whatever order. What follows for voice,
+//! the stories in `tests/rules` tell.
 
+use super::*;
+use std::time::Instant;
+
+const ALICE: UserId = UserId(1);
+const BOB: UserId = UserId(2);
+
+fn relay_of<const N: usize>(ids: [UserId; N]) -> VoiceRelayServer {
+    let mut relay = VoiceRelayServer::new(10, HashKey(1, 2));
+    for id in ids {
+        let token = VoiceToken(id.0);
+        relay.handle_event(Event::UserConnected { id, token });
+    }
+    relay
+}
+
+fn at(port: u16) -> Peer {
+    Peer {
+        remote: ([192, 0, 2, 1], port).into(),
+        local: None,
+    }
+}
+
+/// In these tests a user's token is their id.
+fn prove(relay: &mut VoiceRelayServer, id: UserId, peer: Peer) -> bool {
+    let now = Now {
+        instant: Instant::now(),
+        unix_ms: 0,
+    };
+    let mut question = Vec::new();
+    let request = Packet::VoiceAuthRequest {
+        request_id: 7,
+        voice_token: VoiceToken(id.0),
+    };
+    request.encode(&mut question).unwrap();
+    relay.handle_datagram(now, peer, &mut question) == Verdict::Answer(answer(7, true))
+}
+
+/// Everything that is written down twice is the same in both places.
+fn check(relay: &VoiceRelayServer) {
+    for (key, user) in &relay.users {
+        assert_eq!(relay.by_id.get(&user.id), Some(&key));
+        assert_eq!(relay.by_token.get(&user.token), Some(&key));
+        if let Some(peer) = user.peer {
+            assert_eq!(relay.by_address.get(&peer.remote), Some(&key));
+        }
+        assert_eq!(
+            user.listener.is_some(),
+            user.in_voice && user.peer.is_some()
+        );
+        if let Some(place) = user.listener {
+            assert_eq!(Some(relay.listeners[place]), user.peer);
+            assert_eq!(relay.listener_users[place], key);
+        }
+    }
+    let users = || relay.users.iter().map(|(_, user)| user);
+    assert_eq!(relay.by_id.len(), relay.users.len());
+    assert_eq!(relay.by_token.len(), relay.users.len());
+    let bound = users().filter(|user| user.peer.is_some()).count();
+    assert_eq!(relay.by_address.len(), bound);
+    let listening = users().filter(|user| user.listener.is_some()).count();
+    assert_eq!(relay.listeners.len(), listening);
+    assert_eq!(relay.listener_users.len(), listening);
+}
+
+/// Calls `visit` with every order of these.
+fn permutations<T: Copy>(items: &mut [T], fixed: usize, visit: &mut impl FnMut(&[T])) {
+    if fixed == items.len() {
+        visit(items);
+    }
+    for next in fixed..items.len() {
+        items.swap(fixed, next);
+        permutations(items, fixed + 1, visit);
+        items.swap(fixed, next);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Event(Event),
+    Prove(UserId, u16),
+}
+
+#[test]
+fn rule_9_and_10_the_tables_agree_in_every_order_of_events_and_proofs() {
+    let mut steps = [
+        Step::Event(Event::VoiceJoined { id: ALICE }),
+        Step::Event(Event::VoiceJoined { id: BOB }),
+        Step::Event(Event::VoiceLeft { id: ALICE }),
+        Step::Event(Event::UserDisconnected { id: BOB }),
+        Step::Prove(ALICE, 1),
+        Step::Prove(BOB, 1),
+        Step::Prove(ALICE, 2),
+        Step::Prove(BOB, 3),
+    ];
+    let mut orders = 0;
+    permutations(&mut steps, 0, &mut |steps| {
+        let mut relay = relay_of([ALICE, BOB]);
+        for &step in steps {
+            match step {
+                Step::Event(event) => relay.handle_event(event),
+                Step::Prove(id, port) => {
+                    let lives = relay.by_id.contains_key(&id);
+                    assert_eq!(prove(&mut relay, id, at(port)), lives);
+                }
+            }
+            check(&relay);
+        }
+        relay.handle_event(Event::UserDisconnected { id: ALICE });
+        check(&relay);
+        assert!(relay.users.is_empty() && relay.by_address.is_empty());
+        orders += 1;
+    });
+    assert_eq!(orders, 40_320);
+}
+
+#[test]
+fn events_about_whoever_is_unknown_or_gone_change_nothing() {
+    let mut relay = relay_of([ALICE, BOB]);
+    assert!(prove(&mut relay, ALICE, at(1)));
+    relay.handle_event(Event::UserDisconnected { id: BOB });
+    for id in [BOB, UserId(0), UserId(99)] {
+        relay.handle_event(Event::VoiceJoined { id });
+        relay.handle_event(Event::VoiceLeft { id });
+        relay.handle_event(Event::MuteChanged { id, is_muted: true });
+        relay.handle_event(Event::UserDisconnected { id });
+        check(&relay);
+    }
+    assert_eq!(relay.user_count(), 1);
+    assert_eq!((relay.address_count(), relay.listener_count()), (1, 0));
+}
+
+#[test]
+fn should_two_users_have_drawn_one_token_it_is_the_laters() {
+    let mut relay = relay_of([ALICE, BOB]);
+    let carol = UserId(3);
+    relay.handle_event(Event::UserConnected {
+        id: carol,
+        token: VoiceToken(ALICE.0),
+    });
+    assert!(prove(&mut relay, ALICE, at(1)));
+    relay.handle_event(Event::UserDisconnected { id: ALICE });
+    assert_eq!(relay.address_count(), 1);
+    assert!(prove(&mut relay, ALICE, at(2)));
+    relay.handle_event(Event::UserDisconnected { id: carol });
+    assert!(!prove(&mut relay, ALICE, at(3)));
+    check(&relay);
+}
+
+#[test]
+fn the_answer_is_a_voice_auth_response() {
+    for success in [false, true] {
+        let mut expected = Vec::new();
+        let response = Packet::VoiceAuthResponse {
+            request_id: u64::MAX - 1,
+            success,
+        };
+        response.encode(&mut expected).unwrap();
+        assert_eq!(answer(u64::MAX - 1, success).as_slice(), expected);
+    }
+}

@@ -1,0 +1,182 @@
+//! A datagram allocates nothing, whatever it is. Alone in its binary, because it counts what the
+//! global allocator is asked for.
+
+mod common;
+
+use common::{World, at, encode, voice};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+use std::time::Duration;
+use voiceapp_server::cause::Cause;
+use voiceapp_server::event::{Peer, VoiceToken};
+use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_DATA_BYTES_MAX};
+use voiceapp_server::protocol::Packet;
+use voiceapp_server::relay::Verdict;
+
+thread_local! {
+    /// Per thread, because the test harness has threads of its own.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+fn count() {
+    // There is nothing to count for a thread that is on its way out.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call is passed on to `System` as it is, which keeps the contract; counting is a write to a
+// `Cell` that is initialised at compile time and has no destructor, and so neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: our caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above, and `old` came from `System`, as everything does here.
+        unsafe { System.realloc(old, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations_of(action: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    action();
+    ALLOCATIONS.get() - before
+}
+
+const DATAGRAMS_OF_EACH_KIND: u32 = 100_000;
+
+#[test]
+fn no_datagram_of_any_kind_allocates() {
+    let counted = allocations_of(|| drop(black_box(Box::new(1u64))));
+    assert_eq!(
+        counted, 1,
+        "the counter must count, or the rest means nothing"
+    );
+    let grown = allocations_of(|| {
+        let mut bytes: Vec<u8> = Vec::with_capacity(1);
+        bytes.extend_from_slice(black_box(&[0; 100]));
+    });
+    assert_eq!(grown, 2);
+
+    // As many as there is room for, and as many as fill a hash table of 512 places to its limit, so that
+    // addresses that come and go make trouble if there is any. All are in voice, but only the first eight
+    // have an address yet: 1 to 6 speak and listen, 7 is muted, and 8 leaves.
+    const USERS: usize = 448;
+    let mut world = World::new(USERS);
+    let people: [_; USERS] = std::array::from_fn(|_| world.login("someone"));
+    for person in people {
+        world.join(person);
+    }
+    for (person, port) in people[..8].iter().zip(1..) {
+        assert_eq!(world.prove(person.token, at(port)), Ok(true));
+    }
+    world.mute(people[6], true);
+    world.leave(people[7]);
+
+    let auth = |token| {
+        encode(&Packet::VoiceAuthRequest {
+            request_id: 7,
+            voice_token: VoiceToken(token),
+        })
+    };
+    let opus = voice(0, &[0xa5; 240]);
+    let mut cut_by_the_slot = voice(0, &[0; 4_000]);
+    cut_by_the_slot.truncate(DATAGRAM_SLOT_BYTES);
+    let proofs: Vec<_> = people.iter().map(|person| auth(person.token)).collect();
+    let too_long = voice(0, &[0; VOICE_DATA_BYTES_MAX + 1]);
+    let refused = auth(0);
+
+    let switchboard = &mut world.switchboard;
+    let mut now = world.now;
+    let mut slot = [0; DATAGRAM_SLOT_BYTES];
+    // Copies the datagram into the slot as the kernel would, and checks what comes of it.
+    let mut handle = |source: Peer, datagram: &[u8], expected: Result<usize, Option<Cause>>| {
+        now.instant += Duration::from_millis(20);
+        slot[..datagram.len()].copy_from_slice(datagram);
+        let allocations = allocations_of(|| {
+            let verdict = switchboard.handle_datagram(now, source, &mut slot[..datagram.len()]);
+            let came = match verdict {
+                Verdict::Relay { recipients, .. } => Ok(recipients.iter().map(black_box).count()),
+                Verdict::Answer(_) => Err(None),
+                Verdict::Drop(cause) => Err(Some(cause)),
+            };
+            assert!(came == expected, "{came:?}, not {expected:?}");
+        });
+        assert_eq!(allocations, 0, "{expected:?}");
+    };
+    let answered = Err(None);
+    let dropped = |cause| Err(Some(cause));
+
+    for number in 0..DATAGRAMS_OF_EACH_KIND {
+        handle(at(1 + (number % 6) as u16), &opus, Ok(6));
+        handle(at(999), &opus, dropped(Cause::VoiceUnknownSource));
+        handle(
+            at(number as u16 | 0x8000),
+            &opus,
+            dropped(Cause::VoiceUnknownSource),
+        );
+        handle(at(7), &opus, dropped(Cause::VoiceMuted));
+        handle(at(8), &opus, dropped(Cause::VoiceNotInChannel));
+        handle(at(1), &opus[..100], dropped(Cause::DatagramMalformed));
+        handle(at(1), b"", dropped(Cause::DatagramMalformed));
+        handle(at(1), &refused[..18], dropped(Cause::DatagramMalformed));
+        handle(at(1), b"\x7f\0\0", dropped(Cause::DatagramUnknownId));
+        handle(at(1), &too_long, dropped(Cause::DatagramTooLong));
+        handle(at(1), &cut_by_the_slot, dropped(Cause::DatagramTooLong));
+        handle(at(1), &proofs[0], answered);
+    }
+    // Alice and Bob take each other's address, and the one who lost takes the other.
+    for number in 0..DATAGRAMS_OF_EACH_KIND {
+        let alice = number as usize % 2;
+        handle(at(2), &proofs[alice], answered);
+        handle(at(1), &proofs[1 - alice], answered);
+        handle(at(1), &opus, Ok(6));
+    }
+    // Everyone proves an address, and moves on and on to others that were not seen for a long time.
+    for number in 0..DATAGRAMS_OF_EACH_KIND {
+        let port = 1_000 + number % 60_000;
+        handle(at(port as u16), &proofs[number as usize % USERS], answered);
+    }
+    // Sources that ask in vain, more often than they are answered: many, and a stubborn one.
+    let mut answers = 0;
+    for number in 0..DATAGRAMS_OF_EACH_KIND {
+        let host = [198, 51, (number >> 8) as u8, number as u8];
+        for ip in [host, [203, 0, 113, 1]] {
+            let source = Peer {
+                remote: (ip, 9).into(),
+                local: None,
+            };
+            now.instant += Duration::from_micros(250);
+            slot[..refused.len()].copy_from_slice(&refused);
+            let allocations = allocations_of(|| {
+                let datagram = &mut slot[..refused.len()];
+                match switchboard.handle_datagram(now, source, datagram) {
+                    Verdict::Answer(_) => answers += 1,
+                    verdict => assert!(verdict == Verdict::Drop(Cause::VoiceAuthUnanswered)),
+                }
+            });
+            assert_eq!(allocations, 0);
+        }
+    }
+    let unanswered = 2 * DATAGRAMS_OF_EACH_KIND - answers;
+    assert!(answers > 10_000 && unanswered > 10_000, "{answers}");
+}

@@ -1,0 +1,412 @@
+//! A world to tell stories in: the switchboard, a clock that moves when it is told to, and wires that keep
+//! what was delivered until somebody listens.
+//!
+//! Whatever is delivered must be whole packets for a connection that is alive, and every response must
+//! carry the number of the oldest request that waits for one: [`World::heard`] sees to it in every story.
+
+#![allow(dead_code, reason = "no test binary uses all of it")]
+
+pub mod random;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use voiceapp_server::cause::Cause;
+use voiceapp_server::event::{ConnectionId, Now, Peer, UserId, VoiceToken};
+use voiceapp_server::protocol::{Frame, FrameBuffer, Packet, Participant};
+use voiceapp_server::relay::{HashKey, Verdict};
+use voiceapp_server::switchboard::{Deliver, Switchboard};
+
+pub struct World {
+    pub switchboard: Switchboard,
+    pub now: Now,
+    wires: Wires,
+    last_token: u64,
+    last_request: u64,
+}
+
+/// Someone who has logged in, as they know themselves from the LoginResponse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Person {
+    pub connection: ConnectionId,
+    pub id: u64,
+    pub token: u64,
+}
+
+impl From<Person> for ConnectionId {
+    fn from(person: Person) -> Self {
+        person.connection
+    }
+}
+
+/// What came of a datagram.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Relayed { frame: Vec<u8>, to: Vec<Peer> },
+    Answered(Vec<u8>),
+    Dropped(Cause),
+}
+
+/// The address with this port, for as many clients as a story needs.
+pub fn at(port: u16) -> Peer {
+    Peer {
+        remote: ([192, 0, 2, 1], port).into(),
+        local: None,
+    }
+}
+
+impl World {
+    pub fn new(max_users: usize) -> Self {
+        World {
+            switchboard: Switchboard::new(max_users, HashKey(1, 2)),
+            now: Now {
+                instant: Instant::now(),
+                unix_ms: 1_000_000,
+            },
+            wires: Wires(Vec::new()),
+            last_token: 0xbead_0000,
+            last_request: 0,
+        }
+    }
+
+    /// A world of at most a hundred, where these have logged in, as 1, 2, 3…, and nobody has heard anything since.
+    pub fn of<const N: usize>(names: [&str; N]) -> (Self, [Person; N]) {
+        let mut world = World::new(100);
+        let people = names.map(|name| world.login(name));
+        world.hush();
+        (world, people)
+    }
+
+    pub fn wait(&mut self, duration: Duration) {
+        self.now.instant += duration;
+        self.now.unix_ms += duration.as_millis() as u64;
+    }
+
+    /// Accepts a connection, which gets the lowest id that is free.
+    pub fn try_connect(&mut self) -> Result<ConnectionId, Cause> {
+        let wires = &mut self.wires.0;
+        let index = wires.iter().position(Option::is_none);
+        let index = index.unwrap_or_else(|| {
+            wires.push(None);
+            wires.len() - 1
+        });
+        let connection = ConnectionId(index as u32);
+        self.last_token += 1;
+        let token = VoiceToken(self.last_token);
+        self.switchboard
+            .handle_connect(self.now, connection, token)?;
+        wires[index] = Some(Wire {
+            bytes: Vec::new(),
+            unanswered: VecDeque::new(),
+            token: self.last_token,
+        });
+        Ok(connection)
+    }
+
+    pub fn connect(&mut self) -> ConnectionId {
+        self.try_connect().expect("there is room for a connection")
+    }
+
+    /// The token that the connection was accepted with.
+    pub fn token_of(&mut self, connection: impl Into<ConnectionId>) -> u64 {
+        self.wires.of(connection.into()).token
+    }
+
+    pub fn disconnect(&mut self, connection: impl Into<ConnectionId>, cause: Cause) {
+        let connection = connection.into();
+        self.wires.0[connection.0 as usize] = None;
+        self.switchboard
+            .handle_disconnect(connection, cause, &mut self.wires);
+    }
+
+    pub fn is_connected(&self, connection: impl Into<ConnectionId>) -> bool {
+        self.wires.0[connection.into().0 as usize].is_some()
+    }
+
+    /// Ends whatever connections have had their time to log in, as the loop does at its tick.
+    pub fn tick(&mut self) {
+        while let Some(connection) = self.switchboard.expired(self.now) {
+            assert!(self.is_connected(connection), "it has ended already");
+            self.disconnect(connection, Cause::ClosedLoginDeadline);
+        }
+    }
+
+    /// Sends a frame as it is; ends the connection if the switchboard says so, as the loop does.
+    pub fn send_raw(&mut self, from: impl Into<ConnectionId>, id: u8, payload: &[u8]) {
+        let from = from.into();
+        let frame = Frame { id, payload };
+        let result = self
+            .switchboard
+            .handle_frame(self.now, from, frame, &mut self.wires);
+        if let Err(cause) = result {
+            self.disconnect(from, cause);
+        }
+    }
+
+    pub fn send(&mut self, from: impl Into<ConnectionId>, packet: &Packet) {
+        let wire = encode(packet);
+        let frame = Frame::first_of(&wire).expect("an encoded packet is a frame");
+        self.send_raw(from, frame.id, frame.payload);
+    }
+
+    fn request<'a>(
+        &mut self,
+        from: impl Into<ConnectionId>,
+        packet: impl FnOnce(u64) -> Packet<'a>,
+    ) {
+        let from = from.into();
+        self.last_request += 1;
+        let waiting = &mut self.wires.of(from).unanswered;
+        waiting.push_back(self.last_request);
+        self.send(from, &packet(self.last_request));
+    }
+
+    /// Sends a LoginRequest, and reads who they are now from the response.
+    pub fn log_in(
+        &mut self,
+        connection: impl Into<ConnectionId>,
+        username: &str,
+    ) -> Option<Person> {
+        let connection = connection.into();
+        let answer_at = self.wires.of(connection).bytes.len();
+        self.request(connection, |request_id| Packet::LoginRequest {
+            request_id,
+            username,
+        });
+        let wire = self.wires.of(connection);
+        let answer = Frame::first_of(&wire.bytes[answer_at..]).expect("a login is answered");
+        let Ok(Packet::LoginResponse {
+            id, voice_token, ..
+        }) = answer.parse()
+        else {
+            panic!("a login is answered with a LoginResponse first");
+        };
+        (id.0 != 0).then(|| {
+            assert_eq!(voice_token.0, wire.token);
+            Person {
+                connection,
+                id: id.0,
+                token: voice_token.0,
+            }
+        })
+    }
+
+    pub fn login(&mut self, username: &str) -> Person {
+        let connection = self.connect();
+        self.log_in(connection, username)
+            .expect("the login is accepted")
+    }
+
+    pub fn join(&mut self, from: impl Into<ConnectionId>) {
+        self.request(from, |request_id| Packet::JoinVoiceChannelRequest {
+            request_id,
+        });
+    }
+
+    pub fn leave(&mut self, from: impl Into<ConnectionId>) {
+        self.request(from, |request_id| Packet::LeaveVoiceChannelRequest {
+            request_id,
+        });
+    }
+
+    pub fn chat(&mut self, from: impl Into<ConnectionId>, message: &str) {
+        self.request(from, |request_id| Packet::ChatMessageRequest {
+            request_id,
+            message,
+        });
+    }
+
+    pub fn ping(&mut self, from: impl Into<ConnectionId>) {
+        self.request(from, |request_id| Packet::PingRequest { request_id });
+    }
+
+    pub fn mute(&mut self, from: impl Into<ConnectionId>, is_muted: bool) {
+        let user_id = UserId(0);
+        self.send(from, &Packet::UserMuteState { user_id, is_muted });
+    }
+
+    /// What was delivered to this connection since it was last asked, in words: see [`describe`].
+    pub fn heard(&mut self, connection: impl Into<ConnectionId>) -> Vec<String> {
+        let wire = self.wires.of(connection.into());
+        let mut buffer = FrameBuffer::new();
+        buffer.extend(&std::mem::take(&mut wire.bytes));
+        let mut heard = Vec::new();
+        while let Some(frame) = buffer.next_frame() {
+            let packet = frame.parse().expect("the server sends packets only");
+            if let Some(request_id) = answered(&packet) {
+                assert_eq!(wire.unanswered.pop_front(), Some(request_id), "{packet:?}");
+            }
+            heard.push(describe(&packet));
+        }
+        assert!(buffer.is_empty(), "the server sends whole frames only");
+        assert!(wire.unanswered.is_empty(), "a request was not answered");
+        heard
+    }
+
+    /// Forgets whatever was delivered to anyone.
+    pub fn hush(&mut self) {
+        for wire in self.wires.0.iter_mut().flatten() {
+            wire.bytes.clear();
+            wire.unanswered.clear();
+        }
+    }
+
+    pub fn send_datagram(&mut self, source: Peer, datagram: &[u8]) -> Outcome {
+        let mut slot = datagram.to_vec();
+        match self
+            .switchboard
+            .handle_datagram(self.now, source, &mut slot)
+        {
+            Verdict::Relay { frame, recipients } => {
+                let mut to: Vec<Peer> = recipients.iter().copied().collect();
+                assert_eq!(to.len(), recipients.len());
+                assert_eq!(to.is_empty(), recipients.is_empty());
+                to.sort_by_key(|peer| peer.remote);
+                let frame = frame.to_vec();
+                Outcome::Relayed { frame, to }
+            }
+            Verdict::Answer(answer) => Outcome::Answered(answer.to_vec()),
+            Verdict::Drop(cause) => Outcome::Dropped(cause),
+        }
+    }
+
+    /// Sends a VoiceAuthRequest, and reads from the answer whether it was accepted.
+    pub fn prove(&mut self, token: u64, source: Peer) -> Result<bool, Cause> {
+        self.last_request += 1;
+        let request_id = self.last_request;
+        let voice_token = VoiceToken(token);
+        let request = encode(&Packet::VoiceAuthRequest {
+            request_id,
+            voice_token,
+        });
+        match self.send_datagram(source, &request) {
+            Outcome::Answered(answer) => {
+                let success = answer[11] != 0;
+                let response = Packet::VoiceAuthResponse {
+                    request_id,
+                    success,
+                };
+                assert_eq!(answer, encode(&response));
+                Ok(success)
+            }
+            Outcome::Dropped(cause) => Err(cause),
+            relayed => panic!("{relayed:?} in answer to a VoiceAuthRequest"),
+        }
+    }
+
+    /// Proves the address to be this person's, and joins voice.
+    pub fn join_from(&mut self, person: Person, source: Peer) {
+        assert_eq!(self.prove(person.token, source), Ok(true));
+        self.join(person);
+    }
+
+    /// Sends 20 ms of voice, which takes 20 ms, and reads who gets it.
+    pub fn speak(&mut self, source: Peer) -> Result<Vec<Peer>, Cause> {
+        self.wait(Duration::from_millis(20));
+        match self.send_datagram(source, &voice(0, b"opus")) {
+            Outcome::Relayed { to, .. } => Ok(to),
+            Outcome::Dropped(cause) => Err(cause),
+            answered => panic!("{answered:?} in answer to voice"),
+        }
+    }
+
+    pub fn counted(&self) -> Vec<(Cause, u64)> {
+        self.switchboard.counters().occurred().collect()
+    }
+}
+
+struct Wires(Vec<Option<Wire>>);
+
+struct Wire {
+    bytes: Vec<u8>,
+    /// Requests that wait for their response, the oldest first.
+    unanswered: VecDeque<u64>,
+    token: u64,
+}
+
+impl Wires {
+    fn of(&mut self, connection: ConnectionId) -> &mut Wire {
+        let wire = self.0.get_mut(connection.0 as usize);
+        let wire = wire.and_then(Option::as_mut);
+        wire.expect("the connection has ended")
+    }
+}
+
+impl Deliver for Wires {
+    fn deliver(&mut self, to: ConnectionId, frames: &[u8]) {
+        self.of(to).bytes.extend_from_slice(frames);
+    }
+}
+
+pub fn encode(packet: &Packet) -> Vec<u8> {
+    let mut wire = Vec::new();
+    packet.encode(&mut wire).expect("the packet fits");
+    wire
+}
+
+/// A VoiceData datagram.
+pub fn voice(user_id: u64, data: &[u8]) -> Vec<u8> {
+    encode(&Packet::VoiceData {
+        user_id: UserId(user_id),
+        sequence: 0x0102_0304,
+        timestamp: 0x0506_0708,
+        data,
+    })
+}
+
+fn answered(packet: &Packet) -> Option<u64> {
+    match *packet {
+        Packet::LoginResponse { request_id, .. }
+        | Packet::JoinVoiceChannelResponse { request_id, .. }
+        | Packet::LeaveVoiceChannelResponse { request_id, .. }
+        | Packet::ChatMessageResponse { request_id, .. }
+        | Packet::PingResponse { request_id } => Some(request_id),
+        _ => None,
+    }
+}
+
+/// What a client learns from a packet on TCP.
+fn describe(packet: &Packet) -> String {
+    match packet {
+        Packet::LoginResponse {
+            id,
+            voice_token,
+            participants,
+            ..
+        } => {
+            assert_eq!(id.0 == 0, voice_token.0 == 0);
+            let people: Vec<_> = participants.iter().map(person).collect();
+            if id.0 == 0 && people.is_empty() {
+                "login refused".into()
+            } else {
+                format!("welcome {id}: {}", people.join(", "))
+            }
+        }
+        Packet::JoinVoiceChannelResponse { success, .. } => format!("join {success}"),
+        Packet::LeaveVoiceChannelResponse { success, .. } => format!("leave {success}"),
+        Packet::ChatMessageResponse { success, .. } => format!("chat {success}"),
+        Packet::PingResponse { .. } => "pong".into(),
+        Packet::UserJoinedServer(participant) => format!("joined server: {}", person(*participant)),
+        Packet::UserJoinedVoice { user_id } => format!("joined voice: {user_id}"),
+        Packet::UserLeftVoice { user_id } => format!("left voice: {user_id}"),
+        Packet::UserLeftServer { user_id } => format!("left server: {user_id}"),
+        Packet::UserSentMessage {
+            user_id,
+            timestamp_ms,
+            message,
+        } => format!("{user_id} said at {timestamp_ms}: {message}"),
+        Packet::UserMuteState { user_id, is_muted } => {
+            let state = if *is_muted { "muted" } else { "unmuted" };
+            format!("{state}: {user_id}")
+        }
+        other => panic!("a server does not send {other:?} on TCP"),
+    }
+}
+
+fn person(participant: Participant) -> String {
+    let voice = if participant.in_voice { " (voice)" } else { "" };
+    let muted = if participant.is_muted { " (muted)" } else { "" };
+    format!(
+        "{} {}{voice}{muted}",
+        participant.user_id, participant.username
+    )
+}

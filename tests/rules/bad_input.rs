@@ -1,0 +1,95 @@
+//! Rule 8: bad input costs its sender, and nobody else.
+
+use crate::common::World;
+use voiceapp_server::cause::Cause;
+use voiceapp_server::event::ConnectionId;
+use voiceapp_server::protocol::id;
+
+/// A stranger and a logged-in user: most of rule 8 is the same for both.
+fn both() -> (World, [ConnectionId; 2]) {
+    let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
+    world.join(alice);
+    world.join(bob);
+    world.hush();
+    let stranger = world.connect();
+    (world, [stranger, bob.connection])
+}
+
+#[test]
+fn rule_8_a_frame_with_an_unknown_id_is_skipped() {
+    for who in 0..2 {
+        let (mut world, connections) = both();
+        let sender = connections[who];
+        let unknown: Vec<u8> = (0..=255).filter(|&id| !id::is_known(id)).collect();
+        assert_eq!(unknown.len(), 256 - 19);
+        for &id in &unknown {
+            world.send_raw(sender, id, b"\xff whatever");
+            world.send_raw(sender, id, b"");
+        }
+        world.ping(sender);
+        assert_eq!(world.heard(sender), ["pong"]);
+        let count = 2 * unknown.len() as u64;
+        assert_eq!(world.counted(), [(Cause::FrameUnknownId, count)]);
+    }
+}
+
+#[test]
+fn rule_8_a_known_id_that_no_client_may_send_is_ignored_whatever_it_holds() {
+    let server_only = [0x03, 0x61]
+        .into_iter()
+        .chain(0x21..=0x26)
+        .chain(0x41..=0x45);
+    for id in server_only {
+        for who in 0..2 {
+            let (mut world, connections) = both();
+            let sender = connections[who];
+            let fields: [&[u8]; 4] = [b"", b"\xff", &[0; 64], &[0xff; 64]];
+            for payload in fields {
+                world.send_raw(sender, id, payload);
+            }
+            world.ping(sender);
+            assert_eq!(world.heard(sender), ["pong"], "{id:#04x}");
+            assert!(world.heard(ConnectionId(0)).is_empty());
+            assert_eq!(world.counted(), [(Cause::FrameUnexpectedId, 4)]);
+        }
+    }
+}
+
+#[test]
+fn rule_8_a_payload_shorter_than_its_fields_ends_that_connection_and_no_other() {
+    let short: [(u8, &[u8]); 9] = [
+        (id::LOGIN_REQUEST, b""),
+        (id::LOGIN_REQUEST, b"\0\0\0\0\0\0\0\x01\0\x06alice"),
+        (id::LOGIN_REQUEST, b"\0\0\0\0\0\0\0\x01\0\x02\xc3\x28"),
+        (id::JOIN_VOICE_CHANNEL_REQUEST, b"\0\0\0\0\0\0\0"),
+        (id::LEAVE_VOICE_CHANNEL_REQUEST, b"\0\0\0\0\0\0\0"),
+        (id::CHAT_MESSAGE_REQUEST, b"\0\0\0\0\0\0\0\x01\0"),
+        (id::CHAT_MESSAGE_REQUEST, b"\0\0\0\0\0\0\0\x01\0\x01\x80"),
+        (id::PING_REQUEST, b"\0\0\0\0\0\0\0"),
+        (id::USER_MUTE_STATE, b"\0\0\0\0\0\0\0\x01"),
+    ];
+    let alice = ConnectionId(0);
+    for (id, payload) in short {
+        let (mut world, [stranger, bob]) = both();
+        world.send_raw(stranger, id, payload);
+        assert!(!world.is_connected(stranger), "{id:#04x} {payload:?}");
+        assert!(world.heard(alice).is_empty());
+        assert_eq!(world.counted(), [(Cause::ClosedMalformed, 1)]);
+
+        world.send_raw(bob, id, payload);
+        assert!(!world.is_connected(bob), "{id:#04x} {payload:?}");
+        assert_eq!(world.heard(alice), ["left voice: 2", "left server: 2"]);
+        assert_eq!(world.counted(), [(Cause::ClosedMalformed, 2)]);
+        world.ping(alice);
+        assert_eq!(world.heard(alice), ["pong"]);
+    }
+}
+
+#[test]
+fn rule_8_bytes_after_the_known_fields_are_ignored() {
+    let (mut world, [stranger, bob]) = both();
+    world.send_raw(stranger, id::USER_MUTE_STATE, b"\0\0\0\0\0\0\0\0\x02later");
+    world.log_in(stranger, "carol").unwrap();
+    assert_eq!(world.heard(bob), ["joined server: 3 carol (muted)"]);
+    assert_eq!(world.counted(), []);
+}
