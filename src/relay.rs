@@ -170,10 +170,10 @@ impl VoiceRelayServer {
                 Err(cause) => self.drop_counted(cause),
             },
             Some(&id::VOICE_AUTH_REQUEST) => self.handle_voice_auth(now, source, datagram),
-            Some(_) if Frame::first_of(datagram).is_ok() => {
-                self.drop_counted(Cause::DatagramUnknownId)
-            }
-            _ => self.drop_counted(Cause::DatagramMalformed),
+            _ => self.drop_counted(match Frame::first_of(datagram) {
+                Ok(_) => Cause::DatagramUnknownId,
+                Err(_) => not_whole(datagram),
+            }),
         }
     }
 
@@ -351,6 +351,15 @@ impl VoiceRelayServer {
             (None, None) => {}
             (Some(place), Some(peer)) => self.listeners[place] = peer,
         }
+    }
+}
+
+/// What a datagram is that ends before its frame does: a lie, unless it was the slot that ended it.
+fn not_whole(datagram: &[u8]) -> Cause {
+    if datagram.len() < DATAGRAM_SLOT_BYTES {
+        Cause::DatagramMalformed
+    } else {
+        Cause::DatagramTooLong
     }
 }
 

@@ -8,9 +8,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::time::Duration;
+use voiceapp_server::Rates;
 use voiceapp_server::cause::Cause;
 use voiceapp_server::event::{Peer, VoiceToken};
-use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_DATA_BYTES_MAX};
+use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST, VOICE_DATA_BYTES_MAX};
 use voiceapp_server::protocol::Packet;
 use voiceapp_server::relay::Verdict;
 
@@ -155,6 +156,19 @@ fn no_datagram_of_any_kind_allocates() {
     for number in 0..DATAGRAMS_OF_EACH_KIND {
         let port = 1_000 + number % 60_000;
         handle(at(port as u16), &proofs[number as usize % USERS], answered);
+    }
+    let last_proved = at((1_000 + (DATAGRAMS_OF_EACH_KIND - 1) % 60_000) as u16);
+    // What is too fast can only be that while time stands still.
+    let budget = VOICE_BURST * Rates::default().voice_datagrams;
+    for number in 0..budget + DATAGRAMS_OF_EACH_KIND {
+        slot[..opus.len()].copy_from_slice(&opus);
+        let allocations = allocations_of(|| {
+            let datagram = &mut slot[..opus.len()];
+            let verdict = switchboard.handle_datagram(now, last_proved, datagram);
+            let is_too_fast = verdict == Verdict::Drop(Cause::VoiceTooFast);
+            assert!(is_too_fast || number < budget);
+        });
+        assert_eq!(allocations, 0);
     }
     // Sources that ask in vain, more often than they are answered: many, and a stubborn one.
     let mut answers = 0;

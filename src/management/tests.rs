@@ -44,7 +44,7 @@ fn log_in(management: &mut ManagementServer, connection: ConnectionId) -> (Vec<E
 
 /// Alice, who is logged in, and Bob, who is not.
 fn alice_and_a_stranger() -> ManagementServer {
-    let mut management = ManagementServer::new(10);
+    let mut management = ManagementServer::new(10, Rates::UNLIMITED);
     for connection in [ALICE, BOB] {
         let result = management.handle_connect(now(), connection, token(connection));
         result.unwrap();
@@ -169,7 +169,7 @@ fn an_outbox_gives_each_recipient_their_own_and_can_be_used_again() {
 
 #[test]
 fn a_refused_connection_is_not_taken_note_of() {
-    let mut management = ManagementServer::new(10);
+    let mut management = ManagementServer::new(10, Rates::UNLIMITED);
     for number in 0..PENDING_CONNECTIONS_MAX as u32 {
         let connection = ConnectionId(number);
         let result = management.handle_connect(now(), connection, token(connection));

@@ -634,8 +634,8 @@ fn writing_the_sender_changes_bytes_3_to_11_only() {
     let before: Vec<u8> = voice_data(240).into_iter().chain([1, 2, 3]).collect();
     let mut bytes = before.clone();
     let voice = VoiceDatagram::check(bytes.as_mut_slice()).unwrap();
-    let frame = voice.into_frame_from(UserId(0xd1d2_d3d4_d5d6_d7d8));
-    assert_eq!(frame.len(), 19 + 240);
+    assert_eq!(voice.frame().len(), 19 + 240);
+    voice.write_user_id(UserId(0xd1d2_d3d4_d5d6_d7d8));
     assert_eq!(bytes[..3], before[..3]);
     assert_eq!(bytes[3..11], *b"\xd1\xd2\xd3\xd4\xd5\xd6\xd7\xd8");
     assert_eq!(bytes[11..], before[11..]);

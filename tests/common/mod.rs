@@ -10,6 +10,7 @@ pub mod random;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+use voiceapp_server::Rates;
 use voiceapp_server::cause::Cause;
 use voiceapp_server::event::{ConnectionId, Now, Peer, UserId, VoiceToken};
 use voiceapp_server::protocol::{Frame, FrameBuffer, Packet, Participant};
@@ -57,7 +58,7 @@ pub fn at(port: u16) -> Peer {
 impl World {
     pub fn new(max_users: usize) -> Self {
         World {
-            switchboard: Switchboard::new(max_users, HashKey(1, 2)),
+            switchboard: Switchboard::new(max_users, Rates::default(), HashKey(1, 2)),
             now: Now {
                 instant: Instant::now(),
                 unix_ms: 1_000_000,

@@ -4,9 +4,10 @@ use crate::common::random::Random;
 use crate::common::{Outcome, World, at, encode, voice};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
+use voiceapp_server::Rates;
 use voiceapp_server::cause::Cause;
 use voiceapp_server::event::{Peer, UserId, VoiceToken};
-use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_DATA_BYTES_MAX};
+use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST, VOICE_DATA_BYTES_MAX};
 use voiceapp_server::limits::{FALSE_ANSWER_INTERVAL, FALSE_ANSWERS_BURST};
 use voiceapp_server::protocol::Packet;
 
@@ -378,13 +379,51 @@ fn rule_11_a_sender_who_is_too_fast_is_dropped_and_nobody_else() {
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
     let opus = voice(0, b"opus");
-    let relayed = (0..100_000)
-        .filter(|_| matches!(world.send_datagram(at(1), &opus), Outcome::Relayed { .. }))
-        .count();
-    assert!(relayed < 100_000, "half an hour of voice at one moment");
+    let relayed = |world: &mut World| {
+        let send = |_: &_| matches!(world.send_datagram(at(1), &opus), Outcome::Relayed { .. });
+        (0..1_000).filter(send).count() as u32
+    };
+    let rate = Rates::default().voice_datagrams;
+    assert_eq!(relayed(&mut world), VOICE_BURST * rate);
+    world.wait(Duration::from_millis(500));
+    assert_eq!(relayed(&mut world), rate / 2);
+    assert_eq!(world.counted()[0].0, Cause::VoiceTooFast);
     assert_eq!(world.speak(at(2)), Ok(vec![at(1)]));
     world.wait(Duration::from_secs(60));
     assert_eq!(world.speak(at(1)), Ok(vec![at(2)]));
+}
+
+#[test]
+fn rule_11_bytes_have_a_rate_too() {
+    let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
+    world.join_from(alice, at(1));
+    world.join_from(bob, at(2));
+    let long = voice(0, &[0; VOICE_DATA_BYTES_MAX]);
+    let permitted = VOICE_BURST * Rates::default().voice_bytes / long.len() as u32;
+    for number in 0..permitted + 100 {
+        let outcome = world.send_datagram(at(1), &long);
+        let is_relayed = matches!(outcome, Outcome::Relayed { .. });
+        assert_eq!(is_relayed, number < permitted, "at {number}");
+    }
+}
+
+/// 50 datagrams a second of at most 96 kbit/s on average, with a stall of a second and a half now and then after which all that
+/// was held up arrives at once.
+#[test]
+fn rule_11_a_usual_client_is_never_too_fast() {
+    let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
+    world.join_from(alice, at(1));
+    world.join_from(bob, at(2));
+    for number in 0..5_000 {
+        let frame = voice(number, &[0; 300]);
+        let outcome = world.send_datagram(at(1), &frame);
+        assert!(matches!(outcome, Outcome::Relayed { .. }), "at {number}");
+        match number % 250 {
+            0..75 => {}
+            75 => world.wait(Duration::from_millis(75 * 20)),
+            _ => world.wait(Duration::from_millis(20)),
+        }
+    }
 }
 
 #[test]
