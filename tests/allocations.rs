@@ -1,30 +1,44 @@
-//! A datagram allocates nothing, whatever it is. Alone in its binary, because it counts what the
+//! A datagram allocates nothing, whatever it is and however it is sent. Alone in its binary, because it counts what the
 //! global allocator is asked for.
 
+#[path = "server/client.rs"]
+#[allow(dead_code, reason = "these tests need little of it")]
+mod client;
 mod common;
 
+use client::{Client, Place};
 use common::{World, at, encode, voice};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use voiceapp_server::Rates;
 use voiceapp_server::cause::Cause;
+use voiceapp_server::config::UdpSend;
 use voiceapp_server::event::{Peer, VoiceToken};
 use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST, VOICE_DATA_BYTES_MAX};
 use voiceapp_server::protocol::Packet;
 use voiceapp_server::relay::Verdict;
+use voiceapp_server::{Config, Rates, Server};
 
 thread_local! {
     /// Per thread, because the test harness has threads of its own.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Whether this thread's are also counted for everyone to see.
+    static IS_WATCHED: Cell<bool> = const { Cell::new(false) };
 }
+
+static WATCHED_ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 struct Counting;
 
 fn count() {
     // There is nothing to count for a thread that is on its way out.
     let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+    if IS_WATCHED.try_with(Cell::get).unwrap_or(false) {
+        WATCHED_ALLOCATIONS.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 // SAFETY: every call is passed on to `System` as it is, which keeps the contract; counting is a write to a
@@ -193,4 +207,72 @@ fn no_datagram_of_any_kind_allocates() {
     }
     let unanswered = 2 * DATAGRAMS_OF_EACH_KIND - answers;
     assert!(answers > 10_000 && unanswered > 10_000, "{answers}");
+}
+
+/// The whole server, with its loop and its system calls, while three people speak at once.
+#[test]
+fn a_running_server_allocates_for_no_datagram_in_any_way_of_sending() {
+    let ways: &[UdpSend] = if cfg!(target_os = "linux") {
+        &[UdpSend::Coalesce, UdpSend::Batch, UdpSend::Plain]
+    } else {
+        &[UdpSend::Plain]
+    };
+    for &udp_send in ways {
+        let server = Server::bind(&Config {
+            management_port: 0,
+            voice_relay_port: 0,
+            udp_send,
+            rates: Rates::UNLIMITED,
+            ..Config::default()
+        })
+        .expect("the system has free ports");
+        let place = Place {
+            ip: Ipv4Addr::LOCALHOST.into(),
+            tcp_port: server.management_address().port(),
+            udp_port: server.voice_relay_address().port(),
+        };
+        let handle = server.handle();
+        let thread = std::thread::spawn(|| {
+            IS_WATCHED.set(true);
+            server.run().expect("it runs to its end")
+        });
+        let mut speakers = ["alice", "bob", "carol"].map(|name| Client::log_in(place, name));
+        for speaker in &mut speakers {
+            speaker.prove();
+            speaker.send(&Packet::JoinVoiceChannelRequest { request_id: 99 });
+            speaker.await_packet(Packet::JoinVoiceChannelResponse {
+                request_id: 99,
+                success: true,
+            });
+        }
+        speak_in_turns(&speakers, 0..10);
+        let before = WATCHED_ALLOCATIONS.load(Ordering::SeqCst);
+        assert!(
+            before > 0,
+            "logging in allocates, and must have been counted"
+        );
+        speak_in_turns(&speakers, 10..1_010);
+        assert_eq!(
+            WATCHED_ALLOCATIONS.load(Ordering::SeqCst),
+            before,
+            "{udp_send:?}"
+        );
+        handle.stop();
+        let statistics = thread.join().expect("it does not panic");
+        assert_eq!(statistics.counters.get(Cause::SendFailed), 0);
+    }
+}
+
+/// All of them send before any of them listens, so that datagrams wait for the server together.
+fn speak_in_turns(speakers: &[Client; 3], numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        for (speaker, len) in speakers.iter().zip([120, 240, 200]) {
+            speaker.speak(number, &[1; 240][..len]);
+        }
+        for listener in speakers {
+            for _ in 1..speakers.len() {
+                listener.datagram();
+            }
+        }
+    }
 }

@@ -167,6 +167,40 @@ fn sigterm_and_sigint_end_it_in_order() {
 
 #[cfg(unix)]
 #[test]
+fn sigusr1_writes_the_statistics_and_harms_nobody() {
+    let mut server = Started::new(&mut command(BINARY));
+    let mut alice = Client::log_in(server.place, "alice");
+    for _ in 0..2 {
+        server.signal("USR1");
+        let mut log = String::new();
+        while !log.contains("datagrams per batch") {
+            let read = server.stderr.read_line(&mut log).expect("it is text");
+            assert!(read > 0, "the statistics end: {log}");
+        }
+        for line in ["users now", "relay latency", "loop turns"] {
+            assert!(log.contains(line), "{log}");
+        }
+        alice.expect_quiet();
+    }
+    server.signal("TERM");
+    assert_eq!(server.wait().0, Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_machine_does_not_grant_is_named_and_exit_code_1() {
+    let ports = ["--management-port", "0", "--voice-relay-port", "0"];
+    let output = run(&[&ports[..], &["--cpu", "1023"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("--cpu"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[cfg(unix)]
+#[test]
 fn what_users_send_cannot_forge_the_log() {
     let server = Started::new(command(BINARY).env("LOG_LEVEL", "debug"));
     let name = "x\u{202e}\u{2028}\"y";

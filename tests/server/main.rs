@@ -122,7 +122,16 @@ fn two_people_hear_each_other_in_every_way_of_sending() {
             ..Config::default()
         });
         converse(server.place(), server.place());
-        server.stop();
+        let statistics = server.stop();
+        let is_timed = cfg!(target_os = "linux") && udp_send != UdpSend::Plain;
+        assert_eq!(
+            statistics.latency_ns.count(),
+            if is_timed { 101 } else { 0 }
+        );
+        // Two proofs were answered, and a hundred and one datagrams relayed.
+        assert_eq!(statistics.datagrams_sent, 103);
+        assert_eq!((statistics.users, statistics.users_at_most), (1, 2));
+        assert!(statistics.batches.count() > 0 && statistics.turn_ns.count() > 0);
     }
 }
 
