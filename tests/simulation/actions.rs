@@ -147,6 +147,10 @@ impl World {
 
     /// Proves its address with its own token, and asks again until it is answered.
     pub fn prove_own(&mut self, client: usize) {
+        if self.random.percent(15) {
+            // The server has several addresses, and this client has just dialled another.
+            self.clients[client].server_address = self.random.pick(&SERVER_ADDRESSES);
+        }
         let request_id = self.random.next();
         let prover = &mut self.clients[client];
         let datagram = proof(request_id, prover.session.token);

@@ -13,7 +13,7 @@ use voiceapp_server::limits::LOGIN_DEADLINE;
 const LAST_SPEAKERS: usize = 10;
 
 impl World {
-    /// Everyone connects before anyone logs in, and then all have the longest name there is.
+    /// Everyone connects before anyone logs in, and then all have the longest names there are.
     pub fn gather_crowd(&mut self) {
         for client in 0..self.clients.len() {
             if !self.connect(client) {
@@ -28,7 +28,7 @@ impl World {
         for client in 0..self.clients.len() {
             let newcomer = &self.clients[client];
             if newcomer.connection.is_some() && !newcomer.session.is_logged_in() {
-                let name = format!("{client:0>32}");
+                let name = long_name(client);
                 self.request(client, Request::LogIn(name));
                 if client % 3 == 0 {
                     self.request(client, Request::Join);
@@ -170,4 +170,15 @@ impl World {
         assert_eq!(relay.address_count(), 0);
         assert_eq!(relay.listener_count(), 0);
     }
+}
+
+/// As long as names can be, but for two things: with six bytes less in front, a list of 1,489 is one byte too long for a
+/// newcomer of 32 bytes, and just fits for one of 31.
+fn long_name(client: usize) -> String {
+    let len = match client {
+        0 => 26,
+        1..=1_487 => 32,
+        _ => 31 + client % 2,
+    };
+    format!("{client:0>len$}")
 }
