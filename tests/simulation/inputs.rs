@@ -66,6 +66,10 @@ impl World {
         inbound.extend(bytes);
         for (packet_id, payload) in expected_frames {
             self.inputs += 1;
+            self.note(|| {
+                let (len, head) = (payload.len(), head(&payload));
+                format!("  {connection} sends {packet_id:#04x} with {len} bytes: {head:02x?}")
+            });
             let frame = inbound.next_frame().expect("the model sees a frame here");
             assert_eq!((frame.id, frame.payload), (packet_id, &payload[..]));
             let (switchboard, outputs) = (&mut self.switchboard, &mut self.outputs);
@@ -73,10 +77,6 @@ impl World {
             let expected = self
                 .model
                 .frame(now.unix_ms, connection, packet_id, &payload);
-            self.note(|| {
-                let len = payload.len();
-                format!("  {connection} sent {packet_id:#04x} with {len} bytes: {result:?}")
-            });
             assert_eq!(result, expected, "packet {packet_id:#04x}");
             self.hand_out();
             if let Err(cause) = result {
@@ -129,6 +129,13 @@ impl World {
         self.inputs += 1;
         self.digest.number(u64::from(from.remote.port()));
         self.digest.bytes(bytes);
+        self.note(|| {
+            format!(
+                "  {from:?} sends {} bytes: {:02x?}",
+                bytes.len(),
+                head(bytes)
+            )
+        });
         let mut slot = bytes.to_vec();
         let now = self.now();
         let fate = match self.switchboard.handle_datagram(now, from, &mut slot) {
@@ -142,8 +149,8 @@ impl World {
             Verdict::Drop(cause) => Fate::Drop(cause),
         };
         self.note(|| match &fate {
-            Fate::Relay(_, to) => format!("  {from:?} is heard by {}", to.len()),
-            other => format!("  {from:?} sent {} bytes: {other:?}", bytes.len()),
+            Fate::Relay(_, to) => format!("    heard by {}", to.len()),
+            other => format!("    {other:02x?}"),
         });
         let expected = self.model.datagram(self.elapsed, from, bytes, &fate);
         assert_eq!(fate, expected, "from {from:?}: {bytes:?}");
@@ -247,6 +254,11 @@ impl World {
         let deadline = deadline.map(|deadline| self.instant(deadline));
         assert_eq!(self.switchboard.next_deadline(), deadline);
     }
+}
+
+/// As much of an input as a line of the trace has room for.
+fn head(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(32)]
 }
 
 fn id_in(voice_frame: &[u8]) -> u64 {
