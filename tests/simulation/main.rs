@@ -55,7 +55,7 @@ const MUST_OCCUR: [Cause; 20] = [
     Cause::ClosedLoginDeadline,
 ];
 const CROWD_SEED: u64 = 6;
-const FRESH_SEEDS: usize = 3;
+const FRESH_SEEDS: usize = 2;
 
 /// What a run was.
 #[derive(Debug, PartialEq, Eq)]
