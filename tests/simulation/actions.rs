@@ -1,0 +1,290 @@
+//! What a client does when its turn comes.
+
+use crate::client::{Proof, Request};
+use crate::junk;
+use crate::network::{Datagram, SERVER_ADDRESSES};
+use crate::plan::Action;
+use crate::wire::{self, Payload};
+use crate::world::{Ghost, World};
+use std::net::SocketAddr;
+use std::time::Duration;
+use voiceapp_server::cause::Cause;
+use voiceapp_server::event::Peer;
+use voiceapp_server::limits::FALSE_ANSWERS_BURST;
+
+impl World {
+    pub fn act(&mut self, client: usize, action: Action) {
+        match action {
+            Action::Connect => {
+                // Most say who they are at once.
+                if self.connect(client) && self.random.percent(70) {
+                    self.act(client, Action::LogIn);
+                }
+            }
+            Action::LogIn => {
+                let name = junk::good_name(&mut self.random);
+                self.request(client, Request::LogIn(name));
+            }
+            Action::LogInBadly => {
+                let name = junk::bad_name(&mut self.random);
+                self.request(client, Request::LogIn(name));
+            }
+            Action::StaySilent => self.clients[client].session.is_silent = true,
+            Action::Join => {
+                self.request(client, Request::Join);
+                // Most also say where they are to be reached.
+                if self.clients[client].session.is_logged_in() && self.random.percent(70) {
+                    self.prove_own(client);
+                }
+            }
+            Action::Leave => self.request(client, Request::Leave),
+            Action::Mute => self.mute(client, true),
+            Action::Unmute => self.mute(client, false),
+            Action::Chat => {
+                let message = junk::message(&mut self.random);
+                self.request(client, Request::Chat(message));
+            }
+            Action::ChatOddly => {
+                let message = junk::odd_message(&mut self.random);
+                self.request(client, Request::Chat(message));
+            }
+            Action::Ping => self.request(client, Request::Ping),
+            Action::Prove => self.prove_own(client),
+            Action::ProveDepartedToken => {
+                let departed = self.random.below(self.clients.len());
+                let departed = &self.clients[departed].departed_tokens;
+                if let Some(&token) = departed.last() {
+                    self.prove(client, token, self.clients[client].address);
+                }
+            }
+            Action::ProveStolenToken => {
+                let victim = self.random.below(self.clients.len());
+                let token = self.clients[victim].session.token;
+                self.prove(client, token, self.clients[client].address);
+            }
+            Action::ProveZeroToken => self.prove(client, 0, self.clients[client].address),
+            Action::ProveRandomToken => {
+                let token = self.unknown_token();
+                self.prove(client, token, self.clients[client].address);
+            }
+            Action::FloodWithProofs => {
+                for _ in 0..2 * FALSE_ANSWERS_BURST {
+                    let token = self.unknown_token();
+                    self.prove(client, token, self.clients[client].address);
+                }
+            }
+            Action::ForgeProof => {
+                let from = self.address_of_someone();
+                self.prove(client, self.clients[client].session.token, from);
+            }
+            Action::Speak => {
+                for _ in 0..self.random.between(1, 3) {
+                    let data_len = self.random.between(180, 300);
+                    self.speak(client, self.clients[client].address, data_len);
+                }
+            }
+            Action::SpeakOddly => {
+                let data_len = self
+                    .random
+                    .pick(&[0, 1, 1_399, 1_400, 1_401, 2_029, 2_030, 4_000]);
+                self.speak(client, self.clients[client].address, data_len);
+            }
+            Action::ForgeVoice => {
+                let from = self.address_of_someone();
+                self.speak(client, from, 240);
+            }
+            Action::MoveAddress => self.move_to_fresh_address(client),
+            Action::TakeOverAddress => {
+                let address = self.address_of_someone();
+                self.move_to(client, address);
+                self.clients[client].proof = None;
+                for neighbour in self.at_address[&address].clone() {
+                    self.clients[neighbour].shares_address = true;
+                }
+            }
+            Action::SendOddFrame => {
+                let frame = junk::odd_frame(&mut self.random);
+                self.clients[client].unsent.extend(frame);
+            }
+            Action::SendMalformedFrame => {
+                let frame = junk::malformed_frame(&mut self.random);
+                self.clients[client].unsent.extend(frame);
+            }
+            Action::SendNoise => {
+                let len = self.random.between(1, 100);
+                let noise = self.random.bytes(len);
+                self.clients[client].write_noise(&noise);
+            }
+            Action::SendOddDatagram => {
+                let datagram = junk::odd_datagram(&mut self.random);
+                self.send_datagram(client, self.clients[client].address, datagram);
+            }
+            Action::LeaveServer => self.leave_server(client),
+            Action::Vanish => self.vanish(client),
+        }
+    }
+
+    pub fn request(&mut self, client: usize, request: Request) {
+        let request_id = self.random.field();
+        let tail_len = if self.random.percent(3) {
+            self.random.below(20)
+        } else {
+            0
+        };
+        let tail = self.random.bytes(tail_len);
+        self.clients[client].request(request, request_id, &tail);
+    }
+
+    fn mute(&mut self, client: usize, is_muted: bool) {
+        let claimed_id = self.random.field();
+        let as_byte = if is_muted {
+            self.random.pick(&[1, 1, 1, 2, 255])
+        } else {
+            0
+        };
+        self.clients[client].mute(claimed_id, is_muted, as_byte);
+    }
+
+    /// Proves its address with its own token, and asks again until it is answered.
+    pub fn prove_own(&mut self, client: usize) {
+        if self.random.percent(15) {
+            // The server has several addresses, and this client has just dialled another.
+            self.clients[client].server_address = self.random.pick(&SERVER_ADDRESSES);
+        }
+        let request_id = self.random.next();
+        let prover = &mut self.clients[client];
+        let datagram = proof(request_id, prover.session.token);
+        prover.proof = Some(Proof {
+            request_id,
+            datagram: datagram.clone(),
+            again_at: self.elapsed + Duration::from_secs(5),
+        });
+        self.send_datagram(client, self.clients[client].address, datagram);
+    }
+
+    /// Proves with whatever token, from wherever.
+    fn prove(&mut self, client: usize, token: u64, from: SocketAddr) {
+        let is_someones = self.model.connections.iter().any(|c| c.token == token);
+        for &neighbour in self.at_address.get(&from).into_iter().flatten() {
+            self.clients[neighbour].shares_address |= is_someones;
+        }
+        let request_id = self.random.field();
+        self.send_datagram(client, from, proof(request_id, token));
+    }
+
+    pub fn speak(&mut self, client: usize, from: SocketAddr, data_len: usize) {
+        let claimed_id = self.random.field();
+        let data = self.random.bytes(data_len);
+        let speaker = &mut self.clients[client];
+        speaker.sequence += 1;
+        let voice = Payload::new()
+            .u64(claimed_id)
+            .u32(speaker.sequence)
+            .u32(speaker.sequence.wrapping_mul(960))
+            .bytes(&data);
+        self.send_datagram(client, from, voice.frame(wire::VOICE_DATA));
+    }
+
+    pub fn send_datagram(&mut self, client: usize, from: SocketAddr, datagram: Vec<u8>) {
+        let peer = Peer {
+            remote: from,
+            local: self.clients[client].server_address,
+        };
+        let datagram = Datagram::ToServer(peer, datagram);
+        self.network.send(self.elapsed, datagram, &mut self.random);
+    }
+
+    pub fn move_to_fresh_address(&mut self, client: usize) {
+        let address = self.network.fresh_address(&mut self.random);
+        self.move_to(client, address);
+        let mover = &mut self.clients[client];
+        mover.shares_address = false;
+        mover.server_address = self.random.pick(&SERVER_ADDRESSES);
+    }
+
+    fn move_to(&mut self, client: usize, address: SocketAddr) {
+        let old = std::mem::replace(&mut self.clients[client].address, address);
+        if let Some(here) = self.at_address.get_mut(&old) {
+            here.retain(|&other| other != client);
+        }
+        self.at_address.entry(address).or_default().push(client);
+    }
+
+    /// Closes the connection when everything written has been sent.
+    pub fn leave_server(&mut self, client: usize) {
+        self.transmit_all(client);
+        if let Some(connection) = self.clients[client].connection {
+            self.end(connection, Cause::ClosedByPeer);
+        }
+    }
+
+    /// Goes without a word, perhaps in the middle of one.
+    fn vanish(&mut self, client: usize) {
+        let cut = self.random.below(self.clients[client].unsent.len() + 1);
+        self.transmit(client, cut);
+        let Some(connection) = self.clients[client].connection else {
+            return;
+        };
+        let causes = [
+            Cause::ClosedBroken,
+            Cause::ClosedTooSlow,
+            Cause::ClosedByPeer,
+        ];
+        self.ghosts.push(Ghost {
+            connection,
+            ends_at: self.elapsed + Duration::from_millis(self.random.below(9_000) as u64),
+            cause: self.random.pick(&causes),
+        });
+        let line = self.lines[connection.0 as usize].as_mut();
+        line.expect("it is connected").client = None;
+        self.clients[client].disconnected();
+        // The session that is left behind is still bound to this address.
+        self.clients[client].shares_address = true;
+    }
+
+    /// Sends a piece of what is written, of any size, or all of it.
+    pub fn transmit_some(&mut self, client: usize) {
+        let len = self.clients[client].unsent.len();
+        let piece = if self.random.percent(50) {
+            len
+        } else {
+            self.random.below(len + 1)
+        };
+        self.transmit(client, piece);
+    }
+
+    pub fn transmit_all(&mut self, client: usize) {
+        while !self.clients[client].unsent.is_empty() {
+            self.transmit_some(client);
+        }
+    }
+
+    fn transmit(&mut self, client: usize, len: usize) {
+        if len == 0 {
+            return;
+        }
+        let sender = &mut self.clients[client];
+        let connection = sender.connection.expect("who writes is connected");
+        let piece: Vec<u8> = sender.unsent.drain(..len).collect();
+        self.bytes(connection, &piece);
+    }
+
+    /// Nobody's, or that of someone who has not logged in and so is not alive yet.
+    fn unknown_token(&mut self) -> u64 {
+        let mut strangers = self.model.connections.iter().filter(|c| c.user.is_none());
+        match strangers.next_back() {
+            Some(stranger) if self.random.percent(30) => stranger.token,
+            _ => self.random.field(),
+        }
+    }
+
+    fn address_of_someone(&mut self) -> SocketAddr {
+        let someone = self.random.below(self.clients.len());
+        self.clients[someone].address
+    }
+}
+
+fn proof(request_id: u64, token: u64) -> Vec<u8> {
+    let payload = Payload::new().u64(request_id).u64(token);
+    payload.frame(wire::VOICE_AUTH_REQUEST)
+}

@@ -1,0 +1,349 @@
+//! The oracle: what the server must do, told as plainly as the protocol tells it. Vectors, linear scans, and one function
+//! for each rule; nothing here is taken from the server but the names of its causes and its bounds.
+//!
+//! This file has the TCP side, rules 1 to 8. The UDP side is in `model_voice`.
+
+use crate::model_voice::Allowances;
+use crate::outputs::Outputs;
+use crate::wire::{self, Fields, Payload};
+use std::time::Duration;
+use voiceapp_server::cause::{Cause, Counters};
+use voiceapp_server::event::{ConnectionId, Peer};
+use voiceapp_server::limits::{CHAT_BYTES_MAX, LOGIN_DEADLINE, PENDING_CONNECTIONS_MAX};
+
+/// Someone who is logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub id: u64,
+    pub name: String,
+    pub in_voice: bool,
+    pub is_muted: bool,
+    /// The address that this user has proved, and the server's address that it was proved to.
+    pub peer: Option<Peer>,
+}
+
+impl User {
+    /// Appends this user's Participant.
+    fn put(&self, payload: Payload) -> Payload {
+        payload
+            .u64(self.id)
+            .string(self.name.as_bytes())
+            .bool(self.in_voice)
+            .bool(self.is_muted)
+    }
+
+    fn wire_len(&self) -> usize {
+        8 + 2 + self.name.len() + 1 + 1
+    }
+}
+
+pub struct Connection {
+    pub id: ConnectionId,
+    pub token: u64,
+    pub user: Option<User>,
+    accepted: Duration,
+    muted_before_login: bool,
+    /// What has arrived and is not a whole frame yet.
+    unread: Vec<u8>,
+}
+
+pub struct Model {
+    max_users: usize,
+    pub connections: Vec<Connection>,
+    last_user_id: u64,
+    last_chat_ms: u64,
+    /// What the current input must bring about.
+    pub sent: Outputs,
+    pub counters: Counters,
+    pub allowances: Allowances,
+}
+
+impl Model {
+    pub fn new(max_users: usize) -> Self {
+        Model {
+            max_users,
+            connections: Vec::new(),
+            last_user_id: 0,
+            last_chat_ms: 0,
+            sent: Outputs::default(),
+            counters: Counters::new(),
+            allowances: Allowances::default(),
+        }
+    }
+
+    pub fn connect(&mut self, at: Duration, id: ConnectionId, token: u64) -> Result<(), Cause> {
+        if self.pending_count() >= PENDING_CONNECTIONS_MAX {
+            self.counters.count(Cause::RefusedTooManyPending);
+            return Err(Cause::RefusedTooManyPending);
+        }
+        self.connections.push(Connection {
+            id,
+            token,
+            user: None,
+            accepted: at,
+            muted_before_login: false,
+            unread: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Bytes arrived: the frames that are whole now.
+    pub fn arrive(&mut self, id: ConnectionId, bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
+        let unread = &mut self.connection(id).unread;
+        unread.extend_from_slice(bytes);
+        let mut frames = Vec::new();
+        while let Some((packet_id, payload)) = wire::split_frame(unread) {
+            frames.push((packet_id, payload.to_vec()));
+            let len = 3 + payload.len();
+            unread.drain(..len);
+        }
+        frames
+    }
+
+    /// One frame is handled. An error ends the connection.
+    pub fn frame(
+        &mut self,
+        unix_ms: u64,
+        from: ConnectionId,
+        packet_id: u8,
+        payload: &[u8],
+    ) -> Result<(), Cause> {
+        if !wire::FROM_CLIENTS.contains(&packet_id) {
+            let is_known = wire::NOT_FROM_CLIENTS.contains(&packet_id);
+            self.counters.count(if is_known {
+                Cause::FrameUnexpectedId
+            } else {
+                Cause::FrameUnknownId
+            });
+            return Ok(());
+        }
+        self.packet(unix_ms, from, packet_id, &mut Fields(payload))
+            .ok_or(Cause::ClosedMalformed)
+    }
+
+    /// None if the payload is shorter than its fields or not UTF-8.
+    fn packet(
+        &mut self,
+        unix_ms: u64,
+        from: ConnectionId,
+        packet_id: u8,
+        fields: &mut Fields<'_>,
+    ) -> Option<()> {
+        let first = fields.u64()?;
+        match packet_id {
+            wire::LOGIN_REQUEST => self.login(from, first, fields.string()?),
+            wire::JOIN_REQUEST => self.move_in_voice(from, first, wire::JOIN_RESPONSE, true),
+            wire::LEAVE_REQUEST => self.move_in_voice(from, first, wire::LEAVE_RESPONSE, false),
+            wire::CHAT_REQUEST => self.chat(unix_ms, from, first, fields.string()?),
+            wire::PING_REQUEST => {
+                let pong = Payload::new().u64(first).frame(wire::PING_RESPONSE);
+                self.sent.send(from, &pong);
+            }
+            wire::USER_MUTE_STATE => self.mute(from, fields.bool()?),
+            _ => unreachable!("a client may not send it"),
+        }
+        Some(())
+    }
+
+    fn login(&mut self, from: ConnectionId, request_id: u64, name: &str) {
+        let is_bad = |c: char| c < ' ' || ('\u{7f}'..='\u{9f}').contains(&c);
+        let refusal = if self.connection(from).user.is_some() {
+            Some(Cause::LoginRepeated)
+        } else if name.is_empty() || name.len() > 32 || name.contains(is_bad) {
+            Some(Cause::LoginBadName)
+        } else if self.count_users(|_| true) >= self.max_users {
+            Some(Cause::LoginServerFull)
+        } else {
+            None
+        };
+        if let Some(cause) = refusal {
+            self.counters.count(cause);
+            let nobody = Payload::new().u64(request_id).u64(0).u64(0).u16(0);
+            self.sent.send(from, &nobody.frame(wire::LOGIN_RESPONSE));
+            return;
+        }
+        let others: Vec<User> = self.users().into_iter().cloned().collect();
+        self.last_user_id += 1;
+        let newcomer = User {
+            id: self.last_user_id,
+            name: name.to_string(),
+            in_voice: false,
+            is_muted: self.connection(from).muted_before_login,
+            peer: None,
+        };
+        let connection = self.connection(from);
+        connection.user = Some(newcomer.clone());
+        let token = connection.token;
+        self.tell_newcomer(from, request_id, token, &newcomer, &others);
+        let announcement = newcomer.put(Payload::new()).frame(wire::USER_JOINED_SERVER);
+        self.tell_others(from, &announcement);
+    }
+
+    /// The list, and whatever of it does not fit; then who is in voice; then who is muted.
+    fn tell_newcomer(
+        &mut self,
+        to: ConnectionId,
+        request_id: u64,
+        token: u64,
+        newcomer: &User,
+        others: &[User],
+    ) {
+        let mut len = 8 + 8 + 8 + 2 + newcomer.wire_len();
+        let mut count = 0;
+        while count < others.len() && len + others[count].wire_len() <= 65_535 {
+            len += others[count].wire_len();
+            count += 1;
+        }
+        let mut response = Payload::new()
+            .u64(request_id)
+            .u64(newcomer.id)
+            .u64(token)
+            .u16(count as u16 + 1);
+        for other in &others[..count] {
+            response = other.put(response);
+        }
+        let response = newcomer.put(response);
+        self.sent.send(to, &response.frame(wire::LOGIN_RESPONSE));
+        for other in &others[count..] {
+            let announcement = other.put(Payload::new()).frame(wire::USER_JOINED_SERVER);
+            self.sent.send(to, &announcement);
+        }
+        for other in others.iter().filter(|other| other.in_voice) {
+            let announcement = Payload::new().u64(other.id).frame(wire::USER_JOINED_VOICE);
+            self.sent.send(to, &announcement);
+        }
+        for other in others.iter().filter(|other| other.is_muted) {
+            let state = Payload::new().u64(other.id).bool(true);
+            self.sent.send(to, &state.frame(wire::USER_MUTE_STATE));
+        }
+    }
+
+    fn move_in_voice(&mut self, from: ConnectionId, request_id: u64, response: u8, into: bool) {
+        if !self.answer(from, request_id, response, true) {
+            return;
+        }
+        let user = self.user(from);
+        if user.in_voice == into {
+            return;
+        }
+        user.in_voice = into;
+        user.is_muted = false;
+        let id = user.id;
+        let event = if into {
+            wire::USER_JOINED_VOICE
+        } else {
+            wire::USER_LEFT_VOICE
+        };
+        self.tell_others(from, &Payload::new().u64(id).frame(event));
+    }
+
+    fn chat(&mut self, unix_ms: u64, from: ConnectionId, request_id: u64, message: &str) {
+        let is_fit = !message.is_empty() && message.len() <= CHAT_BYTES_MAX;
+        if !self.answer(from, request_id, wire::CHAT_RESPONSE, is_fit) {
+            return;
+        }
+        if !is_fit {
+            self.counters.count(if message.is_empty() {
+                Cause::ChatEmpty
+            } else {
+                Cause::ChatTooLong
+            });
+            return;
+        }
+        // The wall clock, unless it would not rise.
+        self.last_chat_ms = if unix_ms > self.last_chat_ms {
+            unix_ms
+        } else {
+            self.last_chat_ms + 1
+        };
+        let message = Payload::new()
+            .u64(self.user(from).id)
+            .u64(self.last_chat_ms)
+            .string(message.as_bytes())
+            .frame(wire::USER_SENT_MESSAGE);
+        self.sent.send(from, &message);
+        self.tell_others(from, &message);
+    }
+
+    fn mute(&mut self, from: ConnectionId, is_muted: bool) {
+        let connection = self.connection(from);
+        let Some(user) = &mut connection.user else {
+            connection.muted_before_login = is_muted;
+            return;
+        };
+        user.is_muted = is_muted;
+        let state = Payload::new().u64(user.id).bool(is_muted);
+        self.tell_others(from, &state.frame(wire::USER_MUTE_STATE));
+    }
+
+    pub fn disconnect(&mut self, id: ConnectionId, cause: Cause) {
+        self.counters.count(cause);
+        let place = self.connections.iter().position(|c| c.id == id);
+        let gone = self.connections.remove(place.expect("it is connected"));
+        let Some(user) = gone.user else { return };
+        let who = Payload::new().u64(user.id);
+        if user.in_voice {
+            self.tell_others(id, &who.frame(wire::USER_LEFT_VOICE));
+        }
+        self.tell_others(id, &who.frame(wire::USER_LEFT_SERVER));
+    }
+
+    /// Everyone whose time to log in is over.
+    pub fn overdue(&self, at: Duration) -> Vec<ConnectionId> {
+        let strangers = self.connections.iter().filter(|c| c.user.is_none());
+        strangers
+            .filter(|c| at >= c.accepted + LOGIN_DEADLINE)
+            .map(|c| c.id)
+            .collect()
+    }
+
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let strangers = self.connections.iter().filter(|c| c.user.is_none());
+        strangers.map(|c| c.accepted + LOGIN_DEADLINE).min()
+    }
+
+    pub fn pending_count(&self) -> usize {
+        self.connections.iter().filter(|c| c.user.is_none()).count()
+    }
+
+    /// Everyone who is logged in, by rising id.
+    pub fn users(&self) -> Vec<&User> {
+        let mut users: Vec<&User> = self.connections.iter().flat_map(|c| &c.user).collect();
+        users.sort_by_key(|user| user.id);
+        users
+    }
+
+    pub fn count_users(&self, which: impl Fn(&User) -> bool) -> usize {
+        let users = self.connections.iter().flat_map(|c| &c.user);
+        users.filter(|&user| which(user)).count()
+    }
+
+    /// Answers a request, with false if it came before the login. True if the request is to take its course.
+    fn answer(&mut self, to: ConnectionId, request_id: u64, response: u8, success: bool) -> bool {
+        let is_logged_in = self.connection(to).user.is_some();
+        if !is_logged_in {
+            self.counters.count(Cause::RequestBeforeLogin);
+        }
+        let answer = Payload::new().u64(request_id).bool(success && is_logged_in);
+        self.sent.send(to, &answer.frame(response));
+        is_logged_in
+    }
+
+    fn tell_others(&mut self, except: ConnectionId, frame: &[u8]) {
+        for connection in &self.connections {
+            if connection.user.is_some() && connection.id != except {
+                self.sent.send(connection.id, frame);
+            }
+        }
+    }
+
+    fn connection(&mut self, id: ConnectionId) -> &mut Connection {
+        let mut connections = self.connections.iter_mut();
+        connections.find(|c| c.id == id).expect("it is connected")
+    }
+
+    fn user(&mut self, id: ConnectionId) -> &mut User {
+        let user = self.connection(id).user.as_mut();
+        user.expect("it is logged in")
+    }
+}

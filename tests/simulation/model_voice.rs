@@ -1,0 +1,166 @@
+//! The oracle's UDP side, rules 9 to 11: what must become of one datagram.
+//!
+//! Only false answers leave the server a choice. Sources that meet in its table share an allowance, and the model does
+//! not know who meets whom, so it knows two bounds: what the source itself has left, and what would be left if
+//! everyone shared one place.
+
+use crate::model::Model;
+use crate::wire::{self, Fields, Payload};
+use std::net::IpAddr;
+use std::time::Duration;
+use voiceapp_server::cause::Cause;
+use voiceapp_server::event::Peer;
+use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_DATA_BYTES_MAX};
+use voiceapp_server::limits::{FALSE_ANSWER_INTERVAL, FALSE_ANSWERS_BURST};
+
+/// What becomes of a datagram.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// This frame goes to these, sorted.
+    Relay(Vec<u8>, Vec<Peer>),
+    Answer(Vec<u8>),
+    Drop(Cause),
+}
+
+impl Model {
+    /// Decides about one datagram. `fate` is what the server did, which is looked at only where it has a choice.
+    pub fn datagram(&mut self, at: Duration, from: Peer, datagram: &[u8], fate: &Fate) -> Fate {
+        let expected = match wire::split_frame(datagram) {
+            Some((wire::VOICE_DATA, payload)) => self.voice(from, payload),
+            Some((wire::VOICE_AUTH_REQUEST, payload)) => self.proof(at, from, payload, fate),
+            Some(_) => Fate::Drop(Cause::DatagramUnknownId),
+            None => Fate::Drop(cause_of_no_frame(datagram)),
+        };
+        if let Fate::Drop(cause) = expected {
+            self.counters.count(cause);
+        }
+        expected
+    }
+
+    fn voice(&self, from: Peer, payload: &[u8]) -> Fate {
+        if payload.len() < 16 {
+            return Fate::Drop(Cause::DatagramMalformed);
+        }
+        if payload.len() - 16 > VOICE_DATA_BYTES_MAX {
+            return Fate::Drop(Cause::DatagramTooLong);
+        }
+        let proved = |peer: Option<Peer>| peer.is_some_and(|peer| peer.remote == from.remote);
+        let users = self.users();
+        let Some(speaker) = users.iter().find(|user| proved(user.peer)) else {
+            return Fate::Drop(Cause::VoiceUnknownSource);
+        };
+        if !speaker.in_voice {
+            return Fate::Drop(Cause::VoiceNotInChannel);
+        }
+        if speaker.is_muted {
+            return Fate::Drop(Cause::VoiceMuted);
+        }
+        let frame = Payload::new().u64(speaker.id).bytes(&payload[8..]);
+        let others = users.iter().filter(|user| user.id != speaker.id);
+        let mut recipients: Vec<Peer> = others
+            .filter(|user| user.in_voice)
+            .filter_map(|user| user.peer)
+            .collect();
+        sort(&mut recipients);
+        Fate::Relay(frame.frame(wire::VOICE_DATA), recipients)
+    }
+
+    fn proof(&mut self, at: Duration, from: Peer, payload: &[u8], fate: &Fate) -> Fate {
+        let mut fields = Fields(payload);
+        let (Some(request_id), Some(token)) = (fields.u64(), fields.u64()) else {
+            return Fate::Drop(Cause::DatagramMalformed);
+        };
+        let answer = |success: bool| {
+            let answer = Payload::new().u64(request_id).bool(success);
+            Fate::Answer(answer.frame(wire::VOICE_AUTH_RESPONSE))
+        };
+        if self.bind(token, from) {
+            return answer(true);
+        }
+        let was_answered = matches!(fate, Fate::Answer(_));
+        if self.allowances.permit(at, from.remote.ip(), was_answered) {
+            self.counters.count(Cause::VoiceAuthUnknownToken);
+            answer(false)
+        } else {
+            Fate::Drop(Cause::VoiceAuthUnanswered)
+        }
+    }
+
+    /// The newest proof wins: this address is nobody else's any more. False if nobody who is logged in has this token.
+    fn bind(&mut self, token: u64, from: Peer) -> bool {
+        let users = self.connections.iter().filter(|c| c.user.is_some());
+        let Some(owner) = users.filter(|c| c.token == token).map(|c| c.id).next() else {
+            return false;
+        };
+        for connection in &mut self.connections {
+            let Some(user) = &mut connection.user else {
+                continue;
+            };
+            if connection.id == owner {
+                user.peer = Some(from);
+            } else if user.peer.is_some_and(|peer| peer.remote == from.remote) {
+                user.peer = None;
+            }
+        }
+        true
+    }
+}
+
+/// A frame that does not fit into the slot it is received in has not been cut by its sender.
+fn cause_of_no_frame(datagram: &[u8]) -> Cause {
+    let is_ours = matches!(
+        datagram.first(),
+        Some(&(wire::VOICE_DATA | wire::VOICE_AUTH_REQUEST))
+    );
+    if is_ours && datagram.len() >= DATAGRAM_SLOT_BYTES {
+        Cause::DatagramTooLong
+    } else {
+        Cause::DatagramMalformed
+    }
+}
+
+pub fn sort(peers: &mut [Peer]) {
+    peers.sort_by_key(|peer| (peer.remote, peer.local));
+}
+
+/// How many false answers have been given: for each source, and for all of them as one, the moment at which they
+/// would be paid for at the permitted rate.
+#[derive(Default)]
+pub struct Allowances {
+    of_sources: Vec<(IpAddr, Duration)>,
+    of_all: Duration,
+}
+
+impl Allowances {
+    /// Whether there must be an answer: the server's choice, unless the bounds leave none.
+    fn permit(&mut self, at: Duration, source: IpAddr, was_answered: bool) -> bool {
+        let source = network_of(source);
+        let known = self.of_sources.iter().position(|(ip, _)| *ip == source);
+        let place = known.unwrap_or_else(|| {
+            self.of_sources.push((source, Duration::ZERO));
+            self.of_sources.len() - 1
+        });
+        let paid_at = &mut self.of_sources[place].1;
+        let must = has_left(at, self.of_all);
+        let may = has_left(at, *paid_at);
+        let answer = must || (may && was_answered);
+        if answer {
+            *paid_at = at.max(*paid_at) + FALSE_ANSWER_INTERVAL;
+            self.of_all = at.max(self.of_all) + FALSE_ANSWER_INTERVAL;
+        }
+        answer
+    }
+}
+
+/// Whether one more answer stays within the burst.
+fn has_left(at: Duration, paid_at: Duration) -> bool {
+    paid_at.saturating_sub(at) <= FALSE_ANSWER_INTERVAL * (FALSE_ANSWERS_BURST - 1)
+}
+
+/// Who has one address of an IPv6 /64 has all of it.
+fn network_of(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V4(_) => source,
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+    }
+}
