@@ -41,8 +41,12 @@ impl World {
             Action::Mute => self.mute(client, true),
             Action::Unmute => self.mute(client, false),
             Action::Chat => {
-                let message = junk::message(&mut self.random);
-                self.request(client, Request::Chat(message));
+                // Now and then more than any rate permits at once.
+                let count = self.random.pick(&[1, 1, 1, 1, 1, 1, 1, 12]);
+                for _ in 0..count {
+                    let message = junk::message(&mut self.random);
+                    self.request(client, Request::Chat(message));
+                }
             }
             Action::ChatOddly => {
                 let message = junk::odd_message(&mut self.random);

@@ -74,9 +74,9 @@ impl World {
             assert_eq!((frame.id, frame.payload), (packet_id, &payload[..]));
             let (switchboard, outputs) = (&mut self.switchboard, &mut self.outputs);
             let result = switchboard.handle_frame(now, connection, frame, outputs);
-            let expected = self
-                .model
-                .frame(now.unix_ms, connection, packet_id, &payload);
+            let expected =
+                self.model
+                    .frame(self.elapsed, now.unix_ms, connection, packet_id, &payload);
             assert_eq!(result, expected, "packet {packet_id:#04x}");
             self.hand_out();
             if let Err(cause) = result {

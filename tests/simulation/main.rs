@@ -30,12 +30,13 @@ use voiceapp_server::cause::{Cause, Counters};
 use world::World;
 
 /// Some with few clients and some with hundreds.
-const FIXED_SEEDS: [u64; 5] = [9, 10, 1, 2, 3];
+const FIXED_SEEDS: [u64; 6] = [9, 10, 3, 8, 11, 12];
 /// What those must run into, so that they do not come to miss it one day without anyone noticing.
-const MUST_OCCUR: [Cause; 20] = [
+const MUST_OCCUR: [Cause; 22] = [
     Cause::VoiceUnknownSource,
     Cause::VoiceNotInChannel,
     Cause::VoiceMuted,
+    Cause::VoiceTooFast,
     Cause::DatagramMalformed,
     Cause::DatagramUnknownId,
     Cause::DatagramTooLong,
@@ -47,6 +48,7 @@ const MUST_OCCUR: [Cause; 20] = [
     Cause::RequestBeforeLogin,
     Cause::ChatEmpty,
     Cause::ChatTooLong,
+    Cause::ChatTooFast,
     Cause::FrameUnknownId,
     Cause::FrameUnexpectedId,
     Cause::ClosedByPeer,

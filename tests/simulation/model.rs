@@ -7,9 +7,58 @@ use crate::model_voice::Allowances;
 use crate::outputs::Outputs;
 use crate::wire::{self, Fields, Payload};
 use std::time::Duration;
+use voiceapp_server::Rates;
 use voiceapp_server::cause::{Cause, Counters};
 use voiceapp_server::event::{ConnectionId, Peer};
-use voiceapp_server::limits::{CHAT_BYTES_MAX, LOGIN_DEADLINE, PENDING_CONNECTIONS_MAX};
+use voiceapp_server::limits::{CHAT_BURST, CHAT_BYTES_MAX};
+use voiceapp_server::limits::{LOGIN_DEADLINE, PENDING_CONNECTIONS_MAX, VOICE_BURST};
+
+/// A bucket that fills at a rate, as a stock of time: a unit costs the time in which one comes in. Or a bottomless one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    unit: Duration,
+    room: Duration,
+    stock: Duration,
+    filled: Duration,
+}
+
+impl Bucket {
+    fn new(units_per_second: u32, burst: u32) -> Self {
+        let unit = match units_per_second {
+            0 => Duration::ZERO,
+            units => Duration::from_nanos(1_000_000_000 / u64::from(units)),
+        };
+        Bucket {
+            unit,
+            room: unit * burst,
+            stock: unit * burst,
+            filled: Duration::ZERO,
+        }
+    }
+
+    fn of_voice(units_per_second: u32) -> Self {
+        Bucket::new(units_per_second, VOICE_BURST * units_per_second)
+    }
+
+    fn fill(&mut self, at: Duration) {
+        self.stock = self.room.min(self.stock + (at - self.filled));
+        self.filled = at;
+    }
+
+    pub fn has(&mut self, at: Duration, units: u32) -> bool {
+        self.fill(at);
+        self.stock >= self.unit * units
+    }
+
+    /// Takes units out if there are so many.
+    pub fn take(&mut self, at: Duration, units: u32) -> bool {
+        let has = self.has(at, units);
+        if has {
+            self.stock -= self.unit * units;
+        }
+        has
+    }
+}
 
 /// Someone who is logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +69,9 @@ pub struct User {
     pub is_muted: bool,
     /// The address that this user has proved, and the server's address that it was proved to.
     pub peer: Option<Peer>,
+    pub chat: Bucket,
+    pub voice_datagrams: Bucket,
+    pub voice_bytes: Bucket,
 }
 
 impl User {
@@ -49,6 +101,7 @@ pub struct Connection {
 
 pub struct Model {
     max_users: usize,
+    rates: Rates,
     pub connections: Vec<Connection>,
     last_user_id: u64,
     last_chat_ms: u64,
@@ -59,9 +112,10 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(max_users: usize) -> Self {
+    pub fn new(max_users: usize, rates: Rates) -> Self {
         Model {
             max_users,
+            rates,
             connections: Vec::new(),
             last_user_id: 0,
             last_chat_ms: 0,
@@ -103,6 +157,7 @@ impl Model {
     /// One frame is handled. An error ends the connection.
     pub fn frame(
         &mut self,
+        at: Duration,
         unix_ms: u64,
         from: ConnectionId,
         packet_id: u8,
@@ -117,13 +172,14 @@ impl Model {
             });
             return Ok(());
         }
-        self.packet(unix_ms, from, packet_id, &mut Fields(payload))
+        self.packet(at, unix_ms, from, packet_id, &mut Fields(payload))
             .ok_or(Cause::ClosedMalformed)
     }
 
     /// None if the payload is shorter than its fields or not UTF-8.
     fn packet(
         &mut self,
+        at: Duration,
         unix_ms: u64,
         from: ConnectionId,
         packet_id: u8,
@@ -134,7 +190,7 @@ impl Model {
             wire::LOGIN_REQUEST => self.login(from, first, fields.string()?),
             wire::JOIN_REQUEST => self.move_in_voice(from, first, wire::JOIN_RESPONSE, true),
             wire::LEAVE_REQUEST => self.move_in_voice(from, first, wire::LEAVE_RESPONSE, false),
-            wire::CHAT_REQUEST => self.chat(unix_ms, from, first, fields.string()?),
+            wire::CHAT_REQUEST => self.chat(at, unix_ms, from, first, fields.string()?),
             wire::PING_REQUEST => {
                 let pong = Payload::new().u64(first).frame(wire::PING_RESPONSE);
                 self.sent.send(from, &pong);
@@ -170,6 +226,9 @@ impl Model {
             in_voice: false,
             is_muted: self.connection(from).muted_before_login,
             peer: None,
+            chat: Bucket::new(self.rates.chat_messages, CHAT_BURST),
+            voice_datagrams: Bucket::of_voice(self.rates.voice_datagrams),
+            voice_bytes: Bucket::of_voice(self.rates.voice_bytes),
         };
         let connection = self.connection(from);
         connection.user = Some(newcomer.clone());
@@ -237,17 +296,29 @@ impl Model {
         self.tell_others(from, &Payload::new().u64(id).frame(event));
     }
 
-    fn chat(&mut self, unix_ms: u64, from: ConnectionId, request_id: u64, message: &str) {
-        let is_fit = !message.is_empty() && message.len() <= CHAT_BYTES_MAX;
-        if !self.answer(from, request_id, wire::CHAT_RESPONSE, is_fit) {
+    fn chat(
+        &mut self,
+        at: Duration,
+        unix_ms: u64,
+        from: ConnectionId,
+        request_id: u64,
+        message: &str,
+    ) {
+        let user = self.connection(from).user.as_mut();
+        let refused = if message.is_empty() {
+            Some(Cause::ChatEmpty)
+        } else if message.len() > CHAT_BYTES_MAX {
+            Some(Cause::ChatTooLong)
+        } else if user.is_some_and(|user| !user.chat.take(at, 1)) {
+            Some(Cause::ChatTooFast)
+        } else {
+            None
+        };
+        if !self.answer(from, request_id, wire::CHAT_RESPONSE, refused.is_none()) {
             return;
         }
-        if !is_fit {
-            self.counters.count(if message.is_empty() {
-                Cause::ChatEmpty
-            } else {
-                Cause::ChatTooLong
-            });
+        if let Some(cause) = refused {
+            self.counters.count(cause);
             return;
         }
         // The wall clock, unless it would not rise.

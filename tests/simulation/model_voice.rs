@@ -26,7 +26,7 @@ impl Model {
     /// Decides about one datagram. `fate` is what the server did, which is looked at only where it has a choice.
     pub fn datagram(&mut self, at: Duration, from: Peer, datagram: &[u8], fate: &Fate) -> Fate {
         let expected = match wire::split_frame(datagram) {
-            Some((wire::VOICE_DATA, payload)) => self.voice(from, payload),
+            Some((wire::VOICE_DATA, payload)) => self.voice(at, from, payload),
             Some((wire::VOICE_AUTH_REQUEST, payload)) => self.proof(at, from, payload, fate),
             Some(_) => Fate::Drop(Cause::DatagramUnknownId),
             None => Fate::Drop(cause_of_no_frame(datagram)),
@@ -37,7 +37,7 @@ impl Model {
         expected
     }
 
-    fn voice(&self, from: Peer, payload: &[u8]) -> Fate {
+    fn voice(&mut self, at: Duration, from: Peer, payload: &[u8]) -> Fate {
         if payload.len() < 16 {
             return Fate::Drop(Cause::DatagramMalformed);
         }
@@ -45,8 +45,11 @@ impl Model {
             return Fate::Drop(Cause::DatagramTooLong);
         }
         let proved = |peer: Option<Peer>| peer.is_some_and(|peer| peer.remote == from.remote);
-        let users = self.users();
-        let Some(speaker) = users.iter().find(|user| proved(user.peer)) else {
+        let mut users = self
+            .connections
+            .iter_mut()
+            .filter_map(|it| it.user.as_mut());
+        let Some(speaker) = users.find(|user| proved(user.peer)) else {
             return Fate::Drop(Cause::VoiceUnknownSource);
         };
         if !speaker.in_voice {
@@ -55,8 +58,15 @@ impl Model {
         if speaker.is_muted {
             return Fate::Drop(Cause::VoiceMuted);
         }
-        let frame = Payload::new().u64(speaker.id).bytes(&payload[8..]);
-        let others = users.iter().filter(|user| user.id != speaker.id);
+        let bytes = 3 + payload.len() as u32;
+        if !speaker.voice_datagrams.has(at, 1) || !speaker.voice_bytes.take(at, bytes) {
+            return Fate::Drop(Cause::VoiceTooFast);
+        }
+        speaker.voice_datagrams.take(at, 1);
+        let id = speaker.id;
+        let frame = Payload::new().u64(id).bytes(&payload[8..]);
+        let users = self.users();
+        let others = users.iter().filter(|user| user.id != id);
         let mut recipients: Vec<Peer> = others
             .filter(|user| user.in_voice)
             .filter_map(|user| user.peer)
@@ -108,11 +118,7 @@ impl Model {
 
 /// A frame that does not fit into the slot it is received in has not been cut by its sender.
 fn cause_of_no_frame(datagram: &[u8]) -> Cause {
-    let is_ours = matches!(
-        datagram.first(),
-        Some(&(wire::VOICE_DATA | wire::VOICE_AUTH_REQUEST))
-    );
-    if is_ours && datagram.len() >= DATAGRAM_SLOT_BYTES {
+    if datagram.len() >= DATAGRAM_SLOT_BYTES {
         Cause::DatagramTooLong
     } else {
         Cause::DatagramMalformed

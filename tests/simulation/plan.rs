@@ -4,6 +4,7 @@
 //! into any corner.
 
 use crate::random::Random;
+use voiceapp_server::Rates;
 
 /// Everything that a client can do in one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,7 @@ pub struct Plan {
     pub scale: Scale,
     pub clients: usize,
     pub max_users: usize,
+    pub rates: Rates,
     pub steps: u64,
     /// What each action's weight is multiplied by in this run.
     factors: Vec<usize>,
@@ -122,6 +124,12 @@ impl Plan {
             }
             Scale::Crowd => (random.between(1_500, 1_520), 2_000, 200),
         };
+        // Without limits, as usual, or so tight that hardly anything is permitted.
+        let rates = Rates {
+            chat_messages: random.pick(&[0, 2, 2, 1]),
+            voice_datagrams: random.pick(&[0, 100, 100, 100, 1]),
+            voice_bytes: random.pick(&[0, 65_536, 65_536, 65_536, 1_000]),
+        };
         let factor = |&(action, _): &(Action, [usize; 3])| match action {
             Action::Connect | Action::LogIn => 1,
             _ => random.pick(&[0, 1, 1, 1, 3]),
@@ -131,6 +139,7 @@ impl Plan {
             scale,
             clients,
             max_users,
+            rates,
             steps,
             factors,
         }

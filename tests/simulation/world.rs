@@ -65,8 +65,8 @@ impl World {
         let key = HashKey(random.next(), random.next());
         let network = Network::new(&mut random);
         let mut world = World {
-            switchboard: Switchboard::new(plan.max_users, key),
-            model: Model::new(plan.max_users),
+            switchboard: Switchboard::new(plan.max_users, plan.rates, key),
+            model: Model::new(plan.max_users, plan.rates),
             outputs: Outputs::default(),
             clients: Vec::new(),
             lines: Vec::new(),
