@@ -7,6 +7,7 @@
 mod outbox;
 #[cfg(test)]
 mod tests;
+mod user;
 
 pub use outbox::{Outbox, To};
 
@@ -15,11 +16,12 @@ use crate::event::{ConnectionId, Event, Now, UserId, VoiceToken};
 use crate::limits::{CHAT_BURST, CHAT_BYTES_MAX, LOGIN_DEADLINE, PAYLOAD_BYTES_MAX};
 use crate::limits::{PENDING_CONNECTIONS_MAX, USERNAME_BYTES_MAX};
 use crate::protocol::Participants;
-use crate::protocol::{Frame, LOGIN_RESPONSE_FIXED_BYTES, Packet, PacketError, Participant, id};
+use crate::protocol::{Frame, LOGIN_RESPONSE_FIXED_BYTES, Packet, PacketError, id};
 use crate::rate::{RateLimit, Rates, Spent};
 use log::debug;
 use std::collections::BTreeMap;
 use std::time::Instant;
+use user::User;
 
 /// One connection: a stranger until it has logged in.
 struct Session {
@@ -35,27 +37,6 @@ enum SessionState {
 
 /// When a connection must have logged in. The serial number tells apart what was accepted at the same instant.
 type Deadline = (Instant, u64);
-
-/// Someone who is logged in.
-struct User {
-    id: UserId,
-    connection: ConnectionId,
-    name: Box<str>,
-    in_voice: bool,
-    is_muted: bool,
-    chat: Spent,
-}
-
-impl User {
-    fn participant(&self) -> Participant<'_> {
-        Participant {
-            user_id: self.id,
-            username: &self.name,
-            in_voice: self.in_voice,
-            is_muted: self.is_muted,
-        }
-    }
-}
 
 /// The management server's state: see the [module](self).
 pub struct ManagementServer {
@@ -423,54 +404,6 @@ impl ManagementServer {
                 user_id: id,
                 timestamp_ms: self.last_chat_ms,
                 message,
-            },
-        );
-    }
-}
-
-impl User {
-    /// Enters or leaves the voice channel, unmuted either way. Done already, it changes nothing and tells nobody.
-    fn set_in_voice(&mut self, in_voice: bool, outbox: &mut Outbox) {
-        if self.in_voice == in_voice {
-            return;
-        }
-        let id = self.id;
-        self.in_voice = in_voice;
-        if std::mem::take(&mut self.is_muted) {
-            outbox.event(Event::MuteChanged {
-                id,
-                is_muted: false,
-            });
-        }
-        let (announcement, event) = if in_voice {
-            debug!("user {id} ({:?}) joined voice", self.name);
-            (
-                Packet::UserJoinedVoice { user_id: id },
-                Event::VoiceJoined { id },
-            )
-        } else {
-            debug!("user {id} ({:?}) left voice", self.name);
-            (
-                Packet::UserLeftVoice { user_id: id },
-                Event::VoiceLeft { id },
-            )
-        };
-        outbox.send(To::EveryoneBut(self.connection), &announcement);
-        outbox.event(event);
-    }
-
-    /// The others are told even of a state that is not new: joining voice unmutes without a word, and a client
-    /// that has missed this learns the truth here.
-    fn set_muted(&mut self, is_muted: bool, outbox: &mut Outbox) {
-        let id = self.id;
-        if std::mem::replace(&mut self.is_muted, is_muted) != is_muted {
-            outbox.event(Event::MuteChanged { id, is_muted });
-        }
-        outbox.send(
-            To::EveryoneBut(self.connection),
-            &Packet::UserMuteState {
-                user_id: id,
-                is_muted,
             },
         );
     }

@@ -4,11 +4,13 @@
 //! It decides nothing about people or addresses: that is the [switchboard's](crate::switchboard) part. mio reports readiness on the
 //! edge, so whatever a budget leaves behind is remembered, and the loop does not sleep before it is done.
 
+mod accept;
 pub(crate) mod connections;
 mod error;
 mod handle;
 mod sockets;
 mod stop;
+mod thread;
 
 pub use error::ServerError;
 pub use handle::ServerHandle;
@@ -16,26 +18,25 @@ pub use handle::ServerHandle;
 use crate::cause::{Cause, Counters};
 use crate::config::Config;
 use crate::connection::ReadOutcome;
-use crate::event::{ConnectionId, Now, VoiceToken, canonical};
+use crate::event::{ConnectionId, Now};
 use crate::histogram::Histogram;
 use crate::limits::{
-    ACCEPT_PAUSE, BATCHES_PER_LOOK, DATAGRAMS_PER_BATCH, FRAMES_PER_CONNECTION_PER_TURN,
-    INBOUND_BYTES_MAX, POLL_EVENTS, WORK_BETWEEN_VOICE, WORK_PER_STAGE, WORK_UNIT_BYTES,
-    outbound_bytes_max,
+    BATCHES_PER_LOOK, DATAGRAMS_PER_BATCH, FRAMES_PER_CONNECTION_PER_TURN, INBOUND_BYTES_MAX,
+    POLL_EVENTS, WORK_BETWEEN_VOICE, WORK_PER_STAGE, WORK_UNIT_BYTES, outbound_bytes_max,
 };
 use crate::protocol::id::VOICE_AUTH_REQUEST;
 use crate::relay::{HashKey, Verdict};
 use crate::statistics::Statistics;
 use crate::switchboard::Switchboard;
-use crate::system;
 use crate::udp::{Queued, VoiceSocket};
 use connections::Connections;
-use log::{debug, info, warn};
-use mio::net::{TcpListener, TcpStream};
+use log::{debug, info};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
+use thread::ThreadOptions;
 
 const LISTENER: Token = Token(usize::MAX);
 const VOICE: Token = Token(usize::MAX - 1);
@@ -338,62 +339,6 @@ impl Server {
         }
     }
 
-    fn accept(&mut self, now: Now) {
-        match self.accept_paused_until {
-            Some(until) if now.instant < until => return,
-            _ => self.accept_paused_until = None,
-        }
-        self.work_left = WORK_PER_STAGE;
-        while self.is_accept_ready && self.work_left > 0 {
-            match self.listener.accept() {
-                Ok((stream, address)) => self.admit(now, stream, address),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => self.is_accept_ready = false,
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::ConnectionAborted => self.counters.count(Cause::AcceptFailed),
-                    _ => {
-                        self.pause_accepting(now, &error);
-                        return;
-                    }
-                },
-            }
-            self.worked(now);
-        }
-    }
-
-    /// Out of descriptors, most likely: whoever is connected is served on, and the others wait in the kernel's queue.
-    fn pause_accepting(&mut self, now: Now, error: &io::Error) {
-        if self.counters.get(Cause::AcceptPaused) == 0 {
-            warn!("cannot accept connections, trying again every {ACCEPT_PAUSE:?}: {error}");
-        }
-        self.counters.count(Cause::AcceptPaused);
-        self.accept_paused_until = Some(now.instant + ACCEPT_PAUSE);
-    }
-
-    fn admit(&mut self, now: Now, mut stream: TcpStream, address: SocketAddr) {
-        let id = self.connections.next_id();
-        sockets::prepare(&stream);
-        let Some(token) = draw_token() else {
-            self.counters.count(Cause::AcceptFailed);
-            return;
-        };
-        if self.switchboard.handle_connect(now, id, token).is_err() {
-            return;
-        }
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registry = self.poll.registry();
-        if registry
-            .register(&mut stream, Token(id.index()), interest)
-            .is_err()
-        {
-            self.switchboard
-                .handle_disconnect(id, Cause::AcceptFailed, &mut self.connections);
-            return;
-        }
-        debug!("connection {id} from {}", canonical(address));
-        self.connections.insert(stream);
-    }
-
     /// Handles frames of everyone who has sent some, a share of each one's.
     fn handle_inbox(&mut self, now: Now) {
         self.work_left = WORK_PER_STAGE;
@@ -497,68 +442,11 @@ impl Server {
     }
 }
 
-/// What the settings want of the thread that the loop runs on.
-struct ThreadOptions {
-    busy_poll: bool,
-    cpu: Option<usize>,
-    realtime_priority: u8,
-    lock_memory: bool,
-}
-
-impl ThreadOptions {
-    fn of(config: &Config) -> Self {
-        ThreadOptions {
-            busy_poll: config.busy_poll,
-            cpu: config.cpu,
-            realtime_priority: config.realtime_priority,
-            lock_memory: config.lock_memory,
-        }
-    }
-
-    fn apply(&self) -> Result<(), ServerError> {
-        if let Some(cpu) = self.cpu {
-            system::pin_to_cpu(cpu).map_err(|source| {
-                let doing = format!("run on CPU {cpu} (--cpu), is it there and allowed");
-                ServerError::system(doing, source)
-            })?;
-        }
-        if self.realtime_priority > 0 {
-            system::set_realtime_priority(self.realtime_priority).map_err(|source| {
-                let priority = self.realtime_priority;
-                let doing = format!(
-                    "take real-time priority {priority} (--realtime-priority), which needs CAP_SYS_NICE \
-                     or an RLIMIT_RTPRIO of {priority} (ulimit -r)"
-                );
-                ServerError::system(doing, source)
-            })?;
-        }
-        if self.lock_memory {
-            system::lock_memory().map_err(|source| {
-                let doing = "lock memory (--lock-memory), which needs CAP_IPC_LOCK or an \
-                             RLIMIT_MEMLOCK as large as the process (ulimit -l)";
-                ServerError::system(doing, source)
-            })?;
-        }
-        Ok(())
-    }
-}
-
 /// The only place where the server learns what time it is.
 fn read_clock() -> Now {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Now {
         instant: Instant::now(),
         unix_ms: since_epoch.map_or(0, |since| since.as_millis() as u64),
-    }
-}
-
-/// A random token from the system, or none if the system has no randomness to give.
-fn draw_token() -> Option<VoiceToken> {
-    loop {
-        match getrandom::u64() {
-            Ok(0) => {}
-            Ok(token) => return Some(VoiceToken(token)),
-            Err(_) => return None,
-        }
     }
 }

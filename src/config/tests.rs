@@ -163,3 +163,17 @@ fn a_config_made_by_hand_is_checked_too() {
         assert!(error.starts_with("max-users"), "{error}");
     }
 }
+
+#[test]
+fn the_readme_has_every_setting_with_its_variable_and_default() {
+    let readme = include_str!("../../README.md");
+    for setting in SETTINGS {
+        let default = (setting.show)(&Config::default());
+        let row = format!(
+            "| `--{}` | `{}` | {default} |",
+            setting.option, setting.variable
+        );
+        assert!(readme.contains(&row), "{row} is missing");
+    }
+    assert_eq!(readme.matches("\n| `--").count(), SETTINGS.len());
+}

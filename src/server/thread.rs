@@ -1,0 +1,53 @@
+//! What the settings for bare metal want of the thread that the loop runs on.
+
+use super::ServerError;
+use crate::config::Config;
+use crate::system;
+
+/// What the settings want of the thread that the loop runs on.
+pub(super) struct ThreadOptions {
+    /// Never sleep.
+    pub(super) busy_poll: bool,
+    cpu: Option<usize>,
+    realtime_priority: u8,
+    lock_memory: bool,
+}
+
+impl ThreadOptions {
+    pub(super) fn of(config: &Config) -> Self {
+        ThreadOptions {
+            busy_poll: config.busy_poll,
+            cpu: config.cpu,
+            realtime_priority: config.realtime_priority,
+            lock_memory: config.lock_memory,
+        }
+    }
+
+    /// Asks the system for all of it, for the calling thread.
+    pub(super) fn apply(&self) -> Result<(), ServerError> {
+        if let Some(cpu) = self.cpu {
+            system::pin_to_cpu(cpu).map_err(|source| {
+                let doing = format!("run on CPU {cpu} (--cpu), is it there and allowed");
+                ServerError::system(doing, source)
+            })?;
+        }
+        if self.realtime_priority > 0 {
+            system::set_realtime_priority(self.realtime_priority).map_err(|source| {
+                let priority = self.realtime_priority;
+                let doing = format!(
+                    "take real-time priority {priority} (--realtime-priority), which needs CAP_SYS_NICE \
+                     or an RLIMIT_RTPRIO of {priority} (ulimit -r)"
+                );
+                ServerError::system(doing, source)
+            })?;
+        }
+        if self.lock_memory {
+            system::lock_memory().map_err(|source| {
+                let doing = "lock memory (--lock-memory), which needs CAP_IPC_LOCK or an \
+                             RLIMIT_MEMLOCK as large as the process (ulimit -l)";
+                ServerError::system(doing, source)
+            })?;
+        }
+        Ok(())
+    }
+}
