@@ -1,6 +1,6 @@
-//! What the server itself costs: parsing, the relay's decision without sockets, and the way through a server that runs on a thread
-//! beside the benchmark, on loopback: one datagram, and rooms of up to 100 users with up to 50 speakers at once, in every way of
-//! sending.
+//! What the server itself costs: parsing, the relay's decision without sockets, and the way through
+//! a server that runs on a thread beside the benchmark, on loopback: one datagram, and rooms of up
+//! to 100 users with up to 50 speakers at once, in every way of sending.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -230,8 +230,9 @@ fn round_trip(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// All speakers send at the same instant; the time is up when the one who came last has heard them all. Nobody else reads: their
-/// buffers are full, so that what the kernel does for each datagram ends at its queue.
+/// All speakers send at the same instant; the time is up when the one who came last has heard them
+/// all. Nobody else reads: their buffers are full, so that what the kernel does for each datagram
+/// ends at its queue.
 fn room_at_once(criterion: &mut Criterion) {
     for (users, speakers) in [(2, 1), (20, 1), (20, 10), (100, 1), (100, 10), (100, 50)] {
         let mut group =

@@ -1,5 +1,5 @@
-//! A voice and chat client for the terminal. What is typed is said to everyone, and every event is a
-//! line. There is no microphone: `/tone` speaks datagrams that another such client recognises, at
+//! A voice and chat client for the terminal. What is typed is said to everyone, and every event is
+//! a line. There is no microphone: `/tone` speaks datagrams that another such client recognises, at
 //! the pace of real voice.
 //!
 //! ```text

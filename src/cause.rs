@@ -1,5 +1,5 @@
-//! Why something was refused, skipped, dropped or ended, and how often. Nothing the server turns away goes
-//! uncounted, and this is the one list of reasons.
+//! Why something was refused, skipped, dropped or ended, and how often. Nothing the server turns
+//! away goes uncounted, and this is the one list of reasons.
 
 /// Defines the enumeration together with the list of its values and their names, so that the three
 /// cannot differ.
@@ -40,8 +40,8 @@ causes! {
     /// A datagram with a packet id that is unknown or has no business on UDP.
     DatagramUnknownId => "datagram_unknown_id",
     /// A voice datagram with more data than
-    /// [`VOICE_DATA_BYTES_MAX`](crate::limits::VOICE_DATA_BYTES_MAX), or a frame that does not fit into
-    /// [`DATAGRAM_SLOT_BYTES`](crate::limits::DATAGRAM_SLOT_BYTES).
+    /// [`VOICE_DATA_BYTES_MAX`](crate::limits::VOICE_DATA_BYTES_MAX), or a frame that does not fit
+    /// into [`DATAGRAM_SLOT_BYTES`](crate::limits::DATAGRAM_SLOT_BYTES).
     DatagramTooLong => "datagram_too_long",
     /// A VoiceAuthRequest with a token that is not alive, answered false.
     VoiceAuthUnknownToken => "voice_auth_unknown_token",
@@ -74,7 +74,8 @@ causes! {
     FrameUnexpectedId => "frame_unexpected_id",
 
     /// A connection refused because
-    /// [`PENDING_CONNECTIONS_MAX`](crate::limits::PENDING_CONNECTIONS_MAX) others have not logged in.
+    /// [`PENDING_CONNECTIONS_MAX`](crate::limits::PENDING_CONNECTIONS_MAX) others have not logged
+    /// in.
     RefusedTooManyPending => "refused_too_many_pending",
     /// Accepting paused because file descriptors, or the kernel's memory for sockets, had run out.
     AcceptPaused => "accept_paused",

@@ -10,16 +10,16 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 
-/// What a server is started with. [`Config::default`] is what the binary does without any option, and what cannot be
-/// used shows when the server is [bound](crate::Server::bind).
+/// What a server is started with. [`Config::default`] is what the binary does without any option,
+/// and what cannot be used shows when the server is [bound](crate::Server::bind).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The TCP port of management. 0 lets the system choose one.
     pub management_port: u16,
     /// The UDP port of the voice relay. 0 lets the system choose one.
     pub voice_relay_port: u16,
-    /// The address to listen on. `None` is every address, IPv4 and IPv6 both, or IPv4 alone where the machine
-    /// has no IPv6.
+    /// The address to listen on. `None` is every address, IPv4 and IPv6 both, or IPv4 alone where
+    /// the machine has no IPv6.
     pub bind_address: Option<IpAddr>,
     /// How many users may be logged in at a time: 1 to [`MAX_USERS_CEILING`].
     pub max_users: usize,
@@ -27,18 +27,24 @@ pub struct Config {
     pub rates: Rates,
     /// How datagrams are sent.
     pub udp_send: UdpSend,
-    /// Whether the way of each voice datagram through the server is timed, from the kernel's receive time stamp on.
+    /// Whether the way of each voice datagram through the server is timed, from the kernel's
+    /// receive time stamp on.
     pub measure_latency: bool,
-    /// Whether the loop asks for events without ever sleeping: it wakes some microseconds sooner, and takes a whole CPU.
+    /// Whether the loop asks for events without ever sleeping: it wakes some microseconds sooner,
+    /// and takes a whole CPU.
     pub busy_poll: bool,
-    /// The CPU that the loop is kept on, from 0: no move to a cold cache, but no way around whatever else runs there. Linux only.
+    /// The CPU that the loop is kept on, from 0: no move to a cold cache, but no way around
+    /// whatever else runs there. Linux only.
     pub cpu: Option<usize>,
-    /// A real-time priority (`SCHED_FIFO`) for the loop, 1 to 99, or 0 for none: it runs before everything of lower priority, so that
-    /// together with [`busy_poll`](Self::busy_poll) nothing else runs on its CPU at all. Linux only.
+    /// A real-time priority (`SCHED_FIFO`) for the loop, 1 to 99, or 0 for none: it runs before
+    /// everything of lower priority, so that together with [`busy_poll`](Self::busy_poll) nothing
+    /// else runs on its CPU at all. Linux only.
     pub realtime_priority: u8,
-    /// Whether all memory is kept out of swap: no page has to be read back from a disk, and none can be given up. Linux only.
+    /// Whether all memory is kept out of swap: no page has to be read back from a disk, and none
+    /// can be given up. Linux only.
     pub lock_memory: bool,
-    /// What the binary logs. A library leaves logging to its application, and does not look at this.
+    /// What the binary logs. A library leaves logging to its application, and does not look at
+    /// this.
     pub log_level: LevelFilter,
 }
 
@@ -80,8 +86,8 @@ impl Config {
 pub enum UdpSend {
     /// The best way that the system has.
     Auto,
-    /// Many datagrams per system call, and those that wait for one recipient in one message, padded by zeros to one size. Linux 4.18
-    /// and later.
+    /// Many datagrams per system call, and those that wait for one recipient in one message, padded
+    /// by zeros to one size. Linux 4.18 and later.
     Coalesce,
     /// Many datagrams per system call. Linux only.
     Batch,
@@ -324,8 +330,8 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Reads a command line (without the program's name) and the environment. An option beats its variable, which is then
-/// not looked at, and the last of several is the one that counts.
+/// Reads a command line (without the program's name) and the environment. An option beats its
+/// variable, which is then not looked at, and the last of several is the one that counts.
 ///
 /// # Errors
 ///

@@ -1,6 +1,7 @@
 //! One client's TCP stream, with the bytes that came in and those that are to go out.
 //!
-//! It moves bytes and cuts them into frames; what a frame means, and when a connection ends, is decided elsewhere.
+//! It moves bytes and cuts them into frames; what a frame means, and when a connection ends, is
+//! decided elsewhere.
 
 use crate::limits::{IDLE_BUFFER_BYTES_MAX, INBOUND_BYTES_MAX};
 use crate::protocol::FrameBuffer;
@@ -21,7 +22,8 @@ pub(crate) enum ReadOutcome {
 /// A connection: see the [module](self).
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
-    /// What came in and was not handled yet. Emptied before the next read, but for a part of a frame.
+    /// What came in and was not handled yet. Emptied before the next read, but for a part of a
+    /// frame.
     pub(crate) inbound: FrameBuffer,
     outbound: Vec<u8>,
     /// How much of `outbound` the kernel has taken.
@@ -51,8 +53,8 @@ impl Connection {
         }
     }
 
-    /// Reads once, at most what the bound on unhandled bytes leaves room for. There must be no whole frame waiting, so
-    /// that there is room.
+    /// Reads once, at most what the bound on unhandled bytes leaves room for. There must be no
+    /// whole frame waiting, so that there is room.
     pub(crate) fn read(&mut self, scratch: &mut [u8]) -> io::Result<ReadOutcome> {
         let room = scratch.len().min(INBOUND_BYTES_MAX - self.inbound.len());
         loop {

@@ -30,8 +30,8 @@ impl fmt::Debug for VoiceToken {
 }
 
 /// A management connection, chosen by whoever drives the
-/// [`ManagementServer`](crate::management::ManagementServer): unique among the living, small (it indexes a
-/// table), and free to be used again once the connection has ended.
+/// [`ManagementServer`](crate::management::ManagementServer): unique among the living, small (it
+/// indexes a table), and free to be used again once the connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u32);
 
@@ -101,8 +101,8 @@ pub struct Peer {
     pub local: Option<IpAddr>,
 }
 
-/// The address in its own family: a socket for both families sees IPv4 addresses inside IPv6 ones. The flow label
-/// is no part of who someone is, and is left out.
+/// The address in its own family: a socket for both families sees IPv4 addresses inside IPv6 ones.
+/// The flow label is no part of who someone is, and is left out.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {

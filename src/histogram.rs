@@ -1,7 +1,8 @@
-//! A histogram of fixed size for values of any magnitude: each octave is divided evenly, so that every value is known to about 3 %, and
-//! recording one is a few instructions without allocation.
+//! A histogram of fixed size for values of any magnitude: each octave is divided evenly, so that
+//! every value is known to about 3 %, and recording one is a few instructions without allocation.
 
-/// Buckets per octave, as a power of two: the relative width of a bucket is at most 2^-5, about 3 %.
+/// Buckets per octave, as a power of two: the relative width of a bucket is at most 2^-5, about 3
+/// %.
 const BITS: u32 = 5;
 const PER_OCTAVE: usize = 1 << BITS;
 /// Values below `PER_OCTAVE` have a bucket each; then come the octaves up to 2^64.
@@ -42,7 +43,8 @@ impl Histogram {
         self.max
     }
 
-    /// The value that a part (0.0 to 1.0) of all values do not exceed, at most about 3 % too high; 0 if there is none.
+    /// The value that a part (0.0 to 1.0) of all values do not exceed, at most about 3 % too high;
+    /// 0 if there is none.
     pub fn quantile(&self, part: f64) -> u64 {
         let rank = (part * self.count as f64).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -66,7 +68,8 @@ fn bucket_of(value: u64) -> usize {
     match value.checked_ilog2() {
         Some(octave) if octave >= BITS => {
             let shift = octave - BITS;
-            // The leading bit is part of the octave's number, the five behind it are the bucket in the octave.
+            // The leading bit is part of the octave's number, the five behind it are the bucket in
+            // the octave.
             (shift as usize) * PER_OCTAVE + (value >> shift) as usize
         }
         _ => value as usize,

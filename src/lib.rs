@@ -1,5 +1,5 @@
-//! A self-hosted voice server for groups: login, presence and chat over TCP, and a relay for voice over UDP,
-//! in one thread, around one poll loop.
+//! A self-hosted voice server for groups: login, presence and chat over TCP, and a relay for voice
+//! over UDP, in one thread, around one poll loop.
 //!
 //! # The map
 //!
@@ -13,8 +13,8 @@
 //! ground    event, limits, cause                    ids, bounds, what was turned away and why
 //! ```
 //!
-//! Each line knows only those below it. From the switchboard down everything is a pure state machine: it is told bytes and the
-//! time, and answers with bytes and decisions.
+//! Each line knows only those below it. From the switchboard down everything is a pure state
+//! machine: it is told bytes and the time, and answers with bytes and decisions.
 //!
 //! # The contract
 //!
@@ -48,8 +48,8 @@
 //! # Ok::<(), voiceapp_server::ServerError>(())
 //! ```
 //!
-//! What the server logs goes to the [`log`] crate's facade. It installs no logger, and no signal handlers unless
-//! [`Server::handle_signals`] is called.
+//! What the server logs goes to the [`log`] crate's facade. It installs no logger, and no signal
+//! handlers unless [`Server::handle_signals`] is called.
 //!
 //! # The halves without sockets
 //!

@@ -16,31 +16,32 @@ pub const FRAME_BYTES_MAX: usize = FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX;
 /// A username, in bytes of UTF-8. The protocol's rule 1 sets it.
 pub const USERNAME_BYTES_MAX: usize = 32;
 
-/// A chat message, in bytes of UTF-8: a page of text. One message is copied to every user, so this times
-/// the number of users is what a single frame can make the server write.
+/// A chat message, in bytes of UTF-8: a page of text. One message is copied to every user, so this
+/// times the number of users is what a single frame can make the server write.
 pub const CHAT_BYTES_MAX: usize = 4_096;
 
 /// Chat messages that a user may send at once before the rate counts: a few thoughts in a row.
 pub const CHAT_BURST: u32 = 10;
 
-/// Voice that a user may send at once, in seconds of the permitted rate: after a stall of the network that long, all that was
-/// held up still gets through.
+/// Voice that a user may send at once, in seconds of the permitted rate: after a stall of the
+/// network that long, all that was held up still gets through.
 pub const VOICE_BURST: u32 = 2;
 
 /// The highest rate that can be asked for, of anything a second. It keeps a burst within 32 bits.
 pub const RATE_CEILING: u32 = 1_000_000_000;
 
 /// The voice data in one datagram. A 20 ms Opus frame at 510 kbit/s, the codec's ceiling (RFC 6716,
-/// section 2.1.1), is 1,275 bytes; 1,400 and the 19 bytes before it stay under an Ethernet MTU of 1,500
-/// with IPv6 and UDP headers (48), so that what is relayed is not fragmented.
+/// section 2.1.1), is 1,275 bytes; 1,400 and the 19 bytes before it stay under an Ethernet MTU of
+/// 1,500 with IPv6 and UDP headers (48), so that what is relayed is not fragmented.
 pub const VOICE_DATA_BYTES_MAX: usize = 1_400;
 
 /// Bytes of a VoiceData frame before its data: frame header (3), user id (8), sequence (4) and
 /// timestamp (4).
 pub const VOICE_HEADER_BYTES: usize = FRAME_HEADER_BYTES + 16;
 
-/// The slot that one received datagram lies in. Longer datagrams arrive cut to this size, which costs
-/// nothing that counts: the longest frame the relay accepts fits, and what follows a frame is ignored.
+/// The slot that one received datagram lies in. Longer datagrams arrive cut to this size, which
+/// costs nothing that counts: the longest frame the relay accepts fits, and what follows a frame is
+/// ignored.
 pub const DATAGRAM_SLOT_BYTES: usize = 2_048;
 
 /// The most users that can be asked for with `--max-users`. The tables are sized at start: at this
@@ -60,8 +61,8 @@ pub const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
 /// completed. Whatever else has arrived waits in the kernel.
 pub const INBOUND_BYTES_MAX: usize = FRAME_BYTES_MAX;
 
-/// What a newcomer is told about one other user at most, beyond the login response: UserJoinedServer (3 +
-/// 8 + 2 + name + 2), UserJoinedVoice (11) and UserMuteState (12).
+/// What a newcomer is told about one other user at most, beyond the login response:
+/// UserJoinedServer (3 + 8 + 2 + name + 2), UserJoinedVoice (11) and UserMuteState (12).
 const NEWCOMER_BYTES_PER_USER: usize = 15 + USERNAME_BYTES_MAX + 11 + 12;
 
 /// Bytes queued for a connection beyond what its login needs: some hundred chat messages of usual
@@ -79,17 +80,21 @@ pub const fn outbound_bytes_max(max_users: usize) -> usize {
 /// thousand idle users keep at most 20 MiB.
 pub const IDLE_BUFFER_BYTES_MAX: usize = 1_024;
 
-/// What is asked of the kernel for each of the voice socket's buffers. Half a second of 100 speakers, as the kernel counts (a small
-/// datagram takes about a kilobyte of it), so that no stall short of that loses voice.
+/// What is asked of the kernel for each of the voice socket's buffers. Half a second of 100
+/// speakers, as the kernel counts (a small datagram takes about a kilobyte of it), so that no stall
+/// short of that loses voice.
 pub const SOCKET_BUFFER_BYTES: usize = 4 * 1_024 * 1_024;
 
-/// The differentiated services code point of voice: expedited forwarding (RFC 3246), as RFC 4594 recommends for telephony.
+/// The differentiated services code point of voice: expedited forwarding (RFC 3246), as RFC 4594
+/// recommends for telephony.
 pub const DSCP_EXPEDITED_FORWARDING: u32 = 46;
 
-/// The priority of voice in the machine's own queues (`SO_PRIORITY`, socket(7)): the highest that needs no privilege.
+/// The priority of voice in the machine's own queues (`SO_PRIORITY`, socket(7)): the highest that
+/// needs no privilege.
 pub const SOCKET_PRIORITY: u32 = 6;
 
-/// Descriptors beside those of connections: standard streams, the sockets, the poll, and some for whoever embeds the server.
+/// Descriptors beside those of connections: standard streams, the sockets, the poll, and some for
+/// whoever embeds the server.
 pub const OTHER_DESCRIPTORS: usize = 32;
 
 /// Datagrams received by one call, and the slots that are allocated for them at start.
@@ -99,81 +104,91 @@ pub const DATAGRAMS_PER_BATCH: usize = 64;
 /// buffer is next: the loop does not sleep before it is empty.
 pub const BATCHES_PER_LOOK: usize = 4;
 
-/// Messages handed to the kernel by one send call. Longer batches gain nothing: the price of the call
-/// itself is already spread over this many.
+/// Messages handed to the kernel by one send call. Longer batches gain nothing: the price of the
+/// call itself is already spread over this many.
 pub const SENDS_PER_CALL: usize = 64;
 
-/// Pieces of memory that the messages of one send call consist of. A message needs one, and one more for every frame of its
-/// recipient's own that is left out of it.
+/// Pieces of memory that the messages of one send call consist of. A message needs one, and one
+/// more for every frame of its recipient's own that is left out of it.
 pub const PIECES_PER_CALL: usize = 256;
 
-/// Datagrams in one message, by `UDP_SEGMENT`: what every kernel that knows it takes (`UDP_MAX_SEGMENTS`, raised to 128 later).
+/// Datagrams in one message, by `UDP_SEGMENT`: what every kernel that knows it takes
+/// (`UDP_MAX_SEGMENTS`, raised to 128 later).
 pub const SEGMENTS_PER_MESSAGE: usize = 64;
 
 /// Bytes in one message: the IPv4 and UDP headers (28) must still fit into 65,535.
 pub const MESSAGE_BYTES_MAX: usize = 65_507;
 
-/// The longest datagram that shares a message. A segment over the path's MTU is refused instead of fragmented; this fits every path that
-/// can carry IPv6 (an MTU of 1,280, less 48 bytes of headers; RFC 8200, section 5) and so stays clear of the usual 1,472 and 1,452.
-/// Voice is far below it, and longer datagrams are few and gain little.
+/// The longest datagram that shares a message. A segment over the path's MTU is refused instead of
+/// fragmented; this fits every path that can carry IPv6 (an MTU of 1,280, less 48 bytes of headers;
+/// RFC 8200, section 5) and so stays clear of the usual 1,472 and 1,452. Voice is far below it, and
+/// longer datagrams are few and gain little.
 pub const SEGMENT_BYTES_MAX: usize = 1_232;
 
-/// Zeros that may be added to a datagram so that it can share a message with longer ones. Sharing saves about a microsecond per
-/// datagram and costs these bytes on the wire, only while several datagrams wait at once. Opus at 96 kbit/s varies by about this
-/// much from frame to frame, so that a room of speakers makes one message; it adds a quarter to their bytes on average, headers
+/// Zeros that may be added to a datagram so that it can share a message with longer ones. Sharing
+/// saves about a microsecond per datagram and costs these bytes on the wire, only while several
+/// datagrams wait at once. Opus at 96 kbit/s varies by about this much from frame to frame, so that
+/// a room of speakers makes one message; it adds a quarter to their bytes on average, headers
 /// included. Frames that differ more, such as silence and speech, make two messages.
 pub const PADDING_BYTES_MAX: usize = 128;
 
-/// Frames and reads per connection and turn. A client has one or two under way; one that has more shares the loop with the others.
+/// Frames and reads per connection and turn. A client has one or two under way; one that has more
+/// shares the loop with the others.
 pub const FRAMES_PER_CONNECTION_PER_TURN: usize = 32;
 
-/// Units of work per turn for each of accepting, handling frames, ending connections and flushing, so that none of them keeps the
-/// others waiting. One unit is a frame, a read, an accepted or an ended connection, a write, or [`WORK_UNIT_BYTES`] copied to
-/// recipients: most of them a system call. What is begun is finished, so that one costly frame may go past it.
+/// Units of work per turn for each of accepting, handling frames, ending connections and flushing,
+/// so that none of them keeps the others waiting. One unit is a frame, a read, an accepted or an
+/// ended connection, a write, or [`WORK_UNIT_BYTES`] copied to recipients: most of them a system
+/// call. What is begun is finished, so that one costly frame may go past it.
 pub const WORK_PER_STAGE: usize = 512;
 
-/// Units of work on TCP between two looks at the voice socket: some tens of microseconds. The longest that voice waits is for this and
-/// one frame more, the costliest being a login on a full server, which is told of everyone, and everyone of it.
+/// Units of work on TCP between two looks at the voice socket: some tens of microseconds. The
+/// longest that voice waits is for this and one frame more, the costliest being a login on a full
+/// server, which is told of everyone, and everyone of it.
 pub const WORK_BETWEEN_VOICE: usize = 16;
 
 /// Bytes copied into outbound queues that count as one unit of work.
 pub const WORK_UNIT_BYTES: usize = 8 * 1_024;
 
-/// What a copy costs beside its bytes, as if it were this many more: reaching a connection's queue is a cache miss or two.
+/// What a copy costs beside its bytes, as if it were this many more: reaching a connection's queue
+/// is a cache miss or two.
 pub const COPY_OVERHEAD_BYTES: usize = 256;
 
-/// How long what everyone is told may wait for more of the same, so that a thousand logins are not a million writes. Answers are
-/// never held back, and take with them what waits.
+/// How long what everyone is told may wait for more of the same, so that a thousand logins are not
+/// a million writes. Answers are never held back, and take with them what waits.
 pub const HOLD_BACK: Duration = Duration::from_millis(5);
 
-/// With at most this many connections waiting so, nobody waits: writing to a few at once costs little.
+/// With at most this many connections waiting so, nobody waits: writing to a few at once costs
+/// little.
 pub const HELD_BACK_MIN: usize = 64;
 
 /// Events taken from one poll. What is left comes with the next.
 pub const POLL_EVENTS: usize = 1_024;
 
-/// Answers of `success = false` that one source (an IPv4 address or an IPv6 /64, whatever the port) gets in
-/// a row. A client asks once and again after 5 s, so this is a dozen refused clients behind one NAT at
-/// the same moment.
+/// Answers of `success = false` that one source (an IPv4 address or an IPv6 /64, whatever the port)
+/// gets in a row. A client asks once and again after 5 s, so this is a dozen refused clients behind
+/// one NAT at the same moment.
 pub const FALSE_ANSWERS_BURST: u32 = 12;
 
 /// How often one more such answer is allowed to a source after that.
 pub const FALSE_ANSWER_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Sources told apart for that limit, by a keyed hash. The table never grows: sources that meet in one
-/// place share its allowance, so that forged sources cannot get more than the table as a whole allows
-/// (2,048 answers, or 24 KiB, a second).
+/// Sources told apart for that limit, by a keyed hash. The table never grows: sources that meet in
+/// one place share its allowance, so that forged sources cannot get more than the table as a whole
+/// allows (2,048 answers, or 24 KiB, a second).
 pub const FALSE_ANSWER_SOURCES: usize = 1_024;
 
 /// How long accepting pauses when the process or the system has run out of file descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that the kernel has completed and the server has not accepted yet: enough for a thousand clients that
-/// come back at the same moment. Linux caps it at the sysctl `net.core.somaxconn`, 4,096 by default (listen(2)).
+/// Connections that the kernel has completed and the server has not accepted yet: enough for a
+/// thousand clients that come back at the same moment. Linux caps it at the sysctl
+/// `net.core.somaxconn`, 4,096 by default (listen(2)).
 pub const LISTEN_BACKLOG: i32 = 1_024;
 
-/// Silence on a connection before the kernel asks whether its client is still there (`TCP_KEEPIDLE`, tcp(7)). With the two
-/// below, a client whose machine vanished is found within a minute, and one that is only silent is never disturbed.
+/// Silence on a connection before the kernel asks whether its client is still there
+/// (`TCP_KEEPIDLE`, tcp(7)). With the two below, a client whose machine vanished is found within a
+/// minute, and one that is only silent is never disturbed.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 
 /// Time between two such questions (`TCP_KEEPINTVL`).
@@ -182,7 +197,8 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Unanswered questions after which the connection is dead (`TCP_KEEPCNT`).
 pub const KEEPALIVE_RETRIES: u32 = 3;
 
-/// Reads with which a stop empties a connection that it is about to close, so that no client can keep it busy.
+/// Reads with which a stop empties a connection that it is about to close, so that no client can
+/// keep it busy.
 pub const CLOSING_READS_MAX: usize = 4;
 
 /// How long a stop may take: queued bytes that their readers have not taken by then are given up.

@@ -1,8 +1,9 @@
-//! Management: who is logged in, what they are called, what they say, who is in voice and who is muted.
+//! Management: who is logged in, what they are called, what they say, who is in voice and who is
+//! muted.
 //!
-//! A pure state machine, with rules 1 to 8 of the protocol. It is told of connections, their frames and the time, and
-//! answers with frames and events in an [`Outbox`]. It owns no socket, reads no clock, draws no random number, and knows
-//! nothing of addresses or of the relay.
+//! A pure state machine, with rules 1 to 8 of the protocol. It is told of connections, their frames
+//! and the time, and answers with frames and events in an [`Outbox`]. It owns no socket, reads no
+//! clock, draws no random number, and knows nothing of addresses or of the relay.
 
 mod outbox;
 #[cfg(test)]
@@ -35,7 +36,8 @@ enum SessionState {
     LoggedIn(UserId),
 }
 
-/// When a connection must have logged in. The serial number tells apart what was accepted at the same instant.
+/// When a connection must have logged in. The serial number tells apart what was accepted at the
+/// same instant.
 type Deadline = (Instant, u64);
 
 /// The management server's state: see the [module](self).
@@ -72,11 +74,13 @@ impl ManagementServer {
         }
     }
 
-    /// A connection was accepted. `token`, random and not 0, becomes its user's voice token if it logs in.
+    /// A connection was accepted. `token`, random and not 0, becomes its user's voice token if it
+    /// logs in.
     ///
     /// # Errors
     ///
-    /// [`Cause::RefusedTooManyPending`]: end the connection. It was not taken note of, and has been counted.
+    /// [`Cause::RefusedTooManyPending`]: end the connection. It was not taken note of, and has been
+    /// counted.
     pub fn handle_connect(
         &mut self,
         now: Now,
@@ -109,7 +113,8 @@ impl ManagementServer {
     ///
     /// # Errors
     ///
-    /// [`Cause::ClosedMalformed`]: end the connection, and say so with [`handle_disconnect`](Self::handle_disconnect).
+    /// [`Cause::ClosedMalformed`]: end the connection, and say so with
+    /// [`handle_disconnect`](Self::handle_disconnect).
     pub fn handle_frame(
         &mut self,
         now: Now,

@@ -1,16 +1,19 @@
-//! Rate limits by the generic cell rate algorithm (ITU-T I.371, annex A): one moment per user says all that a bucket of
-//! tokens would, and nothing has to be refilled.
+//! Rate limits by the generic cell rate algorithm (ITU-T I.371, annex A): one moment per user says
+//! all that a bucket of tokens would, and nothing has to be refilled.
 
 use std::time::{Duration, Instant};
 
 /// What users may do per second. In each, 0 means without limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
-    /// Chat messages per user, [`CHAT_BURST`](crate::limits::CHAT_BURST) at once. What is over is answered `success = false`.
+    /// Chat messages per user, [`CHAT_BURST`](crate::limits::CHAT_BURST) at once. What is over is
+    /// answered `success = false`.
     pub chat_messages: u32,
-    /// Voice datagrams per user, [`VOICE_BURST`](crate::limits::VOICE_BURST) of it at once. What is over is dropped.
+    /// Voice datagrams per user, [`VOICE_BURST`](crate::limits::VOICE_BURST) of it at once. What is
+    /// over is dropped.
     pub voice_datagrams: u32,
-    /// Bytes of voice frames per user, [`VOICE_BURST`](crate::limits::VOICE_BURST) of it at once. What is over is dropped.
+    /// Bytes of voice frames per user, [`VOICE_BURST`](crate::limits::VOICE_BURST) of it at once.
+    /// What is over is dropped.
     pub voice_bytes: u32,
 }
 
@@ -43,7 +46,8 @@ pub(crate) struct RateLimit {
     tolerance: Duration,
 }
 
-/// What one spender has spent: the moment at which all of it would be paid for at the permitted rate.
+/// What one spender has spent: the moment at which all of it would be paid for at the permitted
+/// rate.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spent(Option<Instant>);
 

@@ -1,8 +1,9 @@
 //! The relay: which address is whose, who is in the voice channel, and so who hears whom.
 //!
-//! A pure state machine, with rules 9 to 11 of the protocol. It is told events and datagrams and answers each datagram
-//! with a [`Verdict`]. It owns no socket, reads no clock, draws no random number, and knows nothing of management.
-//! A datagram meets one hash look-up and allocates nothing; who receives is a dense list that only membership changes touch.
+//! A pure state machine, with rules 9 to 11 of the protocol. It is told events and datagrams and
+//! answers each datagram with a [`Verdict`]. It owns no socket, reads no clock, draws no random
+//! number, and knows nothing of management. A datagram meets one hash look-up and allocates
+//! nothing; who receives is a dense list that only membership changes touch.
 
 mod answers;
 #[cfg(test)]
@@ -20,8 +21,8 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
 
-/// The key of the relay's hash tables: 128 bits that whoever sends datagrams cannot know, so that nobody
-/// can choose addresses or tokens that collide, or learn from timing how close a guess came.
+/// The key of the relay's hash tables: 128 bits that whoever sends datagrams cannot know, so that
+/// nobody can choose addresses or tokens that collide, or learn from timing how close a guess came.
 #[derive(Clone, Copy)]
 pub struct HashKey(pub u64, pub u64);
 
@@ -38,8 +39,8 @@ pub type VoiceAuthAnswer = [u8; 12];
 
 /// What is to be done about a datagram.
 ///
-/// It borrows the relay's list of listeners for `'r` and the datagram for `'d`, so that many frames can be on
-/// their way out while the relay looks at the next datagram.
+/// It borrows the relay's list of listeners for `'r` and the datagram for `'d`, so that many frames
+/// can be on their way out while the relay looks at the next datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict<'r, 'd> {
     /// Send this frame to each of these.
@@ -96,7 +97,8 @@ struct User {
     /// Voice sent, by the datagram and by the byte.
     datagrams: Spent,
     bytes: Spent,
-    /// The user's place in the list of listeners: there is one exactly if the user is in voice and has an address.
+    /// The user's place in the list of listeners: there is one exactly if the user is in voice and
+    /// has an address.
     listener: Option<usize>,
 }
 
@@ -116,9 +118,9 @@ pub struct VoiceRelayServer {
 }
 
 impl VoiceRelayServer {
-    /// A relay that is told of at most `max_users` users at a time. Its tables are allocated here, with room to
-    /// spare: a hash table that is at most half full reorders itself in place, and so never allocates
-    /// while addresses come and go.
+    /// A relay that is told of at most `max_users` users at a time. Its tables are allocated here,
+    /// with room to spare: a hash table that is at most half full reorders itself in place, and so
+    /// never allocates while addresses come and go.
     pub fn new(max_users: usize, rates: Rates, key: HashKey) -> Self {
         let table_size = 2 * max_users;
         VoiceRelayServer {
@@ -135,8 +137,8 @@ impl VoiceRelayServer {
         }
     }
 
-    /// Takes note of what happened in management. Events about users that the relay was not told of, or
-    /// was told have gone, change nothing.
+    /// Takes note of what happened in management. Events about users that the relay was not told
+    /// of, or was told have gone, change nothing.
     pub fn handle_event(&mut self, event: Event) {
         match event {
             Event::UserConnected { id, token } => self.connect(id, token),
@@ -202,7 +204,8 @@ impl VoiceRelayServer {
         &self.counters
     }
 
-    /// Whether this voice datagram is to be relayed: its frame's length, and the sender's place among the listeners.
+    /// Whether this voice datagram is to be relayed: its frame's length, and the sender's place
+    /// among the listeners.
     fn check_voice(
         &mut self,
         now: Now,
@@ -305,7 +308,8 @@ impl VoiceRelayServer {
         self.update_listener(user);
     }
 
-    /// The newest proof wins: whoever had this address loses it, and the user loses the address they had.
+    /// The newest proof wins: whoever had this address loses it, and the user loses the address
+    /// they had.
     fn bind(&mut self, user: usize, peer: Peer) {
         if self.users[user].peer == Some(peer) {
             return;

@@ -1,8 +1,10 @@
-//! The poll loop, which owns every socket, the one clock reading per turn, and the order of work: voice first, then
-//! accepting, frames, endings, flushing and deadlines, each within a budget, with voice looked at again in between.
+//! The poll loop, which owns every socket, the one clock reading per turn, and the order of work:
+//! voice first, then accepting, frames, endings, flushing and deadlines, each within a budget, with
+//! voice looked at again in between.
 //!
-//! It decides nothing about people or addresses: that is the [switchboard's](crate::switchboard) part. mio reports readiness on the
-//! edge, so whatever a budget leaves behind is remembered, and the loop does not sleep before it is done.
+//! It decides nothing about people or addresses: that is the [switchboard's](crate::switchboard)
+//! part. mio reports readiness on the edge, so whatever a budget leaves behind is remembered, and
+//! the loop does not sleep before it is done.
 
 mod accept;
 pub(crate) mod connections;
@@ -77,12 +79,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds both ports and sets everything up. Clients can connect from now on, and are served once the server
-    /// [runs](Self::run).
+    /// Binds both ports and sets everything up. Clients can connect from now on, and are served
+    /// once the server [runs](Self::run).
     ///
     /// # Errors
     ///
-    /// [`ServerError`] if a setting is out of its range, a port cannot be bound, or the system refuses what the loop needs.
+    /// [`ServerError`] if a setting is out of its range, a port cannot be bound, or the system
+    /// refuses what the loop needs.
     pub fn bind(config: &Config) -> Result<Self, ServerError> {
         config.check().map_err(ServerError::Config)?;
         sockets::make_room_for_descriptors(config.max_users);
@@ -139,9 +142,9 @@ impl Server {
         Ok(server)
     }
 
-    /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once; and SIGUSR1 write its
-    /// [statistics](Self::statistics) to the log. Signals belong to the whole process, so this is for an application that leaves them to
-    /// the server.
+    /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once; and SIGUSR1
+    /// write its [statistics](Self::statistics) to the log. Signals belong to the whole process, so
+    /// this is for an application that leaves them to the server.
     ///
     /// # Errors
     ///
@@ -195,8 +198,9 @@ impl Server {
         }
     }
 
-    /// Serves until it is stopped, on the thread that calls this. Then nothing more is accepted or read, what is queued is
-    /// flushed within [`STOP_DEADLINE`](crate::limits::STOP_DEADLINE), and the connections are closed. Returns what was done.
+    /// Serves until it is stopped, on the thread that calls this. Then nothing more is accepted or
+    /// read, what is queued is flushed within [`STOP_DEADLINE`](crate::limits::STOP_DEADLINE), and
+    /// the connections are closed. Returns what was done.
     ///
     /// # Errors
     ///
@@ -293,16 +297,16 @@ impl Server {
         }
     }
 
-    /// Relays what has arrived on the voice socket, up to a bound. Asking costs little where nothing has, and nobody else tells
-    /// while a turn lasts.
+    /// Relays what has arrived on the voice socket, up to a bound. Asking costs little where
+    /// nothing has, and nobody else tells while a turn lasts.
     fn look_at_voice(&mut self, now: Now) {
         self.work = 0;
         for _ in 0..BATCHES_PER_LOOK {
             let received = self.voice.receive();
             let (datagrams, mut outgoing) = self.voice.batch();
             for datagram in datagrams {
-                // A proof of address is the one datagram that can change who listens: what came before it goes to
-                // those who listened then.
+                // A proof of address is the one datagram that can change who listens: what came
+                // before it goes to those who listened then.
                 if datagram.bytes.first() == Some(&VOICE_AUTH_REQUEST) {
                     outgoing.send(self.switchboard.relay().listeners());
                 }
@@ -328,7 +332,8 @@ impl Server {
         }
     }
 
-    /// Notes that a unit of work was done on TCP, and what was copied with it, and looks at voice when it has waited for its share.
+    /// Notes that a unit of work was done on TCP, and what was copied with it, and looks at voice
+    /// when it has waited for its share.
     fn worked(&mut self, now: Now) {
         let copied = std::mem::take(&mut self.connections.copying_cost);
         let work = 1 + copied / WORK_UNIT_BYTES;
@@ -414,8 +419,8 @@ impl Server {
             return;
         };
         debug!("connection {id} ended: {}", cause.name());
-        // What was answered before the end is still worth an attempt. Closing the descriptor also ends its
-        // registration, so that a failure to deregister changes nothing.
+        // What was answered before the end is still worth an attempt. Closing the descriptor also
+        // ends its registration, so that a failure to deregister changes nothing.
         let _ = connection.flush();
         let _ = self.poll.registry().deregister(&mut connection.stream);
         drop(connection);

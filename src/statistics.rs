@@ -18,11 +18,12 @@ pub struct Statistics {
     pub datagrams_received: u64,
     /// Datagrams handed to the kernel, however many to a message.
     pub datagrams_sent: u64,
-    /// Datagrams that the kernel dropped because the voice socket's receive buffer was full. Known on Linux only, from
-    /// `SO_RXQ_OVFL` (socket(7)), and with the first datagram after the drops.
+    /// Datagrams that the kernel dropped because the voice socket's receive buffer was full. Known
+    /// on Linux only, from `SO_RXQ_OVFL` (socket(7)), and with the first datagram after the drops.
     pub kernel_drops: u64,
-    /// Nanoseconds from a voice datagram's arrival at the machine to when its last copy was handed to the kernel. Known on Linux
-    /// only, unless [`measure_latency`](crate::Config::measure_latency) is off.
+    /// Nanoseconds from a voice datagram's arrival at the machine to when its last copy was handed
+    /// to the kernel. Known on Linux only, unless
+    /// [`measure_latency`](crate::Config::measure_latency) is off.
     pub latency_ns: Histogram,
     /// Nanoseconds that turns of the loop took, from waking to going to sleep.
     pub turn_ns: Histogram,

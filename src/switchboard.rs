@@ -1,8 +1,8 @@
-//! Both halves under one roof: every event that management has for the relay is handed over before anything
-//! else happens, so that nobody who drives the two can forget to.
+//! Both halves under one roof: every event that management has for the relay is handed over before
+//! anything else happens, so that nobody who drives the two can forget to.
 //!
-//! This is all of the server that decides anything, still without sockets or clocks: the poll loop drives
-//! it in production, the simulation in tests.
+//! This is all of the server that decides anything, still without sockets or clocks: the poll loop
+//! drives it in production, the simulation in tests.
 
 use crate::cause::{Cause, Counters};
 use crate::event::{ConnectionId, Now, Peer, VoiceToken};
@@ -14,11 +14,12 @@ use std::time::Instant;
 
 /// Where frames for connections go.
 pub trait Deliver {
-    /// Queues one or more whole frames for a connection. Called in order; must not lose any, unless the
-    /// connection is to be ended.
+    /// Queues one or more whole frames for a connection. Called in order; must not lose any, unless
+    /// the connection is to be ended.
     fn deliver(&mut self, to: ConnectionId, frames: &[u8]);
 
-    /// The same for frames that many are sent, and that may wait a moment longer, so that several can go out together.
+    /// The same for frames that many are sent, and that may wait a moment longer, so that several
+    /// can go out together.
     fn announce(&mut self, to: ConnectionId, frames: &[u8]) {
         self.deliver(to, frames);
     }
@@ -62,7 +63,8 @@ impl Switchboard {
     ///
     /// # Errors
     ///
-    /// Why the connection is to be ended, to be passed to [`handle_disconnect`](Self::handle_disconnect).
+    /// Why the connection is to be ended, to be passed to
+    /// [`handle_disconnect`](Self::handle_disconnect).
     pub fn handle_frame(
         &mut self,
         now: Now,

@@ -1,9 +1,10 @@
-//! What is asked of the operating system beside sockets: descriptors, and the options for bare metal. The other corner with
-//! `unsafe` code in it, a system call each.
+//! What is asked of the operating system beside sockets: descriptors, and the options for bare
+//! metal. The other corner with `unsafe` code in it, a system call each.
 
 use std::io;
 
-/// Raises the limit on open descriptors as far as this process may, and returns what it is then, if the system has one.
+/// Raises the limit on open descriptors as far as this process may, and returns what it is then, if
+/// the system has one.
 #[cfg(unix)]
 pub(crate) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
     let mut limit = libc::rlimit {
@@ -41,7 +42,8 @@ pub(crate) fn pin_to_cpu(cpu: usize) -> io::Result<()> {
     if cpu >= libc::CPU_SETSIZE as usize {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // SAFETY: zero is a valid set, the CPU's number is within it, and the set lives through the call.
+    // SAFETY: zero is a valid set, the CPU's number is within it, and the set lives through the
+    // call.
     let result = unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         libc::CPU_SET(cpu, &mut set);
@@ -60,7 +62,8 @@ pub(crate) fn set_realtime_priority(priority: u8) -> io::Result<()> {
     success(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameter) })
 }
 
-/// Keeps all of the process's memory, what it has and what it will get, out of swap (`mlockall(2)`).
+/// Keeps all of the process's memory, what it has and what it will get, out of swap
+/// (`mlockall(2)`).
 #[cfg(target_os = "linux")]
 pub(crate) fn lock_memory() -> io::Result<()> {
     // SAFETY: the call takes only flags.

@@ -1,9 +1,10 @@
 //! The voice socket: batches of datagrams in and out.
 //!
-//! Receive many into slots that were allocated at start, queue many, send once. There are two bodies: `linux` makes few system calls of
-//! many datagrams, and keeps the server's own address of every exchange; `plain` makes one portable call per datagram. This and the
-//! [system calls](crate::system) are the only parts of the crate with `unsafe` code in them, and it decides nothing: who hears whom is
-//! the relay's.
+//! Receive many into slots that were allocated at start, queue many, send once. There are two
+//! bodies: `linux` makes few system calls of many datagrams, and keeps the server's own address of
+//! every exchange; `plain` makes one portable call per datagram. This and the [system
+//! calls](crate::system) are the only parts of the crate with `unsafe` code in them, and it decides
+//! nothing: who hears whom is the relay's.
 
 #[cfg(target_os = "linux")]
 mod groups;
@@ -150,8 +151,8 @@ impl VoiceSocket {
         &self.traffic
     }
 
-    /// Receives what is there, at most a batch, and says how much that was. Less than a batch means that the
-    /// kernel's buffer was emptied, and that readiness will be reported again.
+    /// Receives what is there, at most a batch, and says how much that was. Less than a batch means
+    /// that the kernel's buffer was emptied, and that readiness will be reported again.
     pub(crate) fn receive(&mut self) -> usize {
         self.slots.received.clear();
         let result = match &mut self.body {
@@ -214,7 +215,8 @@ impl<'a> Outgoing<'a> {
         self.queued += 1;
     }
 
-    /// Sends what is queued to these listeners. Must be called before their list changes, and at the end.
+    /// Sends what is queued to these listeners. Must be called before their list changes, and at
+    /// the end.
     pub(crate) fn send(&mut self, listeners: &[Peer]) {
         let frames = &self.frames[..std::mem::take(&mut self.queued)];
         if frames.is_empty() {
@@ -254,8 +256,9 @@ impl Traffic {
         self.counters.count_many(cause, datagrams);
     }
 
-    /// Notes how long it took frames to get out, now that their last copies have been handed to the kernel. One reading of the clock
-    /// serves all of them, so that it is an upper bound for all but the last.
+    /// Notes how long it took frames to get out, now that their last copies have been handed to the
+    /// kernel. One reading of the clock serves all of them, so that it is an upper bound for all
+    /// but the last.
     fn record_latency(&mut self, frames: &[Queued<'_>]) {
         if frames.iter().all(|frame| frame.arrived_ns.is_none()) {
             return;

@@ -1,5 +1,5 @@
-//! A datagram allocates nothing, whatever it is and however it is sent. Alone in its binary, because it counts what the
-//! global allocator is asked for.
+//! A datagram allocates nothing, whatever it is and however it is sent. Alone in its binary,
+//! because it counts what the global allocator is asked for.
 
 #[path = "server/client.rs"]
 #[allow(dead_code, reason = "these tests need little of it")]
@@ -41,8 +41,9 @@ fn count() {
     }
 }
 
-// SAFETY: every call is passed on to `System` as it is, which keeps the contract; counting is a write to a
-// `Cell` that is initialised at compile time and has no destructor, and so neither allocates nor unwinds.
+// SAFETY: every call is passed on to `System` as it is, which keeps the contract; counting is a
+// write to a `Cell` that is initialised at compile time and has no destructor, and so neither
+// allocates nor unwinds.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
@@ -92,9 +93,9 @@ fn no_datagram_of_any_kind_allocates() {
     });
     assert_eq!(grown, 2);
 
-    // As many as there is room for, and as many as fill a hash table of 512 places to its limit, so that
-    // addresses that come and go make trouble if there is any. All are in voice, but only the first eight
-    // have an address yet: 1 to 6 speak and listen, 7 is muted, and 8 leaves.
+    // As many as there is room for, and as many as fill a hash table of 512 places to its limit, so
+    // that addresses that come and go make trouble if there is any. All are in voice, but only the
+    // first eight have an address yet: 1 to 6 speak and listen, 7 is muted, and 8 leaves.
     const USERS: usize = 448;
     let mut world = World::new(USERS);
     let people: [_; USERS] = std::array::from_fn(|_| world.login("someone"));

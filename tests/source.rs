@@ -1,5 +1,5 @@
-//! Reads the source: what decides has no socket, clock or randomness of its own, `unsafe` stays behind its
-//! two doors, and nothing depends on the order of a hash table.
+//! Reads the source: what decides has no socket, clock or randomness of its own, `unsafe` stays
+//! behind its two doors, and nothing depends on the order of a hash table.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ const PURE_FILES: [&str; 9] = [
 ];
 const PURE_FOLDERS: [&str; 3] = ["src/management", "src/protocol", "src/relay"];
 
-/// Sockets, clocks, randomness and whatever else is not handed in. A `HashMap` made without a hasher draws a
-/// random key.
+/// Sockets, clocks, randomness and whatever else is not handed in. A `HashMap` made without a
+/// hasher draws a random key.
 const IMPURE: [&str; 34] = [
     "TcpListener",
     "TcpStream",

@@ -344,8 +344,8 @@ impl Session {
         }
     }
 
-    /// Takes note of an answer, so that the next line can come. If it is the one that is waited for,
-    /// tells when the question was sent.
+    /// Takes note of an answer, so that the next line can come. If it is the one that is waited
+    /// for, tells when the question was sent.
     fn settle(&mut self, answered_id: u64) -> Option<Instant> {
         match self.hold {
             Hold::Answer {

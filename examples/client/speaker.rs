@@ -198,7 +198,8 @@ pub fn is_tone(sequence: u32, data: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// Hears datagrams written as `millisecond:sequence`, and ends talks as the client's timer does.
+    /// Hears datagrams written as `millisecond:sequence`, and ends talks as the client's timer
+    /// does.
     fn heard(arrivals: &str) -> Speaker {
         let start = Instant::now();
         let mut speaker = Speaker::default();

@@ -14,12 +14,14 @@ pub enum To {
     EveryoneBut(ConnectionId),
 }
 
-/// What management has to say: frames with their recipients, and events for the relay. It is filled while one input is handled and
-/// emptied before the next, and keeps its memory. A broadcast is encoded once.
+/// What management has to say: frames with their recipients, and events for the relay. It is filled
+/// while one input is handled and emptied before the next, and keeps its memory. A broadcast is
+/// encoded once.
 #[derive(Debug, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
-    /// Each recipient with the end of what is theirs in `bytes`; it starts where the one before ends.
+    /// Each recipient with the end of what is theirs in `bytes`; it starts where the one before
+    /// ends.
     deliveries: Vec<(To, usize)>,
     events: Vec<Event>,
 }
@@ -76,7 +78,8 @@ impl Outbox {
         self.close_delivery(to);
     }
 
-    /// Addresses what was just encoded: one delivery with what went to the same recipients before it.
+    /// Addresses what was just encoded: one delivery with what went to the same recipients before
+    /// it.
     fn close_delivery(&mut self, to: To) {
         let end = self.bytes.len();
         match self.deliveries.last_mut() {

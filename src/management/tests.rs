@@ -1,5 +1,5 @@
-//! What management hands to the relay, and how it fills its outbox. What people see of it, the stories in
-//! `tests/rules` tell.
+//! What management hands to the relay, and how it fills its outbox. What people see of it, the
+//! stories in `tests/rules` tell.
 
 use super::*;
 

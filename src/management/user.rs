@@ -28,7 +28,8 @@ impl User {
         }
     }
 
-    /// Enters or leaves the voice channel, unmuted either way. Done already, it changes nothing and tells nobody.
+    /// Enters or leaves the voice channel, unmuted either way. Done already, it changes nothing and
+    /// tells nobody.
     pub(super) fn set_in_voice(&mut self, in_voice: bool, outbox: &mut Outbox) {
         if self.in_voice == in_voice {
             return;
@@ -58,8 +59,8 @@ impl User {
         outbox.event(event);
     }
 
-    /// The others are told even of a state that is not new: joining voice unmutes without a word, and a client
-    /// that has missed this learns the truth here.
+    /// The others are told even of a state that is not new: joining voice unmutes without a word,
+    /// and a client that has missed this learns the truth here.
     pub(super) fn set_muted(&mut self, is_muted: bool, outbox: &mut Outbox) {
         let id = self.id;
         if std::mem::replace(&mut self.is_muted, is_muted) != is_muted {

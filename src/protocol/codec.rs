@@ -68,8 +68,8 @@ pub(super) fn put_u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&bytes);
 }
 
-/// A length and the bytes. A string over 65,535 bytes gets a length that lies, so the caller must see to it
-/// that the payload as a whole is refused: it is over its own limit then, too.
+/// A length and the bytes. A string over 65,535 bytes gets a length that lies, so the caller must
+/// see to it that the payload as a whole is refused: it is over its own limit then, too.
 pub(super) fn put_str(out: &mut Vec<u8>, value: &str) {
     put_u16(out, value.len() as u16);
     out.extend_from_slice(value.as_bytes());

@@ -222,8 +222,8 @@ pub enum Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads the packet with this id from its payload. Bytes after the known fields are ignored, except in
-    /// VoiceData, whose data is all the rest.
+    /// Reads the packet with this id from its payload. Bytes after the known fields are ignored,
+    /// except in VoiceData, whose data is all the rest.
     ///
     /// # Errors
     ///
@@ -450,7 +450,8 @@ pub fn encode_login_response<'p>(
         put_login_fields(out, request_id, id, voice_token);
         let count_at = out.len();
         put_u16(out, 0);
-        // A participant takes 12 bytes at least, so that a count that overflows is a payload that does too.
+        // A participant takes 12 bytes at least, so that a count that overflows is a payload that
+        // does too.
         let mut count = 0u16;
         for participant in participants {
             participant.put(out);

@@ -116,7 +116,8 @@ impl FrameBuffer {
 
     /// Hands out the next frame, once it is whole.
     ///
-    /// When everything has been handed out the memory is given back, so that an idle connection holds little.
+    /// When everything has been handed out the memory is given back, so that an idle connection
+    /// holds little.
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         if self.is_empty() {
             self.bytes.clear();

@@ -1,4 +1,5 @@
-//! The protocol to the byte: every packet as it was written down by hand, and everything that can be wrong.
+//! The protocol to the byte: every packet as it was written down by hand, and everything that can
+//! be wrong.
 
 #[path = "../../tests/common/random.rs"]
 mod random;
@@ -326,7 +327,8 @@ fn a_string_that_is_not_utf8_is_malformed() {
             }
         }
     }
-    // Overlong, a surrogate, over U+10FFFF, a continuation alone, and a character cut by the length.
+    // Overlong, a surrogate, over U+10FFFF, a continuation alone, and a character cut by the
+    // length.
     let bad = [
         b"\x00\x02\xc1\x81".as_slice(),
         b"\x00\x03\xed\xa0\x80",

@@ -1,5 +1,5 @@
-//! A voice datagram as a view of the bytes it arrived in: checked once, after which no accessor can fail,
-//! and the sender's id can be written where it lies.
+//! A voice datagram as a view of the bytes it arrived in: checked once, after which no accessor can
+//! fail, and the sender's id can be written where it lies.
 
 use super::packet::id;
 use crate::event::UserId;
@@ -34,8 +34,8 @@ impl std::fmt::Display for VoiceDatagramError {
 
 impl std::error::Error for VoiceDatagramError {}
 
-/// A checked VoiceData frame over a `&[u8]` or `&mut [u8]`. What follows the frame in the datagram is
-/// not part of the view.
+/// A checked VoiceData frame over a `&[u8]` or `&mut [u8]`. What follows the frame in the datagram
+/// is not part of the view.
 #[derive(Debug)]
 pub struct VoiceDatagram<B> {
     bytes: B,
@@ -47,8 +47,9 @@ impl<B: AsRef<[u8]>> VoiceDatagram<B> {
     ///
     /// # Errors
     ///
-    /// [`VoiceDatagramError::TooLong`] for a frame over the limit, also one that was cut off because it did not
-    /// fit into a slot of [`DATAGRAM_SLOT_BYTES`]; otherwise [`VoiceDatagramError::Malformed`].
+    /// [`VoiceDatagramError::TooLong`] for a frame over the limit, also one that was cut off
+    /// because it did not fit into a slot of [`DATAGRAM_SLOT_BYTES`]; otherwise
+    /// [`VoiceDatagramError::Malformed`].
     pub fn check(bytes: B) -> Result<Self, VoiceDatagramError> {
         let datagram = bytes.as_ref();
         if datagram.len() < VOICE_HEADER_BYTES || datagram[0] != id::VOICE_DATA {

@@ -1,5 +1,5 @@
-//! The relay's tables agree with each other whatever happens in whatever order. What follows for voice,
-//! the stories in `tests/rules` tell.
+//! The relay's tables agree with each other whatever happens in whatever order. What follows for
+//! voice, the stories in `tests/rules` tell.
 
 use super::*;
 use std::time::Instant;

@@ -35,7 +35,8 @@ impl Server {
         }
     }
 
-    /// Out of descriptors, most likely: whoever is connected is served on, and the others wait in the kernel's queue.
+    /// Out of descriptors, most likely: whoever is connected is served on, and the others wait in
+    /// the kernel's queue.
     fn pause_accepting(&mut self, now: Now, error: &io::Error) {
         if self.counters.get(Cause::AcceptPaused) == 0 {
             warn!("cannot accept connections, trying again every {ACCEPT_PAUSE:?}: {error}");

@@ -1,7 +1,9 @@
-//! Every connection, and the queues of those that want something: to be read from, to be flushed, to be ended.
+//! Every connection, and the queues of those that want something: to be read from, to be flushed,
+//! to be ended.
 //!
-//! The poll reports readiness once, on the edge, so what a budget left behind is remembered here. A key in a queue may
-//! outlive its connection; whoever takes it out finds either nothing or a newer connection, to which a look does no harm.
+//! The poll reports readiness once, on the edge, so what a budget left behind is remembered here. A
+//! key in a queue may outlive its connection; whoever takes it out finds either nothing or a newer
+//! connection, to which a look does no harm.
 
 use crate::cause::Cause;
 use crate::connection::Connection;
@@ -78,7 +80,8 @@ impl Connections {
         }
     }
 
-    /// Puts a connection into the flush queue if there is something to flush and the kernel may take it.
+    /// Puts a connection into the flush queue if there is something to flush and the kernel may
+    /// take it.
     pub(super) fn want_flush(&mut self, id: ConnectionId) {
         if let Some(connection) = self.slab.get_mut(id.index()) {
             let can_flush = connection.is_writable && connection.queued_bytes() > 0;
@@ -89,8 +92,8 @@ impl Connections {
         }
     }
 
-    /// Takes the next connection to be flushed out of its queue: answers first, then what was held back, once it is due or if it
-    /// concerns few.
+    /// Takes the next connection to be flushed out of its queue: answers first, then what was held
+    /// back, once it is due or if it concerns few.
     pub(super) fn next_to_flush(&mut self) -> Option<ConnectionId> {
         if let Some(id) = self.flush_queue.pop_front() {
             if let Some(connection) = self.slab.get_mut(id.index()) {
@@ -114,7 +117,8 @@ impl Connections {
         self.held_back.front().map(|&(due, _)| due)
     }
 
-    /// Marks a connection to be ended. The first cause counts, and nothing more is read from it or queued for it.
+    /// Marks a connection to be ended. The first cause counts, and nothing more is read from it or
+    /// queued for it.
     pub(super) fn end(&mut self, id: ConnectionId, cause: Cause) {
         if let Some(connection) = self.slab.get_mut(id.index()) {
             if !std::mem::replace(&mut connection.is_ending, true) {
@@ -130,7 +134,8 @@ impl Connections {
 }
 
 impl Connections {
-    /// Queues bytes for a connection, or ends it if they are too many. Says whether they were queued.
+    /// Queues bytes for a connection, or ends it if they are too many. Says whether they were
+    /// queued.
     fn queue(&mut self, to: ConnectionId, frames: &[u8]) -> bool {
         let Some(connection) = self.slab.get_mut(to.index()) else {
             return false;

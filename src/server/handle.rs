@@ -6,7 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Reaches a server from any thread. Clones reach the same server, and after its end nothing happens.
+/// Reaches a server from any thread. Clones reach the same server, and after its end nothing
+/// happens.
 #[derive(Clone)]
 pub struct ServerHandle {
     requests: Arc<Requests>,
@@ -33,7 +34,8 @@ impl ServerHandle {
         self.wake();
     }
 
-    /// Makes the server write its [statistics](crate::Statistics) to the log, at level info, and returns at once.
+    /// Makes the server write its [statistics](crate::Statistics) to the log, at level info, and
+    /// returns at once.
     pub fn log_statistics(&self) {
         self.request_statistics();
         self.wake();

@@ -55,8 +55,8 @@ fn listen(address: IpAddr, port: u16) -> Result<TcpListener, ServerError> {
     let address = SocketAddr::new(address, port);
     open(address, Type::STREAM, Protocol::TCP)
         .and_then(|socket| {
-            // Without this, a restart would wait for connections of the last run to time out. On Windows it would let
-            // another process take over the port.
+            // Without this, a restart would wait for connections of the last run to time out. On
+            // Windows it would let another process take over the port.
             #[cfg(not(windows))]
             socket.set_reuse_address(true)?;
             socket.bind(&address.into())?;
@@ -86,7 +86,8 @@ fn bind_voice(address: IpAddr, port: u16) -> Result<UdpSocket, ServerError> {
         })
 }
 
-/// Asks the network and the machine to let voice go first. Where they do not know how, it goes as everything else does.
+/// Asks the network and the machine to let voice go first. Where they do not know how, it goes as
+/// everything else does.
 fn mark_as_voice(socket: &Socket, is_ipv6: bool) {
     // The lower two bits of the field are congestion notification's (RFC 3168).
     let traffic_class = DSCP_EXPEDITED_FORWARDING << 2;
@@ -108,14 +109,15 @@ fn size_buffers(socket: &Socket) -> io::Result<()> {
     // The kernel refuses no size, and grants what it allows.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
-    // Linux doubles what it is asked for, for its own bookkeeping, and tells the double (socket(7)).
+    // Linux doubles what it is asked for, for its own bookkeeping, and tells the double
+    // (socket(7)).
     let told_per_byte = if cfg!(target_os = "linux") { 2 } else { 1 };
     let granted = [socket.recv_buffer_size()?, socket.send_buffer_size()?];
     let [receive, send] = granted.map(|size| size / told_per_byte);
     if receive.min(send) < SOCKET_BUFFER_BYTES {
         warn!(
-            "the voice socket's buffers are {} KiB (receive) and {} KiB (send) instead of {} KiB, and a burst can be lost: \
-             raise the sysctls net.core.rmem_max and net.core.wmem_max to {SOCKET_BUFFER_BYTES}",
+            "the voice socket's buffers are {} KiB (receive) and {} KiB (send) instead of {} KiB, \
+             and a burst can be lost: raise the sysctls net.core.rmem_max and net.core.wmem_max to {SOCKET_BUFFER_BYTES}",
             receive / 1_024,
             send / 1_024,
             SOCKET_BUFFER_BYTES / 1_024,
@@ -129,8 +131,8 @@ pub(super) fn make_room_for_descriptors(max_users: usize) {
     let needed = max_users + PENDING_CONNECTIONS_MAX + OTHER_DESCRIPTORS;
     match system::raise_descriptor_limit() {
         Ok(Some(limit)) if limit < needed as u64 => warn!(
-            "{max_users} users and those who log in need {needed} open descriptors, and the limit is {limit}: whoever comes \
-             after that has to wait (raise it with ulimit -n)"
+            "{max_users} users and those who log in need {needed} open descriptors, and the limit \
+             is {limit}: whoever comes after that has to wait (raise it with ulimit -n)"
         ),
         Ok(_) => {}
         Err(error) => warn!("cannot read the limit on open descriptors: {error}"),
@@ -147,8 +149,8 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socke
     Ok(socket)
 }
 
-/// Sets the options of an accepted connection. Where one cannot be set the connection is most likely gone already, which its
-/// next read will tell.
+/// Sets the options of an accepted connection. Where one cannot be set the connection is most
+/// likely gone already, which its next read will tell.
 pub(super) fn prepare(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_IDLE)

@@ -10,8 +10,8 @@ use std::io::Read;
 use std::net::Shutdown;
 use std::time::Instant;
 
-/// Stops accepting, and offers the kernel what is queued until it has taken all, the time is up, or a further signal says that
-/// there is no time.
+/// Stops accepting, and offers the kernel what is queued until it has taken all, the time is up, or
+/// a further signal says that there is no time.
 pub(super) fn flush(server: &mut Server) {
     let _ = server.poll.registry().deregister(&mut server.listener);
     let deadline = Instant::now() + STOP_DEADLINE;
@@ -44,8 +44,9 @@ pub(super) fn flush(server: &mut Server) {
 pub(super) fn close(mut server: Server) -> Statistics {
     for connection in server.connections.iter_mut() {
         server.counters.count(Cause::ClosedServerStopped);
-        // Closing a socket with unread bytes resets the connection, and takes away from the client what it has not
-        // read yet: so they are read, as far as they are there. Errors mean that it is closed already.
+        // Closing a socket with unread bytes resets the connection, and takes away from the client
+        // what it has not read yet: so they are read, as far as they are there. Errors mean that it
+        // is closed already.
         let _ = connection.stream.shutdown(Shutdown::Write);
         for _ in 0..CLOSING_READS_MAX {
             if !matches!(connection.stream.read(&mut server.scratch), Ok(len) if len > 0) {

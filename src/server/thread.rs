@@ -35,8 +35,8 @@ impl ThreadOptions {
             system::set_realtime_priority(self.realtime_priority).map_err(|source| {
                 let priority = self.realtime_priority;
                 let doing = format!(
-                    "take real-time priority {priority} (--realtime-priority), which needs CAP_SYS_NICE \
-                     or an RLIMIT_RTPRIO of {priority} (ulimit -r)"
+                    "take real-time priority {priority} (--realtime-priority), which needs \
+                     CAP_SYS_NICE or an RLIMIT_RTPRIO of {priority} (ulimit -r)"
                 );
                 ServerError::system(doing, source)
             })?;

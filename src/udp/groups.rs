@@ -1,9 +1,10 @@
-//! Which frames travel together: several datagrams to one recipient can go to the kernel as segments of one message, if all but the
-//! last have the same size (`UDP_SEGMENT`, udp(7)). Clients ignore what follows a frame in its datagram, so that sizes are made equal
-//! by zeros.
+//! Which frames travel together: several datagrams to one recipient can go to the kernel as
+//! segments of one message, if all but the last have the same size (`UDP_SEGMENT`, udp(7)). Clients
+//! ignore what follows a frame in its datagram, so that sizes are made equal by zeros.
 //!
-//! It plans and lays out bytes, and sends nothing. One copy is made of what is grouped, whatever the number of recipients, because one
-//! contiguous piece per message is cheaper for the kernel to take than many.
+//! It plans and lays out bytes, and sends nothing. One copy is made of what is grouped, whatever
+//! the number of recipients, because one contiguous piece per message is cheaper for the kernel to
+//! take than many.
 
 use super::Queued;
 use crate::limits::{DATAGRAMS_PER_BATCH, MESSAGE_BYTES_MAX, PADDING_BYTES_MAX};
@@ -48,8 +49,8 @@ impl Groups {
         }
     }
 
-    /// Plans for these frames. A frame joins the first group that it fits and that is not sent before an earlier frame of the
-    /// same sender, so that each speaker's order is kept.
+    /// Plans for these frames. A frame joins the first group that it fits and that is not sent
+    /// before an earlier frame of the same sender, so that each speaker's order is kept.
     pub(super) fn plan(&mut self, frames: &[Queued<'_>]) {
         self.groups.clear();
         let mut group_of = [0; DATAGRAMS_PER_BATCH];

@@ -1,7 +1,9 @@
-//! The Linux body: `recvmmsg` and `sendmmsg` with headers that were prepared at start (recvmmsg(2), sendmmsg(2)), and the server's own
-//! address of every exchange by `IP_PKTINFO` and `IPV6_PKTINFO` (ip(7), ipv6(7)).
+//! The Linux body: `recvmmsg` and `sendmmsg` with headers that were prepared at start (recvmmsg(2),
+//! sendmmsg(2)), and the server's own address of every exchange by `IP_PKTINFO` and `IPV6_PKTINFO`
+//! (ip(7), ipv6(7)).
 //!
-//! Every header points into arrays beside it that never move. Pointers to datagrams are valid only within one call.
+//! Every header points into arrays beside it that never move. Pointers to datagrams are valid only
+//! within one call.
 
 mod address;
 mod outbound;
@@ -27,7 +29,8 @@ struct Headers<const N: usize> {
 
 impl<const N: usize> Headers<N> {
     fn new() -> Self {
-        // SAFETY: both are C structures of integers and raw pointers, for which zero is a valid value.
+        // SAFETY: both are C structures of integers and raw pointers, for which zero is a valid
+        // value.
         let (header, address) = unsafe { (zeroed::<libc::mmsghdr>(), zeroed::<Address>()) };
         let mut headers = Headers {
             headers: Box::new([header; N]),
@@ -50,7 +53,8 @@ pub(super) struct Inbound {
     dropped: u32,
 }
 
-// SAFETY: the raw pointers in the headers and pieces point into boxes that move with them, or are written before each use.
+// SAFETY: the raw pointers in the headers and pieces point into boxes that move with them, or are
+// written before each use.
 unsafe impl Send for Inbound {}
 
 impl Inbound {
@@ -101,8 +105,8 @@ impl Inbound {
         }
         let count = loop {
             let result = socket.try_io(|| {
-                // SAFETY: each of the headers points to a slot, an address and a control buffer of the sizes given, all of which
-                // are borrowed mutably through the call.
+                // SAFETY: each of the headers points to a slot, an address and a control buffer of
+                // the sizes given, all of which are borrowed mutably through the call.
                 let count = unsafe {
                     libc::recvmmsg(
                         socket.as_raw_fd(),

@@ -1,7 +1,7 @@
 //! The portable body: one call per datagram, by what every system has.
 //!
-//! It cannot tell which of the server's addresses a datagram was sent to, nor choose the one it answers from: where a
-//! server has several, it must be bound to one of them.
+//! It cannot tell which of the server's addresses a datagram was sent to, nor choose the one it
+//! answers from: where a server has several, it must be bound to one of them.
 
 use super::{Queued, Received, Slots, Traffic};
 use crate::event::{Peer, canonical};

@@ -332,7 +332,8 @@ fn arrivals_are_timed_if_that_is_wanted() {
     }
 }
 
-/// The kernel counts what finds the receive buffer full, and tells with a datagram that comes later.
+/// The kernel counts what finds the receive buffer full, and tells with a datagram that comes
+/// later.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_the_kernel_drops_is_counted() {

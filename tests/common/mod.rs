@@ -1,8 +1,9 @@
-//! A world to tell stories in: the switchboard, a clock that moves when it is told to, and wires that keep
-//! what was delivered until somebody listens.
+//! A world to tell stories in: the switchboard, a clock that moves when it is told to, and wires
+//! that keep what was delivered until somebody listens.
 //!
-//! Whatever is delivered must be whole packets for a connection that is alive, and every response must
-//! carry the number of the oldest request that waits for one: [`World::heard`] sees to it in every story.
+//! Whatever is delivered must be whole packets for a connection that is alive, and every response
+//! must carry the number of the oldest request that waits for one: [`World::heard`] sees to it in
+//! every story.
 
 #![allow(dead_code, reason = "no test binary uses all of it")]
 
@@ -69,7 +70,8 @@ impl World {
         }
     }
 
-    /// A world of at most a hundred, where these have logged in, as 1, 2, 3…, and nobody has heard anything since.
+    /// A world of at most a hundred, where these have logged in, as 1, 2, 3…, and nobody has heard
+    /// anything since.
     pub fn of<const N: usize>(names: [&str; N]) -> (Self, [Person; N]) {
         let mut world = World::new(100);
         let people = names.map(|name| world.login(name));

@@ -1,4 +1,5 @@
-//! Seeded noise: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014). The same seed gives the same test.
+//! Seeded noise: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014). The same seed gives the same
+//! test.
 
 pub struct Random(pub u64);
 

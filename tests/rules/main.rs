@@ -1,4 +1,5 @@
-//! A story for every rule of the protocol, by its number: both halves under the switchboard, in virtual time.
+//! A story for every rule of the protocol, by its number: both halves under the switchboard, in
+//! virtual time.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,5 +1,5 @@
-//! Rules 4, 6, 7, 9 and 10 in every order that a seeded dice finds, against a model so simple that it
-//! can be seen to be right: a list of people, searched from end to end.
+//! Rules 4, 6, 7, 9 and 10 in every order that a seeded dice finds, against a model so simple that
+//! it can be seen to be right: a list of people, searched from end to end.
 
 use crate::common::random::Random;
 use crate::common::{Outcome, Person, World, at, voice};

@@ -407,8 +407,8 @@ fn rule_11_bytes_have_a_rate_too() {
     }
 }
 
-/// 50 datagrams a second of at most 96 kbit/s on average, with a stall of a second and a half now and then after which all that
-/// was held up arrives at once.
+/// 50 datagrams a second of at most 96 kbit/s on average, with a stall of a second and a half now
+/// and then after which all that was held up arrives at once.
 #[test]
 fn rule_11_a_usual_client_is_never_too_fast() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);

@@ -1,4 +1,5 @@
-//! The binary as its user starts it: what it prints, how it ends, and what it does when descriptors run out.
+//! The binary as its user starts it: what it prints, how it ends, and what it does when descriptors
+//! run out.
 
 use crate::client::{Client, Place};
 use std::io::{BufRead, BufReader, Read};
@@ -223,8 +224,8 @@ fn what_users_send_cannot_forge_the_log() {
     }
 }
 
-/// With descriptors for some twenty connections, the connected are served, the others wait, and get their turn as places
-/// are freed.
+/// With descriptors for some twenty connections, the connected are served, the others wait, and get
+/// their turn as places are freed.
 #[cfg(unix)]
 #[test]
 fn when_descriptors_run_out_the_connected_are_served_and_the_others_wait() {

@@ -163,8 +163,8 @@ fn a_server_bound_to_one_address_is_at_that_address() {
     server.stop();
 }
 
-/// On Linux, all of 127.0.0.0/8 is the machine itself. A client's UDP socket is connected, and so deaf to any other
-/// address than the one it dialled.
+/// On Linux, all of 127.0.0.0/8 is the machine itself. A client's UDP socket is connected, and so
+/// deaf to any other address than the one it dialled.
 #[cfg(target_os = "linux")]
 #[test]
 fn each_client_hears_from_the_address_it_dialled() {
@@ -335,7 +335,8 @@ fn a_reader_that_never_reads_is_ended_and_the_others_lose_nothing() {
     let mut said = 0;
     let mut is_ended = false;
     while !is_ended {
-        // The kernel's buffers come first, and then the server's bound; 64 MiB is more than the two can be.
+        // The kernel's buffers come first, and then the server's bound; 64 MiB is more than the two
+        // can be.
         assert!(said < 16_384, "the sleeper's queue has no end");
         said += 1;
         is_ended = say_and_see_end(&mut alice, said, &message, sleeper.id);

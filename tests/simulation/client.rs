@@ -30,8 +30,8 @@ pub struct Client {
     pub address: SocketAddr,
     /// The server's address that this client has dialled.
     pub server_address: Option<IpAddr>,
-    /// Someone else may have bound this client's address, or it may have bound it for someone else: what is heard here
-    /// says nothing about this client.
+    /// Someone else may have bound this client's address, or it may have bound it for someone else:
+    /// what is heard here says nothing about this client.
     pub shares_address: bool,
     pub proof: Option<Proof>,
     /// Tokens of sessions that are over, or that this client has given up.
@@ -95,7 +95,8 @@ impl Client {
             .wrote(Sent::Request(response, request_id, text));
     }
 
-    /// Writes bytes that are not a frame: from here on it cannot know what the server makes of what it writes.
+    /// Writes bytes that are not a frame: from here on it cannot know what the server makes of what
+    /// it writes.
     pub fn write_noise(&mut self, noise: &[u8]) {
         self.unsent.extend_from_slice(noise);
         self.session.garble();

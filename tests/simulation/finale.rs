@@ -1,5 +1,6 @@
-//! How a run ends, and begins where it begins with a crowd. The faults stop; everyone's picture must then be the truth, and
-//! everyone in voice must be heard by everyone in voice. Then all leave, and the server must be as empty as it was.
+//! How a run ends, and begins where it begins with a crowd. The faults stop; everyone's picture
+//! must then be the truth, and everyone in voice must be heard by everyone in voice. Then all
+//! leave, and the server must be as empty as it was.
 
 use crate::client::Request;
 use crate::plan::Action;
@@ -9,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use voiceapp_server::limits::LOGIN_DEADLINE;
 
-/// Enough to see that everyone hears; everybody to everybody would take longer than the rest of the run.
+/// Enough to see that everyone hears; everybody to everybody would take longer than the rest of the
+/// run.
 const LAST_SPEAKERS: usize = 10;
 
 impl World {
@@ -107,7 +109,8 @@ impl World {
         assert_eq!(session.audible, in_voice);
     }
 
-    /// Everyone proves a new address and some speak: the clients alone can tell what each must hear.
+    /// Everyone proves a new address and some speak: the clients alone can tell what each must
+    /// hear.
     fn check_voice(&mut self) {
         for client in 0..self.clients.len() {
             if self.clients[client].session.is_logged_in() {
@@ -146,7 +149,8 @@ impl World {
         }
     }
 
-    /// All leave in any order; those who never logged in are sent away. What they leave behind on UDP means nothing.
+    /// All leave in any order; those who never logged in are sent away. What they leave behind on
+    /// UDP means nothing.
     fn empty_server(&mut self) {
         let mut staying: Vec<usize> = (0..self.clients.len()).collect();
         while !staying.is_empty() {
@@ -174,8 +178,8 @@ impl World {
     }
 }
 
-/// As long as names can be, but for two things: with six bytes less in front, a list of 1,489 is one byte too long for a
-/// newcomer of 32 bytes, and just fits for one of 31.
+/// As long as names can be, but for two things: with six bytes less in front, a list of 1,489 is
+/// one byte too long for a newcomer of 32 bytes, and just fits for one of 31.
 fn long_name(client: usize) -> String {
     let len = match client {
         0 => 26,

@@ -1,5 +1,5 @@
-//! The inputs of the server, one by one: each is given to the server and to the model, and what they make of it must
-//! be the same, byte for byte. Then the clients get what was sent to them.
+//! The inputs of the server, one by one: each is given to the server and to the model, and what
+//! they make of it must be the same, byte for byte. Then the clients get what was sent to them.
 
 use crate::model::User;
 use crate::model_voice::{Fate, sort};

@@ -1,9 +1,11 @@
-//! The simulation: seeded clients, a faulty network and a virtual clock against the switchboard that runs in production,
-//! with a plain model of the protocol as the oracle. One seed decides a run, byte for byte.
+//! The simulation: seeded clients, a faulty network and a virtual clock against the switchboard
+//! that runs in production, with a plain model of the protocol as the oracle. One seed decides a
+//! run, byte for byte.
 //!
 //! `cargo test --test simulation` runs some fixed seeds and a few fresh ones. From the environment:
-//! `SIMULATION_SEED=n` runs this seed alone and prints the last steps if it fails, `SIMULATION_STEPS=n` sets the
-//! length of every run, and `SIMULATION_SECONDS=n` runs fresh seeds for so long; add `-- --nocapture` to see the figures.
+//! `SIMULATION_SEED=n` runs this seed alone and prints the last steps if it fails,
+//! `SIMULATION_STEPS=n` sets the length of every run, and `SIMULATION_SECONDS=n` runs fresh seeds
+//! for so long; add `-- --nocapture` to see the figures.
 
 mod actions;
 mod client;

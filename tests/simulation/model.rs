@@ -1,5 +1,6 @@
-//! The oracle: what the server must do, told as plainly as the protocol tells it. Vectors, linear scans, and one function
-//! for each rule; nothing here is taken from the server but the names of its causes and its bounds.
+//! The oracle: what the server must do, told as plainly as the protocol tells it. Vectors, linear
+//! scans, and one function for each rule; nothing here is taken from the server but the names of
+//! its causes and its bounds.
 //!
 //! This file has the TCP side, rules 1 to 8. The UDP side is in `model_voice`.
 
@@ -13,7 +14,8 @@ use voiceapp_server::event::{ConnectionId, Peer};
 use voiceapp_server::limits::{CHAT_BURST, CHAT_BYTES_MAX};
 use voiceapp_server::limits::{LOGIN_DEADLINE, PENDING_CONNECTIONS_MAX, VOICE_BURST};
 
-/// A bucket that fills at a rate, as a stock of time: a unit costs the time in which one comes in. Or a bottomless one.
+/// A bucket that fills at a rate, as a stock of time: a unit costs the time in which one comes in.
+/// Or a bottomless one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
     unit: Duration,
@@ -389,7 +391,8 @@ impl Model {
         users.filter(|&user| which(user)).count()
     }
 
-    /// Answers a request, with false if it came before the login. True if the request is to take its course.
+    /// Answers a request, with false if it came before the login. True if the request is to take
+    /// its course.
     fn answer(&mut self, to: ConnectionId, request_id: u64, response: u8, success: bool) -> bool {
         let is_logged_in = self.connection(to).user.is_some();
         if !is_logged_in {

@@ -1,8 +1,8 @@
 //! The oracle's UDP side, rules 9 to 11: what must become of one datagram.
 //!
-//! Only false answers leave the server a choice. Sources that meet in its table share an allowance, and the model does
-//! not know who meets whom, so it knows two bounds: what the source itself has left, and what would be left if
-//! everyone shared one place.
+//! Only false answers leave the server a choice. Sources that meet in its table share an allowance,
+//! and the model does not know who meets whom, so it knows two bounds: what the source itself has
+//! left, and what would be left if everyone shared one place.
 
 use crate::model::Model;
 use crate::wire::{self, Fields, Payload};
@@ -23,7 +23,8 @@ pub enum Fate {
 }
 
 impl Model {
-    /// Decides about one datagram. `fate` is what the server did, which is looked at only where it has a choice.
+    /// Decides about one datagram. `fate` is what the server did, which is looked at only where it
+    /// has a choice.
     pub fn datagram(&mut self, at: Duration, from: Peer, datagram: &[u8], fate: &Fate) -> Fate {
         let expected = match wire::split_frame(datagram) {
             Some((wire::VOICE_DATA, payload)) => self.voice(at, from, payload),
@@ -96,7 +97,8 @@ impl Model {
         }
     }
 
-    /// The newest proof wins: this address is nobody else's any more. False if nobody who is logged in has this token.
+    /// The newest proof wins: this address is nobody else's any more. False if nobody who is logged
+    /// in has this token.
     fn bind(&mut self, token: u64, from: Peer) -> bool {
         let users = self.connections.iter().filter(|c| c.user.is_some());
         let Some(owner) = users.filter(|c| c.token == token).map(|c| c.id).next() else {
@@ -129,8 +131,8 @@ pub fn sort(peers: &mut [Peer]) {
     peers.sort_by_key(|peer| (peer.remote, peer.local));
 }
 
-/// How many false answers have been given: for each source, and for all of them as one, the moment at which they
-/// would be paid for at the permitted rate.
+/// How many false answers have been given: for each source, and for all of them as one, the moment
+/// at which they would be paid for at the permitted rate.
 #[derive(Default)]
 pub struct Allowances {
     of_sources: Vec<(IpAddr, Duration)>,

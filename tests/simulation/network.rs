@@ -1,5 +1,6 @@
-//! The UDP network between the clients and the server, with everything that real ones do: datagrams are lost, doubled,
-//! delayed, overtaken, cut short, and grow tails. Also the addresses that clients have in it.
+//! The UDP network between the clients and the server, with everything that real ones do: datagrams
+//! are lost, doubled, delayed, overtaken, cut short, and grow tails. Also the addresses that
+//! clients have in it.
 
 use crate::random::Random;
 use std::collections::BTreeMap;
@@ -89,8 +90,8 @@ impl Network {
         self.in_flight.last_key_value().map(|((at, _), _)| *at)
     }
 
-    /// An address that nobody has had before: of its own, behind a NAT that others are behind too, or in an IPv6 network
-    /// of which others are.
+    /// An address that nobody has had before: of its own, behind a NAT that others are behind too,
+    /// or in an IPv6 network of which others are.
     pub fn fresh_address(&mut self, random: &mut Random) -> SocketAddr {
         self.last_port = self.last_port.checked_add(1).expect("too many moves");
         let port = self.last_port;

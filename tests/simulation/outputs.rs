@@ -1,5 +1,5 @@
-//! What was sent to which connection while one input was handled. The server and the model each fill one, and the two
-//! must hold the same bytes in the same order for every connection.
+//! What was sent to which connection while one input was handled. The server and the model each
+//! fill one, and the two must hold the same bytes in the same order for every connection.
 
 use voiceapp_server::event::ConnectionId;
 use voiceapp_server::switchboard::Deliver;
@@ -36,7 +36,8 @@ impl Outputs {
         }
     }
 
-    /// A connection that got something else here than there. Who got anything at all is in the longer list.
+    /// A connection that got something else here than there. Who got anything at all is in the
+    /// longer list.
     pub fn difference(&self, other: &Outputs) -> Option<ConnectionId> {
         let longer = if self.receivers.len() > other.receivers.len() {
             &self.receivers

@@ -1,7 +1,8 @@
-//! What kind of run a seed makes: how many clients, how much room, and how often each of them does what.
+//! What kind of run a seed makes: how many clients, how much room, and how often each of them does
+//! what.
 //!
-//! Every run leaves some things out and overdoes others, because a run with a little of everything never gets far
-//! into any corner.
+//! Every run leaves some things out and overdoes others, because a run with a little of everything
+//! never gets far into any corner.
 
 use crate::random::Random;
 use voiceapp_server::Rates;

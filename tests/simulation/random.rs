@@ -1,7 +1,7 @@
 //! What makes a run repeatable: the one source of chance, and a digest of everything that happened.
 //!
-//! Nothing in the simulation draws from anywhere else, so that a seed decides a run completely, and two runs
-//! of one seed end in the same digest.
+//! Nothing in the simulation draws from anywhere else, so that a seed decides a run completely, and
+//! two runs of one seed end in the same digest.
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): small, fast, and good for every seed, 0 included.
 pub struct Random(u64);
@@ -66,8 +66,8 @@ impl Random {
     }
 }
 
-/// A running hash of every input and output: FNV-1a over words of 64 bits instead of bytes, because an unoptimised
-/// build would spend its time on bytes.
+/// A running hash of every input and output: FNV-1a over words of 64 bits instead of bytes, because
+/// an unoptimised build would spend its time on bytes.
 pub struct Digest(u64);
 
 impl Digest {

@@ -1,7 +1,8 @@
-//! What a client makes of what it receives on one connection: which requests are answered, who is there, who is in voice
-//! and who is muted, kept the way the existing clients keep it and from the packets alone. It knows nothing of the
-//! model, so that a mistake which the server and the model share still shows here: as an event about a stranger, a voice
-//! without a face, a request without an answer.
+//! What a client makes of what it receives on one connection: which requests are answered, who is
+//! there, who is in voice and who is muted, kept the way the existing clients keep it and from the
+//! packets alone. It knows nothing of the model, so that a mistake which the server and the model
+//! share still shows here: as an event about a stranger, a voice without a face, a request without
+//! an answer.
 
 use crate::random::Random;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,7 +19,8 @@ pub struct Person {
 /// What a client has sent and the server has not been seen to have handled, in order.
 #[derive(Debug)]
 pub enum Sent {
-    /// Answered by the packet with this id. What is said, or the name that is asked for, stands beside it.
+    /// Answered by the packet with this id. What is said, or the name that is asked for, stands
+    /// beside it.
     Request(u8, u64, String),
     Mute(bool),
 }
@@ -26,13 +28,15 @@ pub enum Sent {
 /// What ends with the connection.
 #[derive(Default)]
 pub struct Session {
-    /// Whether it keeps a list of people. In a crowd only some do, because a crowd of lists is slow.
+    /// Whether it keeps a list of people. In a crowd only some do, because a crowd of lists is
+    /// slow.
     pub keeps_list: bool,
     inbox: FrameBuffer,
     pub id: Option<u64>,
     pub token: u64,
     pub is_silent: bool,
-    /// It has written what is not a frame, and so cannot tell any more which of its requests the server has seen.
+    /// It has written what is not a frame, and so cannot tell any more which of its requests the
+    /// server has seen.
     pub is_garbled: bool,
     /// Its own state, as far as the server is known to have handled what brings it about.
     pub in_voice: bool,

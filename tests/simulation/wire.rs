@@ -1,5 +1,6 @@
-//! The wire format, written a second time from the protocol's tables, so that a mistake in the library's own encoding
-//! cannot hide behind itself. The model reads and writes with this, and clients write with it.
+//! The wire format, written a second time from the protocol's tables, so that a mistake in the
+//! library's own encoding cannot hide behind itself. The model reads and writes with this, and
+//! clients write with it.
 
 pub const LOGIN_REQUEST: u8 = 0x01;
 pub const JOIN_REQUEST: u8 = 0x02;

@@ -1,7 +1,9 @@
-//! The server under test, the model beside it, the clients around both, and one clock that moves only here.
+//! The server under test, the model beside it, the clients around both, and one clock that moves
+//! only here.
 //!
-//! Every input goes to the server and to the model at once, and whatever comes of it is compared before the next. What
-//! the clients do is in `actions`, the single inputs are in `inputs`, and how a run ends is in `finale`.
+//! Every input goes to the server and to the model at once, and whatever comes of it is compared
+//! before the next. What the clients do is in `actions`, the single inputs are in `inputs`, and how
+//! a run ends is in `finale`.
 
 use crate::client::Client;
 use crate::inputs::Line;
@@ -153,8 +155,8 @@ impl World {
         }
     }
 
-    /// Usually a few milliseconds, sometimes none, seldom long enough for deadlines. The wall clock is now and then
-    /// set, as clocks are.
+    /// Usually a few milliseconds, sometimes none, seldom long enough for deadlines. The wall clock
+    /// is now and then set, as clocks are.
     fn advance_clock(&mut self) {
         let micros = match self.random.below(1_000) {
             0..=299 => 0,
@@ -168,7 +170,8 @@ impl World {
         }
     }
 
-    /// Whatever is due: datagrams, ends that the server finds out about, questions asked again, deadlines.
+    /// Whatever is due: datagrams, ends that the server finds out about, questions asked again,
+    /// deadlines.
     pub fn let_things_happen(&mut self) {
         while let Some(datagram) = self.network.arrived(self.elapsed) {
             match datagram {

@@ -13,8 +13,9 @@ pub(super) union Address {
     v6: libc::sockaddr_in6,
 }
 
-/// Room for every control message that a datagram comes with (packet information, time stamp and drops: 40, 32 and 24 bytes at
-/// most) or goes with (packet information and segment length), aligned as they must be.
+/// Room for every control message that a datagram comes with (packet information, time stamp and
+/// drops: 40, 32 and 24 bytes at most) or goes with (packet information and segment length),
+/// aligned as they must be.
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
 pub(super) struct Control([u8; 128]);
@@ -24,8 +25,8 @@ impl Control {
 }
 
 pub(super) fn read_address(address: &Address) -> SocketAddr {
-    // SAFETY: the union began as zeros and was written by the kernel, and every bit pattern is valid for each of
-    // its members. The family tells which of them was meant.
+    // SAFETY: the union began as zeros and was written by the kernel, and every bit pattern is
+    // valid for each of its members. The family tells which of them was meant.
     unsafe {
         if libc::c_int::from(address.family) == libc::AF_INET {
             let ip = Ipv4Addr::from(u32::from_be(address.v4.sin_addr.s_addr));
@@ -38,7 +39,8 @@ pub(super) fn read_address(address: &Address) -> SocketAddr {
     }
 }
 
-/// Writes an address for a socket of the family that it was bound in, and returns the length it has there.
+/// Writes an address for a socket of the family that it was bound in, and returns the length it has
+/// there.
 pub(super) fn write_address(
     address: &mut Address,
     remote: SocketAddr,
@@ -83,15 +85,16 @@ pub(super) struct Arrival {
     pub(super) local: Option<IpAddr>,
     /// When it arrived, in nanoseconds since the Unix epoch.
     pub(super) arrived_ns: Option<u64>,
-    /// Datagrams that the socket has dropped so far for want of room, modulo 2^32. The kernel says nothing while there were none.
+    /// Datagrams that the socket has dropped so far for want of room, modulo 2^32. The kernel says
+    /// nothing while there were none.
     pub(super) dropped: Option<u32>,
 }
 
 /// Reads the control messages that came with a datagram.
 pub(super) fn read_arrival(header: &libc::msghdr) -> Arrival {
     let mut arrival = Arrival::default();
-    // SAFETY: the header is as the kernel left it, and its control buffer is aligned and as long as it says. The kinds of
-    // message that are read here carry the structure that is read.
+    // SAFETY: the header is as the kernel left it, and its control buffer is aligned and as long as
+    // it says. The kinds of message that are read here carry the structure that is read.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while let Some(control) = message.as_ref() {
@@ -129,8 +132,8 @@ fn usable(local: IpAddr) -> Option<IpAddr> {
     (!local.is_multicast() && !local.is_unspecified() && !is_broadcast).then_some(local)
 }
 
-/// Writes the control messages for a message to one recipient, and returns their length: the address that it must come from, and
-/// for several datagrams in one, how long each is.
+/// Writes the control messages for a message to one recipient, and returns their length: the
+/// address that it must come from, and for several datagrams in one, how long each is.
 pub(super) fn write_control(
     control: &mut Control,
     local: Option<IpAddr>,
@@ -179,8 +182,9 @@ fn append<T>(
     data: T,
 ) -> usize {
     let size = size_of::<T>() as libc::c_uint;
-    // SAFETY: CMSG_SPACE and CMSG_LEN only calculate. The buffer is aligned for headers, what is used of it is a multiple of that
-    // alignment, and, as asserted, there is room for one more header with its data.
+    // SAFETY: CMSG_SPACE and CMSG_LEN only calculate. The buffer is aligned for headers, what is
+    // used of it is a multiple of that alignment, and, as asserted, there is room for one more
+    // header with its data.
     unsafe {
         assert!(used + libc::CMSG_SPACE(size) as usize <= size_of::<Control>());
         let header = (&raw mut *control).byte_add(used).cast::<libc::cmsghdr>();

@@ -1,4 +1,5 @@
-//! The sending half: messages are collected and handed over many at a time, each with one datagram or with several for one recipient.
+//! The sending half: messages are collected and handed over many at a time, each with one datagram
+//! or with several for one recipient.
 
 use super::address::{write_address, write_control};
 use super::{Headers, set_option};
@@ -28,13 +29,15 @@ pub(in crate::udp) struct Outbound {
     pieces: Box<[libc::iovec; PIECES_PER_CALL]>,
     pieces_used: usize,
     is_ipv6: bool,
-    /// Whether several datagrams for one recipient go as one message: until the kernel refuses that.
+    /// Whether several datagrams for one recipient go as one message: until the kernel refuses
+    /// that.
     coalesces: bool,
     groups: Groups,
     single: Single,
 }
 
-// SAFETY: the raw pointers in the headers and pieces point into boxes that move with them, or are written before each use.
+// SAFETY: the raw pointers in the headers and pieces point into boxes that move with them, or are
+// written before each use.
 unsafe impl Send for Outbound {}
 
 /// A header for one datagram outside any batch.
@@ -170,7 +173,8 @@ impl Outbound {
         }
     }
 
-    /// Fills the next header with one datagram. The caller flushes before `bytes` goes out of its sight.
+    /// Fills the next header with one datagram. The caller flushes before `bytes` goes out of its
+    /// sight.
     fn queue_one(&mut self, bytes: &[u8], to: &Peer) {
         self.add_piece(bytes);
         self.fill_header(Message::of_one(), 1, to, None);
@@ -205,7 +209,8 @@ impl Outbound {
         header.msg_controllen = write_control(control, to.local, self.is_ipv6, segment) as _;
     }
 
-    /// Sends what is queued. What the kernel refuses is counted and passed over, and the rest goes out.
+    /// Sends what is queued. What the kernel refuses is counted and passed over, and the rest goes
+    /// out.
     fn flush(&mut self, socket: &UdpSocket, batch: Batch<'_>, traffic: &mut Traffic) {
         let mut done = 0;
         while done < self.queued {
@@ -230,8 +235,8 @@ impl Outbound {
         self.forget_queued();
     }
 
-    /// Sends the datagrams of a refused message one by one. If that works, it was the segments that were refused, and there will be
-    /// no more of them; otherwise it was the destination.
+    /// Sends the datagrams of a refused message one by one. If that works, it was the segments that
+    /// were refused, and there will be no more of them; otherwise it was the destination.
     fn send_apart(
         &mut self,
         socket: &UdpSocket,
@@ -250,16 +255,17 @@ impl Outbound {
         if traffic.datagrams_sent > before && !is_too_long && self.coalesces {
             self.coalesces = false;
             warn!(
-                "the system refuses several datagrams in one message, sending each by itself: {error}"
+                "the system refuses several datagrams in one message, sending each by itself: \
+                 {error}"
             );
         }
     }
 
-    /// Hands the queued messages from `first` on to the kernel, and returns how many it took: at least one, or it is an error of the
-    /// first.
+    /// Hands the queued messages from `first` on to the kernel, and returns how many it took: at
+    /// least one, or it is an error of the first.
     fn hand_over(&mut self, socket: &UdpSocket, first: usize) -> io::Result<usize> {
-        // SAFETY: the headers point to pieces that were added with them, and these to frames and staged bytes that whoever
-        // queued them still borrows.
+        // SAFETY: the headers point to pieces that were added with them, and these to frames and
+        // staged bytes that whoever queued them still borrows.
         unsafe { send_all(socket, &mut self.headers.headers[first..self.queued]) }
     }
 
@@ -279,7 +285,8 @@ impl Single {
         let (address, control) = (&mut self.header.addresses[0], &mut self.header.controls[0]);
         header.msg_namelen = write_address(address, to.remote, self.is_ipv6);
         header.msg_controllen = write_control(control, to.local, self.is_ipv6, None) as _;
-        // SAFETY: the header points to the piece on the stack, and that to bytes that are borrowed through the call.
+        // SAFETY: the header points to the piece on the stack, and that to bytes that are borrowed
+        // through the call.
         match unsafe { send_all(socket, &mut self.header.headers[..]) } {
             Ok(_) => traffic.datagrams_sent += 1,
             Err(error) => traffic.count_failures(&error, 1),
@@ -287,12 +294,13 @@ impl Single {
     }
 }
 
-/// Hands messages to the kernel, and returns how many it took: at least one, or it is an error of the first.
+/// Hands messages to the kernel, and returns how many it took: at least one, or it is an error of
+/// the first.
 ///
 /// # Safety
 ///
-/// The headers' pieces must point to memory that lives through the call. Their addresses and control messages do, as part of
-/// [`Headers`].
+/// The headers' pieces must point to memory that lives through the call. Their addresses and
+/// control messages do, as part of [`Headers`].
 unsafe fn send_all(socket: &UdpSocket, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
     loop {
         // SAFETY: as above; the kernel only reads what the headers point to.
@@ -334,7 +342,8 @@ impl Message {
     }
 }
 
-/// Whether an error can mean that the kernel or the device does not take segments, or not of this length.
+/// Whether an error can mean that the kernel or the device does not take segments, or not of this
+/// length.
 fn may_be_the_segments(error: &io::Error) -> bool {
     let code = error.raw_os_error().unwrap_or(0);
     [
