@@ -1,0 +1,45 @@
+//! A load generator: puts a crowd of users on a running server, and reports what arrived, how late, and at what price
+//! for each delivered datagram, if asked beside the price that the kernel itself asks.
+//!
+//! ```text
+//! cargo run --release --example crowd -- --users 100 --speakers 10 --pid $(pidof voiceapp-server) --floor
+//! ```
+//!
+//! The parent process directs and measures; workers, processes of the same program, are the users; a storm is a process of
+//! its own. It is for Linux, whose time stamps, drop counters and CPU clocks it reads.
+
+#[cfg(target_os = "linux")]
+#[path = "crowd"]
+mod linux {
+    pub mod app;
+    mod cpu;
+    mod floor;
+    mod gusts;
+    mod help;
+    mod histogram;
+    mod json;
+    mod options;
+    mod plot;
+    mod progress;
+    mod receiver;
+    mod report;
+    mod run;
+    mod speaker;
+    mod storm;
+    mod sys;
+    mod team;
+    mod user;
+    mod voice;
+    mod worker;
+}
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    linux::app::main()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> std::process::ExitCode {
+    eprintln!("crowd: only Linux has the time stamps and counters that this tool reads");
+    std::process::ExitCode::FAILURE
+}

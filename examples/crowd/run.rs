@@ -1,0 +1,262 @@
+//! A whole run, as the parent sees it: users in, then round after round through the server and the floor in turn, each
+//! of them with a warm-up, a measured time, and a wait until nothing moves any more.
+//!
+//! Rounds alternate, so that whatever else the machine does meets every contender alike.
+
+use super::cpu::Meter;
+use super::floor::Floor;
+use super::options::{Options, Receivers, Storm};
+use super::progress::Progress;
+use super::receiver::Tally;
+use super::speaker::Spoken;
+use super::storm::Weather;
+use super::sys;
+use super::team::Team;
+use super::user::Side;
+use super::worker::side_name;
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const WARM_UP_NS: u64 = 300_000_000;
+/// The workers need a moment to hear when they shall begin.
+const LEAD_NS: u64 = 20_000_000;
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often is looked whether something still moves, how long nothing must have moved, and how long we wait for that.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+const QUIET: Duration = Duration::from_millis(200);
+const QUIET_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What is measured: a server in some weather, or the floor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contender {
+    pub side: Side,
+    pub storm: Storm,
+}
+
+impl Contender {
+    pub fn name(self) -> String {
+        match self.storm {
+            Storm::None => side_name(self.side).to_owned(),
+            storm => format!("{} + {}", side_name(self.side), storm.name()),
+        }
+    }
+}
+
+/// What one round came to.
+#[derive(Clone, Debug)]
+pub struct Round {
+    pub spoken: Spoken,
+    pub expected: u64,
+    pub tally: Tally,
+    /// What rates are calculated from.
+    pub window: Window,
+    /// What the storm did, in its own words.
+    pub storm: Option<String>,
+}
+
+/// A time, what was delivered in it, and the CPU time that this took. It ends with the last arrival.
+///
+/// Of a flood that nobody reads, it ends with the flood: what lies in the relay's own buffer by then is worked off without
+/// anybody in the way, which is another matter. Where somebody reads, what was delivered is known only when all is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    pub elapsed: Duration,
+    pub delivered: u64,
+    pub cpu_ns: Option<u64>,
+}
+
+/// Everything that there is to report.
+pub struct Outcome {
+    pub login: Duration,
+    pub slowest_login: Duration,
+    pub workers: usize,
+    pub contenders: Vec<(Contender, Vec<Round>)>,
+}
+
+pub fn run(options: &Options, progress: &mut Progress) -> Result<Outcome, String> {
+    let limit = sys::raise_descriptor_limit()
+        .map_err(|error| format!("cannot raise the limit of descriptors: {error}"))?;
+    let server = options.pid.map(Meter::Process);
+    if let Some(meter) = &server {
+        meter.read_ns()?;
+    }
+    let floor_failed = |error| format!("the floor cannot be: {error}");
+    let floor = match options.floor {
+        true => Some(Floor::bind(options.server.ip()).map_err(floor_failed)?),
+        false => None,
+    };
+    let floor_port = match &floor {
+        Some(floor) => floor.port().map_err(floor_failed)?,
+        None => 0,
+    };
+    let mut team = Team::start(options, limit, floor_port)?;
+    let (login, slowest_login) = team.log_in(progress)?;
+    let ids = team.ask("who", "ids", ANSWER_TIMEOUT)?.join(" ");
+    team.ask(&format!("ids {}", ids.trim()), "known", ANSWER_TIMEOUT)?;
+    let floor = match floor {
+        Some(floor) => Some(Meter::Thread(
+            floor.run(addresses(&mut team)?).map_err(floor_failed)?,
+        )),
+        None => None,
+    };
+    let mut runner = Runner {
+        options,
+        team,
+        server,
+        floor,
+        rounds_begun: 0,
+    };
+    let contenders = runner.run_all(progress)?;
+    Ok(Outcome {
+        login,
+        slowest_login,
+        workers: runner.team.workers(),
+        contenders,
+    })
+}
+
+/// Where the floor finds the users, in their order.
+fn addresses(team: &mut Team) -> Result<Vec<SocketAddr>, String> {
+    let lines = team.ask("where", "addresses", ANSWER_TIMEOUT)?;
+    let words = lines.iter().flat_map(|line| line.split(' '));
+    words
+        .map(|it| it.parse().map_err(|_| format!("{it:?} is no address")))
+        .collect()
+}
+
+/// How far things are at some moment.
+#[derive(Clone, Copy)]
+struct Look {
+    at_ns: u64,
+    arrived: u64,
+    cpu_ns: Option<u64>,
+}
+
+struct Runner<'a> {
+    options: &'a Options,
+    team: Team,
+    server: Option<Meter>,
+    floor: Option<Meter>,
+    /// Rounds have numbers of their own, so that nothing of one is counted in another.
+    rounds_begun: u32,
+}
+
+impl Runner<'_> {
+    fn run_all(&mut self, progress: &mut Progress) -> Result<Vec<(Contender, Vec<Round>)>, String> {
+        let storms = self.options.storms.iter();
+        let servers = storms.map(|&storm| Contender {
+            side: Side::Server,
+            storm,
+        });
+        let floor = self.floor.is_some().then_some(Contender {
+            side: Side::Floor,
+            storm: Storm::None,
+        });
+        let contenders = servers.chain(floor);
+        let mut results: Vec<_> = contenders.map(|it| (it, Vec::new())).collect();
+        for number in 1..=self.options.rounds {
+            for (contender, rounds) in &mut results {
+                let of = self.options.rounds;
+                progress.show(&format!("round {number} of {of}: {}", contender.name()));
+                rounds.push(self.run_one(*contender)?);
+            }
+        }
+        Ok(results)
+    }
+
+    fn run_one(&mut self, contender: Contender) -> Result<Round, String> {
+        let weather = match contender.storm {
+            Storm::None => None,
+            storm => Some(Weather::begin(storm)?),
+        };
+        let side = contender.side;
+        let meter = match side {
+            Side::Server => self.server.clone(),
+            Side::Floor => self.floor.clone(),
+        };
+        self.speak(side, 0, WARM_UP_NS)?;
+        self.wait_for_quiet(None)?;
+        self.rounds_begun += 1;
+        let begin = format!("begin {} {}", side_name(side), self.rounds_begun);
+        self.team.ask(&begin, "begun", ANSWER_TIMEOUT)?;
+
+        let cpu_before = meter.as_ref().map(Meter::read_ns).transpose()?;
+        let duration_ns = (self.options.seconds * 1e9) as u64;
+        let (start_ns, spoken) = self.speak(side, self.rounds_begun, duration_ns)?;
+        let (first, last) = self.wait_for_quiet(meter.as_ref())?;
+
+        let mut tally = Tally::new();
+        for line in self.team.ask("end", "tally", ANSWER_TIMEOUT)? {
+            tally.add(Tally::from_words(line.split(' ')).ok_or("a worker's tally is unreadable")?);
+        }
+        let is_flood = self.options.rate == 0.0 && self.options.receivers == Receivers::Ignore;
+        let (look, delivered) = match is_flood {
+            true => (first, first.arrived),
+            false => (last, tally.delivered),
+        };
+        // What the first look finds came while they spoke.
+        let end_ns = match look.at_ns == first.at_ns {
+            true => start_ns + duration_ns,
+            false => look.at_ns,
+        };
+        Ok(Round {
+            spoken,
+            expected: spoken.sent * (self.options.users as u64 - 1),
+            tally,
+            window: Window {
+                elapsed: Duration::from_nanos(end_ns - start_ns),
+                delivered,
+                cpu_ns: look.cpu_ns.zip(cpu_before).map(|(now, then)| now - then),
+            },
+            storm: weather.map(Weather::end),
+        })
+    }
+
+    /// Lets all speakers speak, and returns when they began and what it came to.
+    fn speak(&mut self, side: Side, round: u32, duration_ns: u64) -> Result<(u64, Spoken), String> {
+        let start_ns = sys::monotonic_ns() + LEAD_NS;
+        let speak = format!("speak {} {round} {start_ns} {duration_ns}", side_name(side));
+        let timeout = Duration::from_nanos(duration_ns) + ANSWER_TIMEOUT;
+        let mut sum = Spoken::default();
+        for line in self.team.ask(&speak, "spoken", timeout)? {
+            let numbers: Vec<u64> = line.split(' ').filter_map(|it| it.parse().ok()).collect();
+            let [sent, failed, late_ns] = numbers[..] else {
+                return Err(format!("a worker has spoken {line:?}"));
+            };
+            sum.sent += sent;
+            sum.failed += failed;
+            sum.late_ns = sum.late_ns.max(late_ns);
+        }
+        Ok((start_ns, sum))
+    }
+
+    /// Waits until nothing arrives any more. Returns the first look, and the one that found the last arrival.
+    fn wait_for_quiet(&mut self, meter: Option<&Meter>) -> Result<(Look, Look), String> {
+        let begun = Instant::now();
+        let first = self.look(meter)?;
+        let mut last = first;
+        let mut quiet_since = Instant::now();
+        while quiet_since.elapsed() < QUIET && begun.elapsed() < QUIET_TIMEOUT {
+            sleep(LOOK_INTERVAL);
+            let look = self.look(meter)?;
+            if look.arrived != last.arrived {
+                last = look;
+                quiet_since = Instant::now();
+            }
+        }
+        Ok((first, last))
+    }
+
+    fn look(&mut self, meter: Option<&Meter>) -> Result<Look, String> {
+        let at_ns = sys::monotonic_ns();
+        let cpu_ns = meter.map(Meter::read_ns).transpose()?;
+        let answers = self.team.ask("count", "arrived", ANSWER_TIMEOUT)?;
+        let arrived = answers.iter().filter_map(|it| it.parse::<u64>().ok()).sum();
+        Ok(Look {
+            at_ns,
+            arrived,
+            cpu_ns,
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! Trouble on the side, from a process of its own: the parent starts it before a round and ends it afterwards by closing
+//! the pipe, and it tells what it did.
+//!
+//! Each kind is a few threads that block, at rates with a ceiling: enough to hurt a server that lets one client make another
+//! wait, and not so much that the processors themselves run out. What it comes to is said in `--help`.
+
+use super::gusts::{Field, chat, half_open, junk, log_in_and_out, read_slowly};
+use super::options::{Options, Role, Storm};
+use super::team::Helper;
+use std::io::{self, BufRead, BufReader};
+use std::process::ChildStdout;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Users who chat in a storm of chat, and in one of readers that don't read.
+const TALKERS: usize = 8;
+const TALKERS_TO_SLOW_READERS: usize = 4;
+const SLOW_READERS: usize = 50;
+const LOGIN_THREADS: usize = 8;
+/// Half of what a server of ours lets in unnamed at a time, so that others still get in.
+const HALF_OPEN: usize = 512;
+const JUNK_SOCKETS: usize = 64;
+const JUNK_PER_SECOND: f64 = 20_000.0;
+/// Before measuring begins, so that the storm is a storm by then.
+const GATHERING: Duration = Duration::from_millis(300);
+
+/// A storm process, for the parent.
+pub struct Weather {
+    helper: Helper,
+    output: BufReader<ChildStdout>,
+}
+
+impl Weather {
+    pub fn begin(storm: Storm) -> Result<Self, String> {
+        let (helper, mut output) = Helper::start(Role::Storm(storm))?;
+        let line = read_line(&mut output);
+        if line != "raging" {
+            return Err(format!("the storm has failed: {line}"));
+        }
+        thread::sleep(GATHERING);
+        Ok(Weather { helper, output })
+    }
+
+    /// Ends it, and returns what it did.
+    pub fn end(mut self) -> String {
+        self.helper.close();
+        read_line(&mut self.output)
+    }
+}
+
+fn read_line(output: &mut BufReader<ChildStdout>) -> String {
+    let mut line = String::new();
+    let _ = output.read_line(&mut line);
+    line.trim_end().to_owned()
+}
+
+/// What a rate of broadcasts comes down to when there are many to tell: so many deliveries a second at most.
+fn bounded(rate: f64, deliveries: f64, users: usize) -> f64 {
+    rate.min(deliveries / users as f64)
+}
+
+/// The storm process: rages until its input ends.
+pub fn run(options: &Options, storm: Storm) {
+    let field = Arc::new(Field::new(options));
+    let is = |kind| storm == kind || storm == Storm::All;
+    if is(Storm::Chat) {
+        let rate = bounded(400.0, 100_000.0, options.users) / TALKERS as f64;
+        spawn(TALKERS, &field, move |field, _| chat(field, rate, 60));
+    }
+    if is(Storm::Logins) {
+        let rate = bounded(200.0, 50_000.0, options.users) / LOGIN_THREADS as f64;
+        spawn(LOGIN_THREADS, &field, move |field, _| {
+            log_in_and_out(field, rate)
+        });
+    }
+    if is(Storm::SlowReaders) {
+        let rate = bounded(200.0, 50_000.0, options.users) / TALKERS_TO_SLOW_READERS as f64;
+        spawn(TALKERS_TO_SLOW_READERS, &field, move |field, _| {
+            chat(field, rate, 1_000)
+        });
+        spawn(1, &field, |field, _| read_slowly(field, SLOW_READERS));
+    }
+    if is(Storm::HalfOpen) {
+        spawn(1, &field, |field, _| half_open(field, HALF_OPEN));
+    }
+    if is(Storm::Junk) {
+        spawn(1, &field, |field, _| {
+            junk(field, JUNK_SOCKETS, JUNK_PER_SECOND)
+        });
+    }
+    println!("raging");
+    let begun = Instant::now();
+    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    field.is_over.store(true, Ordering::Relaxed);
+    println!("{}", field.told(begun.elapsed()));
+}
+
+/// Starts threads that nobody waits for: the end of the process ends them.
+fn spawn(
+    count: usize,
+    field: &Arc<Field>,
+    gust: impl Fn(&Field, usize) -> io::Result<()> + Clone + Send + 'static,
+) {
+    for number in 0..count {
+        let (field, gust) = (Arc::clone(field), gust.clone());
+        thread::spawn(move || {
+            // A gust that fails has met a server that ended it, which is one of the things it is there to find; it starts again.
+            while !field.is_over.load(Ordering::Relaxed) {
+                if let Err(error) = gust(&field, number) {
+                    field.note_failure(&error);
+                    thread::sleep(Duration::from_millis(100));
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bounded;
+
+    #[test]
+    fn many_users_make_a_broadcast_rare() {
+        assert_eq!(bounded(400.0, 100_000.0, 100), 400.0);
+        assert_eq!(bounded(400.0, 100_000.0, 10_000), 10.0);
+    }
+}

@@ -1,0 +1,263 @@
+//! One process's share of the users: their logins, and then one round after the other, as the parent says.
+//!
+//! Commands come in as lines on standard input and answers go out as lines on standard output; the end of the input is the
+//! end of the process. One thread polls every socket, another one speaks.
+
+use super::options::Options;
+use super::receiver::Hall;
+use super::speaker::{Voices, speak};
+use super::sys;
+use super::user::{Side, Stage, User};
+use mio::{Events, Poll, Token, Waker};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const COMMAND: Token = Token(usize::MAX);
+const TOKENS_PER_USER: usize = 3;
+/// How often logins are looked after, and told of.
+const TICK: Duration = Duration::from_millis(50);
+/// What one read of TCP takes.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// Which users, and how.
+pub struct Share {
+    pub first: usize,
+    pub count: usize,
+    pub in_flight: usize,
+    pub floor_port: u16,
+}
+
+/// Serves the parent until it closes the pipe. An error goes there as well.
+pub fn run(options: &Options, share: &Share) -> Result<(), String> {
+    let outcome = Worker::start(options, share).and_then(|mut worker| worker.serve());
+    if let Err(message) = &outcome {
+        println!("failed {message}");
+    }
+    outcome
+}
+
+struct Worker<'a> {
+    options: &'a Options,
+    share: &'a Share,
+    floor: Option<SocketAddr>,
+    poll: Poll,
+    commands: Receiver<String>,
+    users: Vec<User>,
+    /// Users who have been through all of it.
+    ready: usize,
+    slowest_login: Duration,
+    may_log_in: bool,
+    hall: Hall,
+    scratch: Vec<u8>,
+}
+
+impl<'a> Worker<'a> {
+    fn start(options: &'a Options, share: &'a Share) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("cannot start: {error}");
+        sys::raise_descriptor_limit().map_err(failed)?;
+        let poll = Poll::new().map_err(failed)?;
+        let waker = Waker::new(poll.registry(), COMMAND).map_err(failed)?;
+        let (inputs, commands) = channel();
+        thread::spawn(move || {
+            for line in io::stdin().lines().map_while(Result::ok) {
+                if inputs.send(line).is_err() || waker.wake().is_err() {
+                    return;
+                }
+            }
+            drop(inputs);
+            let _ = waker.wake();
+        });
+        Ok(Worker {
+            options,
+            share,
+            floor: (share.floor_port != 0)
+                .then(|| SocketAddr::new(options.server.ip(), share.floor_port)),
+            poll,
+            commands,
+            users: Vec::with_capacity(share.count),
+            ready: 0,
+            slowest_login: Duration::ZERO,
+            may_log_in: false,
+            hall: Hall::new(options, share.count),
+            scratch: vec![0; SCRATCH_BYTES],
+        })
+    }
+
+    fn serve(&mut self) -> Result<(), String> {
+        let mut events = Events::with_capacity(1_024);
+        let mut next_tick = Instant::now();
+        loop {
+            let is_busy = self.may_log_in && self.ready < self.share.count;
+            match self.poll.poll(&mut events, is_busy.then_some(TICK)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                    return Err(format!("cannot poll: {error}"));
+                }
+                _ => {}
+            }
+            for event in &events {
+                if event.token() != COMMAND {
+                    let is_closing = event.is_read_closed() || event.is_error();
+                    self.handle_event(event.token().0, is_closing)?;
+                }
+            }
+            if is_busy {
+                self.start_logins()?;
+                if next_tick <= Instant::now() || self.ready == self.share.count {
+                    next_tick = Instant::now() + TICK;
+                    self.handle_tick()?;
+                }
+            }
+            loop {
+                match self.commands.try_recv() {
+                    Ok(line) => self.handle_command(&line)?,
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return Ok(()),
+                }
+            }
+        }
+    }
+
+    fn handle_event(&mut self, token: usize, is_closing: bool) -> Result<(), String> {
+        let (place, kind) = (token / TOKENS_PER_USER, token % TOKENS_PER_USER);
+        let user = &mut self.users[place];
+        let was_ready = user.stage == Stage::Ready;
+        match kind {
+            0 => user.handle_tcp(is_closing, &mut self.scratch)?,
+            1 if !was_ready && user.stage != Stage::Lost => {
+                user.handle_proof(self.poll.registry(), self.options)?;
+            }
+            kind => {
+                let side = if kind == 1 { Side::Server } else { Side::Floor };
+                let socket = user.socket(side);
+                // An error of the socket concerns one datagram that it sent, and shows as one that is missing.
+                let _ = self.hall.read(place, user.index, socket);
+            }
+        }
+        if !was_ready && user.stage == Stage::Ready {
+            self.ready += 1;
+            self.slowest_login = self.slowest_login.max(user.started.elapsed());
+        }
+        Ok(())
+    }
+
+    fn start_logins(&mut self) -> Result<(), String> {
+        while self.users.len() < self.share.count
+            && self.users.len() - self.ready < self.share.in_flight
+        {
+            let place = self.users.len();
+            let index = self.share.first + place;
+            let registry = self.poll.registry();
+            let token = place * TOKENS_PER_USER;
+            let user = User::connect(index, self.options, self.floor, registry, token)
+                .map_err(|error| format!("user {index} cannot connect: {error}"))?;
+            self.users.push(user);
+        }
+        Ok(())
+    }
+
+    fn handle_tick(&mut self) -> Result<(), String> {
+        let now = Instant::now();
+        for user in &mut self.users {
+            user.handle_tick(now)?;
+        }
+        println!("progress {}", self.ready);
+        if self.ready == self.share.count {
+            println!("ready {}", self.slowest_login.as_nanos());
+        }
+        Ok(())
+    }
+
+    fn handle_command(&mut self, line: &str) -> Result<(), String> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let failed = |error: io::Error| format!("{line}: {error}");
+        match words[..] {
+            ["go"] => {
+                self.may_log_in = true;
+                self.start_logins()?;
+            }
+            ["who"] => println!("ids{}", self.speakers(|user| user.id.to_string())),
+            ["where"] => {
+                let addresses = self.users.iter().map(|user| {
+                    let address = user.socket(Side::Floor).local_addr();
+                    address.map_or(String::new(), |it| format!(" {it}"))
+                });
+                println!("addresses{}", addresses.collect::<String>());
+            }
+            ["ids", ref ids @ ..] => {
+                self.hall.speaker_ids = ids.iter().filter_map(|it| it.parse().ok()).collect();
+                println!("known");
+            }
+            ["begin", side, round] => {
+                self.hall
+                    .begin(&self.users, read_side(side), number(round)? as u32)
+                    .map_err(failed)?;
+                println!("begun");
+            }
+            ["speak", side, round, start, duration] => {
+                let (start, duration) = (number(start)?, number(duration)?);
+                self.speak(read_side(side), number(round)? as u32, start, duration);
+            }
+            ["count"] => println!(
+                "arrived {}",
+                self.hall.arrived(&self.users).map_err(failed)?
+            ),
+            ["end"] => {
+                let lost = self.users.iter().filter(|it| it.stage == Stage::Lost);
+                self.hall.count_lost_users(lost.count());
+                println!("tally {}", self.hall.end(&self.users).map_err(failed)?);
+            }
+            _ => return Err(format!("unknown command {line:?}")),
+        }
+        Ok(())
+    }
+
+    /// Something of each speaker among our users, with a space before each.
+    fn speakers(&self, what: impl Fn(&User) -> String) -> String {
+        let speakers = self.users.iter();
+        speakers
+            .filter(|user| user.index < self.options.speakers)
+            .map(|user| format!(" {}", what(user)))
+            .collect()
+    }
+
+    /// Lets a thread speak, which tells the parent itself when it is done.
+    fn speak(&self, side: Side, round: u32, start_ns: u64, duration_ns: u64) {
+        let speakers = self.users.iter();
+        let voices: Voices = speakers
+            .filter(|user| user.index < self.options.speakers)
+            .map(|user| (user.index as u32, Arc::clone(user.socket(side))))
+            .collect();
+        let options = self.options.clone();
+        thread::spawn(move || {
+            let spoken = speak(&options, &voices, round, start_ns, duration_ns);
+            println!(
+                "spoken {} {} {}",
+                spoken.sent, spoken.failed, spoken.late_ns
+            );
+        });
+    }
+}
+
+/// What a side is called in commands and reports.
+pub fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Server => "server",
+        Side::Floor => "floor",
+    }
+}
+
+fn read_side(name: &str) -> Side {
+    if name == side_name(Side::Floor) {
+        Side::Floor
+    } else {
+        Side::Server
+    }
+}
+
+fn number(word: &str) -> Result<u64, String> {
+    word.parse().map_err(|_| format!("{word:?} is no number"))
+}
