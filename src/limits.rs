@@ -76,9 +76,9 @@ pub const fn outbound_bytes_max(max_users: usize) -> usize {
     FRAME_BYTES_MAX + max_users * NEWCOMER_BYTES_PER_USER + OUTBOUND_SLACK_BYTES
 }
 
-/// An emptied buffer of a connection keeps at most this much memory. Most frames fit, and ten
-/// thousand idle users keep at most 20 MiB.
-pub const IDLE_BUFFER_BYTES_MAX: usize = 1_024;
+/// An emptied buffer of a connection keeps at most this much memory: most frames fit, and ten
+/// thousand idle users keep at most 2.5 MiB in their two buffers.
+pub const IDLE_BUFFER_BYTES_MAX: usize = 128;
 
 /// What is asked of the kernel for each of the voice socket's buffers. Half a second of 100
 /// speakers, as the kernel counts (a small datagram takes about a kilobyte of it), so that no stall
@@ -152,7 +152,7 @@ pub const WORK_UNIT_BYTES: usize = 8 * 1_024;
 
 /// What a copy costs beside its bytes, as if it were this many more: reaching a connection's queue
 /// is a cache miss or two.
-pub const COPY_OVERHEAD_BYTES: usize = 256;
+pub const COPY_OVERHEAD_BYTES: usize = 64;
 
 /// How long what everyone is told may wait for more of the same, so that a thousand logins are not
 /// a million writes. Answers are never held back, and take with them what waits.

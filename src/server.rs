@@ -30,6 +30,7 @@ use crate::protocol::id::VOICE_AUTH_REQUEST;
 use crate::relay::{HashKey, Verdict};
 use crate::statistics::Statistics;
 use crate::switchboard::Switchboard;
+use crate::system;
 use crate::udp::{Queued, VoiceSocket};
 use connections::Connections;
 use log::{debug, info};
@@ -207,6 +208,7 @@ impl Server {
     /// [`ServerError::System`] if a setting for bare metal is refused, or waiting for events fails.
     pub fn run(mut self) -> Result<Statistics, ServerError> {
         self.thread_options.apply()?;
+        system::return_large_buffers();
         info!(
             "voiceapp-server {}: management on TCP {}, voice relay on UDP {}, at most {} users",
             env!("CARGO_PKG_VERSION"),

@@ -98,3 +98,15 @@ mod elsewhere {
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use elsewhere::{lock_memory, pin_to_cpu, set_realtime_priority};
+
+/// Makes glibc give every large buffer back to the system when it is freed (`M_MMAP_THRESHOLD`,
+/// mallopt(3)). By itself it comes to keep them once a few were freed, and a storm of logins on a
+/// large server, each with a list of everyone, would leave ten times the memory behind that the users
+/// need. Other allocators do as they do.
+pub(crate) fn return_large_buffers() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: the call takes two numbers.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 64 * 1_024);
+    }
+}
