@@ -88,6 +88,7 @@ impl<'a> Worker<'a> {
     }
 
     fn serve(&mut self) -> Result<(), String> {
+        sys::set_patient(true);
         let mut events = Events::with_capacity(1_024);
         let mut next_tick = Instant::now();
         loop {
