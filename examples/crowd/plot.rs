@@ -150,7 +150,7 @@ fn write_axes(out: &mut String, scale: &Scale) {
         for step in [1.0, 2.0, 5.0] {
             let ns = step * 10f64.powi(power);
             let is_inside = (scale.from..=scale.to).contains(&ns.log10());
-            if !is_inside || (step != 1.0 && decades > 3.5) {
+            if !is_inside || (step != 1.0 && decades > 4.2) {
                 continue;
             }
             let x = scale.x(ns);

@@ -21,6 +21,7 @@ const WARM_UP_NS: u64 = 300_000_000;
 /// The workers need a moment to hear when they shall begin.
 const LEAD_NS: u64 = 20_000_000;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often is looked whether something still moves, how long nothing must have moved, and how long we wait for that.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 const QUIET: Duration = Duration::from_millis(200);
@@ -99,6 +100,9 @@ pub fn run(options: &Options, progress: &mut Progress) -> Result<Outcome, String
         rounds_begun: 0,
     };
     let contenders = runner.run_all(progress)?;
+    progress.show("leaving");
+    // A server that is still saying goodbye would be slow for whoever measures it next. If it takes too long, so be it.
+    let _ = runner.team.ask("leave", "left", LEAVE_TIMEOUT);
     Ok(Outcome {
         login,
         slowest_login,
