@@ -12,10 +12,10 @@
 #[path = "crowd"]
 mod linux {
     pub mod app;
-    mod cpu;
+    mod choices;
+    mod figures;
     mod floor;
     mod gusts;
-    mod help;
     mod histogram;
     mod json;
     mod options;

@@ -1,16 +1,66 @@
 //! Where each of the processes begins, and how the parent ends: the report on standard output, trouble on standard
 //! error, and an exit code that says which it was.
 
-use super::help::HELP;
+use super::figures::errors;
+use super::floor;
 use super::options::{Options, Role};
 use super::plot;
 use super::progress::Progress;
 use super::report;
 use super::run::{self, Outcome};
 use super::storm;
+use super::sys;
 use super::worker::{self, Share};
 use std::io::{self, Write};
 use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: crowd [OPTIONS]
+
+Puts a crowd of users on a running server, lets some of them speak, and reports what arrived, how late, and
+at what price. Linux only. Start the server so that it lets a crowd in and takes more than a person would say:
+
+  MAX_USERS=20000 MAX_VOICE_RATE=0 MAX_VOICE_BANDWIDTH=0 MAX_CHAT_RATE=0 voiceapp-server
+
+Load
+  --server HOST[:PORT]      the server's TCP side (default 127.0.0.1:9001)
+  --voice-port PORT         its UDP port (default 9002)
+  --users N                 users, all in voice (default 100)
+  --speakers S              how many of them speak (default 10)
+  --rate D                  datagrams a second from each speaker (default 50); 0 is flat out
+  --payload BYTES|opus      voice data in each, 16 to 1400 bytes; opus is 120 to 240, as Opus varies (default)
+  --pattern even|together   speakers spread evenly over the interval (default), or all at one instant
+  --receivers read|ignore   ignore: nobody reads, and what arrives is counted from the kernel's drops, so that the
+                            server's limit shows and not the receivers' (default read)
+  --seconds T               measured time of each round (default 5); a short warm-up comes before it
+
+Comparison
+  --pid PID                 the server's process on this machine, for its CPU time
+  --floor                   measures a bare sendmmsg fan-out in turn with the server, in the same run
+  --rounds R                rounds of each (default 1, with --floor 3); figures are medians over them
+  --storm KIND[,KIND...]    trouble on the side; several kinds are measured in turn, `none` among them
+      chat                  8 users chat as fast as they are answered: at most 400 messages/s, 100,000 deliveries/s
+      logins                users come and go: at most 200 a second, 50,000 events/s of each kind
+      slow-readers          50 users never read, each for 5 s, while 4 others send them 1,000 bytes at most
+                            200 times a second, 50,000 deliveries/s
+      half-open             512 connections say nothing, and are replaced as the server ends them
+      junk                  20,000 datagrams/s of 0 to 2,000 random bytes from 64 sockets
+      all                   all of these at once
+
+Report
+  --json                    one JSON object instead of a table
+  --plot FILE.svg           draws the latency distribution, a line for each that was measured
+  --label TEXT              a name for the run, shown in the report and the plot
+  -h, --help                this text
+
+Latency is one-way: from the clock read just before the send call to the kernel's time stamp at the receiver. CPU time
+includes the kernel's work on the process's behalf, and in a storm what the storm itself costs. Deliveries/s and CPU per
+delivery count from the first datagram to the last arrival; flat out with receivers that don't read, to the last sent.
+Each user takes two file descriptors (three with --floor); what one process may not hold is shared out to several.
+Receivers and storms run as SCHED_BATCH, each process in a session of its own, so that they interrupt no server.
+
+Exit codes: 0 if all went right, whatever the loss; 1 if the server could not be reached, refused or ended someone,
+or sent what no client may get; 2 for a bad option.";
 
 pub fn main() -> ExitCode {
     let options = match Options::parse(lexopt::Parser::from_env()) {
@@ -21,6 +71,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if options.role != Role::Parent {
+        sys::enter_own_session();
+    }
     match options.role {
         Role::Parent => direct(&options),
         Role::Worker {
@@ -37,6 +90,10 @@ pub fn main() -> ExitCode {
             };
             // What went wrong is told to the parent, which tells the user.
             exit(worker::run(&options, &share).is_ok())
+        }
+        Role::Floor => {
+            floor::run(&options);
+            ExitCode::SUCCESS
         }
         Role::Storm(storm) => {
             storm::run(&options, storm);
@@ -77,7 +134,7 @@ fn tell(options: &Options, outcome: &Outcome) -> Result<bool, String> {
     } else {
         report::text(options, outcome)
     };
-    let errors = report::errors(outcome);
+    let errors = errors(outcome);
     for error in errors.iter().filter(|_| options.json) {
         complain(error);
     }

@@ -3,6 +3,7 @@
 //! Parsing touches nothing outside, except that a server's name is looked up. The parent passes its own arguments on to the
 //! processes that it starts, with `--role` behind them.
 
+pub use super::choices::{Pattern, Payload, Receivers, Role, Storm};
 use super::voice::STAMP_BYTES;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -31,107 +32,6 @@ pub struct Options {
     pub plot: Option<PathBuf>,
     pub label: Option<String>,
     pub role: Role,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Payload {
-    Bytes(usize),
-    Opus,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Pattern {
-    Even,
-    Together,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Receivers {
-    Read,
-    Ignore,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Storm {
-    None,
-    Chat,
-    Logins,
-    SlowReaders,
-    HalfOpen,
-    Junk,
-    All,
-}
-
-impl Storm {
-    pub const EACH: [(Storm, &str); 7] = [
-        (Storm::None, "none"),
-        (Storm::Chat, "chat"),
-        (Storm::Logins, "logins"),
-        (Storm::SlowReaders, "slow-readers"),
-        (Storm::HalfOpen, "half-open"),
-        (Storm::Junk, "junk"),
-        (Storm::All, "all"),
-    ];
-
-    pub fn name(self) -> &'static str {
-        let mut each = Self::EACH.into_iter();
-        each.find(|(it, _)| *it == self)
-            .map_or("", |(_, name)| name)
-    }
-
-    pub fn parse(name: &str) -> Result<Self, String> {
-        let mut each = Self::EACH.into_iter();
-        each.find(|(_, it)| *it == name)
-            .map(|(it, _)| it)
-            .ok_or_else(|| format!("{name:?} is not a storm"))
-    }
-}
-
-/// Which of the processes this is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Role {
-    /// Starts the others, and reports.
-    Parent,
-    /// Is some of the users.
-    Worker {
-        first: usize,
-        count: usize,
-        in_flight: usize,
-        floor_port: u16,
-    },
-    Storm(Storm),
-}
-
-impl Role {
-    /// As an argument, which [`Options::parse`] reads.
-    pub fn argument(self) -> String {
-        match self {
-            Role::Parent => "parent".to_owned(),
-            Role::Worker {
-                first,
-                count,
-                in_flight,
-                floor_port,
-            } => format!("worker:{first}:{count}:{in_flight}:{floor_port}"),
-            Role::Storm(storm) => format!("storm:{}", storm.name()),
-        }
-    }
-
-    fn parse(argument: &str) -> Option<Self> {
-        let (kind, rest) = argument.split_once(':').unwrap_or((argument, ""));
-        let mut numbers = rest.split(':').map(str::parse::<usize>);
-        match kind {
-            "parent" => Some(Role::Parent),
-            "worker" => Some(Role::Worker {
-                first: numbers.next()?.ok()?,
-                count: numbers.next()?.ok()?,
-                in_flight: numbers.next()?.ok()?,
-                floor_port: numbers.next()?.ok()?.try_into().ok()?,
-            }),
-            "storm" => Storm::parse(rest).ok().map(Role::Storm),
-            _ => None,
-        }
-    }
 }
 
 impl Default for Options {
@@ -371,19 +271,5 @@ mod tests {
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
-    }
-
-    #[test]
-    fn a_role_survives_its_argument() {
-        let worker = Role::Worker {
-            first: 5_000,
-            count: 4_999,
-            in_flight: 32,
-            floor_port: 40_000,
-        };
-        for role in [Role::Parent, worker, Role::Storm(Storm::SlowReaders)] {
-            assert_eq!(Role::parse(&role.argument()), Some(role));
-        }
-        assert_eq!(Role::parse("worker:1:2:3:70000"), None);
     }
 }

@@ -12,7 +12,7 @@ pub struct Line {
     pub latency: Histogram,
 }
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 1000.0;
 const LEFT: f64 = 64.0;
 const TOP: f64 = 56.0;
 const PLOT_WIDTH: f64 = 610.0;
@@ -30,8 +30,8 @@ const SHARES: [(f64, &str); 6] = [
     (0.9999, "99.99 %"),
 ];
 
-/// For each line: colour in light, colour in dark, dashes. The eighth looks like the first, which is better than none.
-const LOOKS: [(&str, &str, &str); 7] = [
+/// For each line: colour in light, colour in dark, dashes. They are as many as there are storms and floors to compare.
+const LOOKS: [(&str, &str, &str); 8] = [
     ("#0b62c4", "#6cb2ff", "none"),
     ("#b54708", "#ffab5e", "8 4"),
     ("#157f3b", "#62d58b", "2 3"),
@@ -39,6 +39,7 @@ const LOOKS: [(&str, &str, &str); 7] = [
     ("#6d3fc0", "#bfa1ff", "5 2"),
     ("#00707a", "#4fd3df", "1 4"),
     ("#5c6370", "#b8c0cc", "14 5"),
+    ("#8a6d00", "#e3c448", "7 2 2 2 2 2"),
 ];
 
 /// The whole file.
@@ -78,7 +79,7 @@ struct Scale {
 }
 
 impl Scale {
-    /// From half a step below the fastest thousandth to a bit above the slowest that is shown.
+    /// From a bit below the fastest hundredth to a bit above the slowest that is shown.
     fn around(lines: &[Line]) -> Self {
         let top_share = 1.0 - 10f64.powf(-NINES_MAX);
         let ends = |share: f64| {
@@ -87,7 +88,7 @@ impl Scale {
                 .filter_map(move |it| it.latency.quantile(share));
             values.map(|ns| (ns.max(1) as f64).log10())
         };
-        let from = ends(0.001).fold(f64::INFINITY, f64::min);
+        let from = ends(0.01).fold(f64::INFINITY, f64::min);
         let to = ends(top_share).fold(f64::NEG_INFINITY, f64::max);
         if from > to {
             // Nothing was heard: an empty page, with some axis.
@@ -114,7 +115,7 @@ fn y(share: f64) -> f64 {
     TOP + PLOT_HEIGHT * (1.0 - nines.min(NINES_MAX) / NINES_MAX)
 }
 
-/// Up at each latency that occurred, then on to the next one; steps too small to be seen are left out.
+/// A point for each latency that occurred; steps too small to be seen are left out, and larger ones have a corner.
 fn points(latency: &Histogram, scale: &Scale) -> String {
     let mut out = String::new();
     let mut last = (f64::NEG_INFINITY, y(0.0));
@@ -122,8 +123,12 @@ fn points(latency: &Histogram, scale: &Scale) -> String {
         let share = passed as f64 / latency.count() as f64;
         let (x, y) = (scale.x(ns as f64), y(share));
         let is_last = passed == latency.count();
-        if is_last || x - last.0 > 0.7 || last.1 - y > 0.7 {
-            let _ = write!(out, "{x:.1},{:.1} {x:.1},{y:.1} ", last.1);
+        let (right, up) = (x - last.0, last.1 - y);
+        if is_last || right > 1.5 || up > 1.5 {
+            if right > 3.0 && last.0.is_finite() {
+                let _ = write!(out, "{x:.1},{:.1} ", last.1);
+            }
+            let _ = write!(out, "{x:.1},{y:.1} ");
             last = (x, y);
         }
         if y <= TOP {
@@ -145,7 +150,7 @@ fn write_axes(out: &mut String, scale: &Scale) {
         for step in [1.0, 2.0, 5.0] {
             let ns = step * 10f64.powi(power);
             let is_inside = (scale.from..=scale.to).contains(&ns.log10());
-            if !is_inside || (step != 1.0 && decades > 3.5) {
+            if !is_inside || (step != 1.0 && decades > 4.2) {
                 continue;
             }
             let x = scale.x(ns);
@@ -172,7 +177,7 @@ fn write_legend(out: &mut String, place: usize, look: usize, line: &Line) {
         let value = value.map_or("-".to_owned(), |ns| duration(ns as f64));
         format!("{name} {value}")
     });
-    write_text(out, "note", x + 42.0, y + 20.0, &quantiles.join("  "));
+    write_text(out, "note", x + 42.0, y + 20.0, &quantiles.join(" · "));
 }
 
 /// Three digits and a unit.

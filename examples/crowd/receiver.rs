@@ -162,11 +162,15 @@ impl Hall {
         };
         let speaker = heard.speaker as usize;
         self.tally.unclean += u64::from(!heard.is_padding_clean);
-        self.tally.own += u64::from(speaker == index);
         // The floor looks at nothing, and so it leaves the id as it came.
         let is_misnamed =
             self.side == Side::Server && self.speaker_ids.get(speaker) != Some(&heard.user_id);
         self.tally.misnamed += u64::from(is_misnamed);
+        if speaker == index {
+            // Nobody expects it, so it must not make up for one that is missing.
+            self.tally.own += 1;
+            return;
+        }
         if heard.round != self.round {
             return;
         }

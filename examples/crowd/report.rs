@@ -1,170 +1,18 @@
-//! What a run came to, for people and for programs: one table of figures, each told for every round and as the median
-//! over rounds, beside the floor's and as their ratio.
+//! What a run came to, for people as a table and for programs as JSON: each figure as the median over rounds, beside
+//! the floor's and the server's own without a storm, and for every round.
 
+use super::figures::{FIGURES, Figure, errors};
 use super::histogram::Histogram;
 use super::json::Json;
-use super::options::{Options, Pattern, Payload, Receivers};
+use super::options::{Options, Pattern, Payload, Receivers, Storm};
 use super::run::{Contender, Outcome, Round};
 use super::user::Side;
 use std::fmt::Write;
 
-/// One line of the table.
-pub struct Figure {
-    /// In JSON.
-    key: &'static str,
-    title: &'static str,
-    unit: &'static str,
-    decimals: usize,
-    /// Whether server / floor means anything.
-    has_ratio: bool,
-    of: fn(&Round) -> Option<f64>,
-}
+const TITLE_WIDTH: usize = 27;
+const COLUMN_WIDTH: usize = 17;
 
-const fn figure(
-    key: &'static str,
-    title: &'static str,
-    unit: &'static str,
-    decimals: usize,
-    has_ratio: bool,
-    of: fn(&Round) -> Option<f64>,
-) -> Figure {
-    Figure {
-        key,
-        title,
-        unit,
-        decimals,
-        has_ratio,
-        of,
-    }
-}
-
-/// None where nobody read, so that it can't be known.
-fn if_read(round: &Round, value: u64) -> Option<f64> {
-    (round.tally.latency.count() > 0 || round.tally.delivered == 0).then_some(value as f64)
-}
-
-fn quantile_us(round: &Round, share: f64) -> Option<f64> {
-    round
-        .tally
-        .latency
-        .quantile(share)
-        .map(|ns| ns as f64 / 1e3)
-}
-
-fn lost(round: &Round) -> u64 {
-    round.expected.saturating_sub(round.tally.delivered)
-}
-
-const SECONDS_NS: f64 = 1e9;
-
-#[rustfmt::skip]
-const FIGURES: [Figure; 16] = [
-    figure("sent", "sent", "", 0, false, |it| Some(it.spoken.sent as f64)),
-    figure("not_sent", "not sent", "", 0, false, |it| Some(it.spoken.failed as f64)),
-    figure("latest_send_us", "latest behind its time", "µs", 0, false, |it| Some(it.spoken.late_ns as f64 / 1e3)),
-    figure("expected", "expected", "", 0, false, |it| Some(it.expected as f64)),
-    figure("delivered", "delivered", "", 0, false, |it| Some(it.tally.delivered as f64)),
-    figure("lost", "lost", "", 0, false, |it| Some(lost(it) as f64)),
-    figure("dropped_by_receivers", "of them at receivers", "", 0, false, |it| if_read(it, it.tally.dropped.min(lost(it)))),
-    figure("duplicated", "duplicated", "", 0, false, |it| if_read(it, it.tally.duplicated)),
-    figure("reordered", "reordered", "", 0, false, |it| if_read(it, it.tally.reordered)),
-    figure("p50_us", "latency p50", "µs", 1, true, |it| quantile_us(it, 0.5)),
-    figure("p99_us", "latency p99", "µs", 1, true, |it| quantile_us(it, 0.99)),
-    figure("p999_us", "latency p99.9", "µs", 1, true, |it| quantile_us(it, 0.999)),
-    figure("max_us", "latency max", "µs", 1, true, |it| it.tally.latency.max().map(|ns| ns as f64 / 1e3)),
-    figure("deliveries_per_second", "deliveries", "/s", 0, true, |it| Some(it.window.delivered as f64 / it.window.elapsed.as_secs_f64())),
-    figure("cpu_ns_per_delivery", "CPU per delivery", "ns", 0, true, |it| Some(it.window.cpu_ns? as f64 / (it.window.delivered.max(1)) as f64)),
-    figure("cpu_percent", "CPU of one core", "%", 1, true, |it| Some(it.window.cpu_ns? as f64 / SECONDS_NS / it.window.elapsed.as_secs_f64() * 100.0)),
-];
-
-/// The figures whose rounds are all shown.
-const BY_ROUND: [&str; 6] = [
-    "cpu_ns_per_delivery",
-    "p50_us",
-    "p99_us",
-    "p999_us",
-    "deliveries_per_second",
-    "lost",
-];
-
-/// The middle one; of an even number the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        len if len % 2 == 1 => Some(values[middle]),
-        _ => Some((values[middle - 1] + values[middle]) / 2.0),
-    }
-}
-
-impl Figure {
-    fn median(&self, rounds: &[Round]) -> Option<f64> {
-        median(rounds.iter().filter_map(self.of).collect())
-    }
-
-    fn ratio(&self, rounds: &[Round], floor: &[Round]) -> Option<f64> {
-        let (value, floor) = (self.median(rounds)?, self.median(floor)?);
-        (self.has_ratio && floor > 0.0).then(|| value / floor)
-    }
-
-    fn told(&self, value: Option<f64>) -> String {
-        match value {
-            None => "-".to_owned(),
-            Some(value) => grouped(value, self.decimals),
-        }
-    }
-}
-
-/// With a comma after each three digits.
-fn grouped(value: f64, decimals: usize) -> String {
-    let text = format!("{value:.decimals$}");
-    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let mut out = String::new();
-    for (place, digit) in whole.chars().enumerate() {
-        if place > 0 && (whole.len() - place) % 3 == 0 {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out + fraction
-}
-
-/// What must not be, whatever the load: each makes the run a failure.
-pub fn errors(outcome: &Outcome) -> Vec<String> {
-    let mut errors = Vec::new();
-    for (contender, rounds) in &outcome.contenders {
-        for (number, round) in rounds.iter().enumerate() {
-            let tally = &round.tally;
-            for (count, what) in [
-                (tally.own, "datagrams came back to the one who sent them"),
-                (tally.malformed, "datagrams could not be read"),
-                (
-                    tally.unclean,
-                    "datagrams had other bytes than zero behind the frame",
-                ),
-                (tally.misnamed, "datagrams bore another's user id"),
-                (
-                    tally.lost_users,
-                    "users' connections were ended by the server",
-                ),
-            ] {
-                if count > 0 {
-                    let name = contender.name();
-                    errors.push(format!("{name}, round {}: {count} {what}", number + 1));
-                }
-            }
-        }
-    }
-    errors
-}
-
-fn floor_of(outcome: &Outcome) -> Option<&[Round]> {
-    let mut contenders = outcome.contenders.iter();
-    contenders
-        .find(|(it, _)| it.side == Side::Floor)
-        .map(|(_, rounds)| rounds.as_slice())
-}
+type Rounds = (Contender, Vec<Round>);
 
 /// What was asked for, in a line.
 pub fn title(options: &Options) -> String {
@@ -185,14 +33,37 @@ pub fn title(options: &Options) -> String {
         Receivers::Read => "receivers read",
         Receivers::Ignore => "receivers don't read",
     };
-    let label = options
-        .label
-        .as_ref()
-        .map_or(String::new(), |it| format!("{it}: "));
+    let label = options.label.as_ref();
+    let label = label.map_or(String::new(), |it| format!("{it}: "));
+    let (users, speakers) = (options.users, options.speakers);
     format!(
-        "{label}{} users, {} speakers, {rate}, {payload}, {pattern}{receivers}, {} s",
-        options.users, options.speakers, options.seconds
+        "{label}{users} users, {speakers} speaking, {rate}, {payload}, {pattern}{receivers}, {} s",
+        options.seconds
     )
+}
+
+/// What a contender is compared with: the floor, and for a storm the same server without it.
+fn rivals(outcome: &Outcome) -> Vec<(&'static str, &'static str, &Rounds)> {
+    let find = |side, storm| {
+        let wanted = Contender { side, storm };
+        outcome.contenders.iter().find(|(it, _)| *it == wanted)
+    };
+    let mut rivals = Vec::new();
+    if let Some(floor) = find(Side::Floor, Storm::None) {
+        rivals.push(("compared with the floor", "ratio_to_floor", floor));
+    }
+    let has_storm = outcome
+        .contenders
+        .iter()
+        .any(|(it, _)| it.storm != Storm::None);
+    if let (Some(calm), true) = (find(Side::Server, Storm::None), has_storm) {
+        rivals.push(("compared with no storm", "ratio_to_no_storm", calm));
+    }
+    rivals
+}
+
+fn is_compared(contender: Contender, rival: Contender) -> bool {
+    contender.side == Side::Server && contender != rival
 }
 
 /// The report for people.
@@ -200,68 +71,105 @@ pub fn text(options: &Options, outcome: &Outcome) -> String {
     let mut out = title(options);
     let _ = writeln!(
         out,
-        "\nlogins: {} in {:.2} s, the slowest {:.1} ms, by {} process(es)\n",
+        "\nlogins: {} in {:.2} s, the slowest {:.1} ms, in {} process(es)",
         options.users,
         outcome.login.as_secs_f64(),
         outcome.slowest_login.as_secs_f64() * 1e3,
         outcome.workers
     );
-    let floor = floor_of(outcome);
-    let mut head = format!("{:<27}", "medians over rounds");
-    for (contender, _) in &outcome.contenders {
-        let _ = write!(head, "{:>22}", contender.name());
-        if floor.is_some() && contender.side == Side::Server {
-            let _ = write!(head, "{:>9}", "/ floor");
-        }
-    }
-    let _ = writeln!(out, "{head}");
+    let rounds = match options.rounds {
+        1 => "one round".to_owned(),
+        rounds => format!("medians of {rounds} rounds"),
+    };
+    write_head(&mut out, &rounds, outcome);
     for figure in &FIGURES {
-        let mut line = format!("{:<23}{:>3} ", figure.title, figure.unit);
-        for (contender, rounds) in &outcome.contenders {
-            let _ = write!(line, "{:>22}", figure.told(figure.median(rounds)));
-            if let (Some(floor), Side::Server) = (floor, contender.side) {
-                let ratio = figure.ratio(rounds, floor);
-                let ratio = ratio.map_or(String::new(), |it| format!("{it:.2}"));
-                let _ = write!(line, "{ratio:>9}");
-            }
+        write_line(&mut out, figure, outcome, |(_, rounds)| {
+            figure.told(figure.median(rounds))
+        });
+    }
+    for (title, _, rival) in rivals(outcome) {
+        write_head(&mut out, title, outcome);
+        for figure in FIGURES.iter().filter(|it| it.has_ratio) {
+            write_line(&mut out, figure, outcome, |(contender, rounds)| {
+                let ratio = figure.ratio(rounds, &rival.1);
+                let ratio = ratio.filter(|_| is_compared(*contender, rival.0));
+                ratio.map_or(String::new(), |it| format!("{it:.2} x"))
+            });
         }
-        let _ = writeln!(out, "{}", line.trim_end());
     }
     if options.rounds > 1 {
         write_rounds(&mut out, outcome);
     }
     for (contender, rounds) in &outcome.contenders {
         for storm in rounds.iter().filter_map(|it| it.storm.as_ref()) {
-            let _ = writeln!(out, "\n{}: {storm}", contender.name());
+            let _ = write!(out, "\n{}: {storm}", contender.name());
         }
     }
     for error in errors(outcome) {
-        let _ = writeln!(out, "\nWRONG: {error}");
+        let _ = write!(out, "\nWRONG: {error}");
     }
     out
 }
 
-fn write_rounds(out: &mut String, outcome: &Outcome) {
-    let shown = || FIGURES.iter().filter(|it| BY_ROUND.contains(&it.key));
-    let _ = write!(out, "\n{:<27}", "each round");
-    for figure in shown() {
-        let title = format!("{} {}", figure.title, figure.unit);
-        let _ = write!(out, "{:>22}", title.trim_end());
-    }
+/// The names of the contenders, on two lines if there are storms.
+fn write_head(out: &mut String, title: &str, outcome: &Outcome) {
+    let names: Vec<String> = outcome.contenders.iter().map(|(it, _)| it.name()).collect();
+    let has_storm = names.iter().any(|it| it.contains(" + "));
     let _ = writeln!(out);
+    for line in 0..=usize::from(has_storm) {
+        let _ = write!(out, "{:<TITLE_WIDTH$}", if line == 0 { title } else { "" });
+        for name in &names {
+            let (side, storm) = name.split_once(" + ").unwrap_or((name, ""));
+            let name = match (line, storm) {
+                (0, _) => side.to_owned(),
+                (_, "") => String::new(),
+                _ => format!("+ {storm}"),
+            };
+            let _ = write!(out, "{name:>COLUMN_WIDTH$}");
+        }
+        end_line(out);
+    }
+}
+
+fn write_line(
+    out: &mut String,
+    figure: &Figure,
+    outcome: &Outcome,
+    value: impl Fn(&Rounds) -> String,
+) {
+    let _ = write!(out, "  {:<22}{:<3}", figure.title, figure.unit);
+    for contender in &outcome.contenders {
+        let _ = write!(out, "{:>COLUMN_WIDTH$}", value(contender));
+    }
+    end_line(out);
+}
+
+fn write_rounds(out: &mut String, outcome: &Outcome) {
+    let shown = || FIGURES.iter().filter(|it| it.is_shown_by_round);
+    let _ = write!(out, "\n{:<TITLE_WIDTH$}", "each round");
+    for figure in shown() {
+        let _ = write!(out, "{:>COLUMN_WIDTH$}", figure.title);
+    }
+    let _ = write!(out, "\n{:<TITLE_WIDTH$}", "");
+    for figure in shown() {
+        let _ = write!(out, "{:>COLUMN_WIDTH$}", figure.unit);
+    }
+    end_line(out);
     for (contender, rounds) in &outcome.contenders {
         for (number, round) in rounds.iter().enumerate() {
-            let _ = write!(
-                out,
-                "{:<27}",
-                format!("{} {}", contender.name(), number + 1)
-            );
+            let name = format!("  {} {}", contender.name(), number + 1);
+            let _ = write!(out, "{name:<TITLE_WIDTH$}");
             for figure in shown() {
-                let _ = write!(out, "{:>22}", figure.told((figure.of)(round)));
+                let _ = write!(out, "{:>COLUMN_WIDTH$}", figure.told((figure.of)(round)));
             }
-            let _ = writeln!(out);
+            end_line(out);
         }
     }
+}
+
+fn end_line(out: &mut String) {
+    out.truncate(out.trim_end_matches(' ').len());
+    out.push('\n');
 }
 
 /// The report for programs: one object.
@@ -274,17 +182,14 @@ pub fn json(options: &Options, outcome: &Outcome) -> String {
     json.number("speakers", Some(options.speakers as f64));
     json.number("rate", Some(options.rate));
     json.number("seconds", Some(options.seconds));
-    json.number("rounds", Some(options.rounds as f64));
     json.number("processes", Some(outcome.workers as f64));
     json.number("login_seconds", Some(outcome.login.as_secs_f64()));
-    json.number(
-        "slowest_login_seconds",
-        Some(outcome.slowest_login.as_secs_f64()),
-    );
+    let slowest = outcome.slowest_login.as_secs_f64();
+    json.number("slowest_login_seconds", Some(slowest));
     json.key("runs");
     json.open('[');
-    for (contender, rounds) in &outcome.contenders {
-        write_contender(&mut json, *contender, rounds, floor_of(outcome));
+    for contender in &outcome.contenders {
+        write_contender(&mut json, contender, &rivals(outcome));
     }
     json.close(']');
     json.key("errors");
@@ -299,9 +204,8 @@ pub fn json(options: &Options, outcome: &Outcome) -> String {
 
 fn write_contender(
     json: &mut Json,
-    contender: Contender,
-    rounds: &[Round],
-    floor: Option<&[Round]>,
+    (contender, rounds): &Rounds,
+    rivals: &[(&str, &str, &Rounds)],
 ) {
     json.open('{');
     json.text("name", &contender.name());
@@ -312,13 +216,15 @@ fn write_contender(
         json.number(figure.key, figure.median(rounds));
     }
     json.close('}');
-    if let (Some(floor), Side::Server) = (floor, contender.side) {
-        json.key("ratio_to_floor");
-        json.open('{');
-        for figure in FIGURES.iter().filter(|it| it.has_ratio) {
-            json.number(figure.key, figure.ratio(rounds, floor));
+    for (_, key, rival) in rivals {
+        if is_compared(*contender, rival.0) {
+            json.key(key);
+            json.open('{');
+            for figure in FIGURES.iter().filter(|it| it.has_ratio) {
+                json.number(figure.key, figure.ratio(rounds, &rival.1));
+            }
+            json.close('}');
         }
-        json.close('}');
     }
     json.key("rounds");
     json.open('[');
@@ -343,23 +249,4 @@ pub fn latency(rounds: &[Round]) -> Histogram {
         sum.add(&round.tally.latency);
     }
     sum
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn medians() {
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![4.0, 1.0]), Some(2.5));
-    }
-
-    #[test]
-    fn long_numbers_are_grouped() {
-        assert_eq!(grouped(999.0, 0), "999");
-        assert_eq!(grouped(1_000.04, 1), "1,000.0");
-        assert_eq!(grouped(12_345_678.0, 0), "12,345,678");
-    }
 }

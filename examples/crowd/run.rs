@@ -3,7 +3,6 @@
 //!
 //! Rounds alternate, so that whatever else the machine does meets every contender alike.
 
-use super::cpu::Meter;
 use super::floor::Floor;
 use super::options::{Options, Receivers, Storm};
 use super::progress::Progress;
@@ -14,7 +13,7 @@ use super::sys;
 use super::team::Team;
 use super::user::Side;
 use super::worker::side_name;
-use std::net::SocketAddr;
+use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -22,6 +21,7 @@ const WARM_UP_NS: u64 = 300_000_000;
 /// The workers need a moment to hear when they shall begin.
 const LEAD_NS: u64 = 20_000_000;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often is looked whether something still moves, how long nothing must have moved, and how long we wait for that.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 const QUIET: Duration = Duration::from_millis(200);
@@ -77,52 +77,38 @@ pub struct Outcome {
 pub fn run(options: &Options, progress: &mut Progress) -> Result<Outcome, String> {
     let limit = sys::raise_descriptor_limit()
         .map_err(|error| format!("cannot raise the limit of descriptors: {error}"))?;
-    let server = options.pid.map(Meter::Process);
-    if let Some(meter) = &server {
-        meter.read_ns()?;
+    if let Some(pid) = options.pid {
+        cpu_ns(pid)?;
     }
-    let floor_failed = |error| format!("the floor cannot be: {error}");
-    let floor = match options.floor {
-        true => Some(Floor::bind(options.server.ip()).map_err(floor_failed)?),
+    let mut floor = match options.floor {
+        true => Some(Floor::begin()?),
         false => None,
     };
-    let floor_port = match &floor {
-        Some(floor) => floor.port().map_err(floor_failed)?,
-        None => 0,
-    };
+    let floor_port = floor.as_ref().map_or(0, |floor| floor.port);
     let mut team = Team::start(options, limit, floor_port)?;
     let (login, slowest_login) = team.log_in(progress)?;
     let ids = team.ask("who", "ids", ANSWER_TIMEOUT)?.join(" ");
     team.ask(&format!("ids {}", ids.trim()), "known", ANSWER_TIMEOUT)?;
-    let floor = match floor {
-        Some(floor) => Some(Meter::Thread(
-            floor.run(addresses(&mut team)?).map_err(floor_failed)?,
-        )),
-        None => None,
-    };
+    if let Some(floor) = &mut floor {
+        let addresses = team.ask("where", "addresses", ANSWER_TIMEOUT)?;
+        floor.open(&addresses.join(" "))?;
+    }
     let mut runner = Runner {
         options,
         team,
-        server,
         floor,
         rounds_begun: 0,
     };
     let contenders = runner.run_all(progress)?;
+    progress.show("leaving");
+    // A server that is still saying goodbye would be slow for whoever measures it next. If it takes too long, so be it.
+    let _ = runner.team.ask("leave", "left", LEAVE_TIMEOUT);
     Ok(Outcome {
         login,
         slowest_login,
         workers: runner.team.workers(),
         contenders,
     })
-}
-
-/// Where the floor finds the users, in their order.
-fn addresses(team: &mut Team) -> Result<Vec<SocketAddr>, String> {
-    let lines = team.ask("where", "addresses", ANSWER_TIMEOUT)?;
-    let words = lines.iter().flat_map(|line| line.split(' '));
-    words
-        .map(|it| it.parse().map_err(|_| format!("{it:?} is no address")))
-        .collect()
 }
 
 /// How far things are at some moment.
@@ -136,8 +122,7 @@ struct Look {
 struct Runner<'a> {
     options: &'a Options,
     team: Team,
-    server: Option<Meter>,
-    floor: Option<Meter>,
+    floor: Option<Floor>,
     /// Rounds have numbers of their own, so that nothing of one is counted in another.
     rounds_begun: u32,
 }
@@ -171,9 +156,9 @@ impl Runner<'_> {
             storm => Some(Weather::begin(storm)?),
         };
         let side = contender.side;
-        let meter = match side {
-            Side::Server => self.server.clone(),
-            Side::Floor => self.floor.clone(),
+        let pid = match side {
+            Side::Server => self.options.pid,
+            Side::Floor => self.floor.as_ref().map(Floor::pid),
         };
         self.speak(side, 0, WARM_UP_NS)?;
         self.wait_for_quiet(None)?;
@@ -181,10 +166,10 @@ impl Runner<'_> {
         let begin = format!("begin {} {}", side_name(side), self.rounds_begun);
         self.team.ask(&begin, "begun", ANSWER_TIMEOUT)?;
 
-        let cpu_before = meter.as_ref().map(Meter::read_ns).transpose()?;
+        let cpu_before = pid.map(cpu_ns).transpose()?;
         let duration_ns = (self.options.seconds * 1e9) as u64;
         let (start_ns, spoken) = self.speak(side, self.rounds_begun, duration_ns)?;
-        let (first, last) = self.wait_for_quiet(meter.as_ref())?;
+        let (first, last) = self.wait_for_quiet(pid)?;
 
         let mut tally = Tally::new();
         for line in self.team.ask("end", "tally", ANSWER_TIMEOUT)? {
@@ -196,16 +181,16 @@ impl Runner<'_> {
             false => (last, tally.delivered),
         };
         // What the first look finds came while they spoke.
-        let end_ns = match look.at_ns == first.at_ns {
-            true => start_ns + duration_ns,
-            false => look.at_ns,
+        let elapsed_ns = match look.at_ns == first.at_ns {
+            true => duration_ns,
+            false => duration_ns.max(look.at_ns - start_ns),
         };
         Ok(Round {
             spoken,
             expected: spoken.sent * (self.options.users as u64 - 1),
             tally,
             window: Window {
-                elapsed: Duration::from_nanos(end_ns - start_ns),
+                elapsed: Duration::from_nanos(elapsed_ns),
                 delivered,
                 cpu_ns: look.cpu_ns.zip(cpu_before).map(|(now, then)| now - then),
             },
@@ -232,14 +217,14 @@ impl Runner<'_> {
     }
 
     /// Waits until nothing arrives any more. Returns the first look, and the one that found the last arrival.
-    fn wait_for_quiet(&mut self, meter: Option<&Meter>) -> Result<(Look, Look), String> {
+    fn wait_for_quiet(&mut self, pid: Option<u32>) -> Result<(Look, Look), String> {
         let begun = Instant::now();
-        let first = self.look(meter)?;
+        let first = self.look(pid)?;
         let mut last = first;
         let mut quiet_since = Instant::now();
         while quiet_since.elapsed() < QUIET && begun.elapsed() < QUIET_TIMEOUT {
             sleep(LOOK_INTERVAL);
-            let look = self.look(meter)?;
+            let look = self.look(pid)?;
             if look.arrived != last.arrived {
                 last = look;
                 quiet_since = Instant::now();
@@ -248,9 +233,9 @@ impl Runner<'_> {
         Ok((first, last))
     }
 
-    fn look(&mut self, meter: Option<&Meter>) -> Result<Look, String> {
+    fn look(&mut self, pid: Option<u32>) -> Result<Look, String> {
         let at_ns = sys::monotonic_ns();
-        let cpu_ns = meter.map(Meter::read_ns).transpose()?;
+        let cpu_ns = pid.map(cpu_ns).transpose()?;
         let answers = self.team.ask("count", "arrived", ANSWER_TIMEOUT)?;
         let arrived = answers.iter().filter_map(|it| it.parse::<u64>().ok()).sum();
         Ok(Look {
@@ -259,4 +244,21 @@ impl Runner<'_> {
             cpu_ns,
         })
     }
+}
+
+/// The CPU time that a process has had so far, all its threads together and with the kernel's work on its behalf. It is
+/// exact while they sleep, and up to a timer tick old while they run.
+fn cpu_ns(pid: u32) -> Result<u64, String> {
+    let failed = |error| format!("cannot read the CPU time of process {pid}: {error}");
+    let mut sum = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).map_err(failed)? {
+        let path = task.map_err(failed)?.path().join("schedstat");
+        // A thread that ends meanwhile takes its figure with it.
+        let Ok(text) = fs::read_to_string(path) else {
+            continue;
+        };
+        let first = text.split(' ').next().and_then(|it| it.parse::<u64>().ok());
+        sum += first.unwrap_or(0);
+    }
+    Ok(sum)
 }

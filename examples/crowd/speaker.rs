@@ -44,6 +44,7 @@ pub fn speak(
         return speech.spoken;
     }
     sys::wake_on_time();
+    sys::set_patient(false);
     sys::sleep_until(start_ns);
     if options.rate > 0.0 {
         speech.pace(voices, start_ns, duration_ns);

@@ -6,8 +6,9 @@
 
 use super::gusts::{Field, chat, half_open, junk, log_in_and_out, read_slowly};
 use super::options::{Options, Role, Storm};
-use super::team::Helper;
-use std::io::{self, BufRead, BufReader};
+use super::sys;
+use super::team::{Helper, read_line};
+use std::io::{self, BufReader};
 use std::process::ChildStdout;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,12 +51,6 @@ impl Weather {
     }
 }
 
-fn read_line(output: &mut BufReader<ChildStdout>) -> String {
-    let mut line = String::new();
-    let _ = output.read_line(&mut line);
-    line.trim_end().to_owned()
-}
-
 /// What a rate of broadcasts comes down to when there are many to tell: so many deliveries a second at most.
 fn bounded(rate: f64, deliveries: f64, users: usize) -> f64 {
     rate.min(deliveries / users as f64)
@@ -63,6 +58,7 @@ fn bounded(rate: f64, deliveries: f64, users: usize) -> f64 {
 
 /// The storm process: rages until its input ends.
 pub fn run(options: &Options, storm: Storm) {
+    sys::set_patient(true); // and with it, every thread that it starts
     let field = Arc::new(Field::new(options));
     let is = |kind| storm == kind || storm == Storm::All;
     if is(Storm::Chat) {

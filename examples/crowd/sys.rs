@@ -31,6 +31,26 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// Leaves the session of whoever started this process. The scheduler shares the processors out by session first
+/// (`autogroup`, sched(7)), so that in one of its own each process gets what a server started on its own would.
+pub fn enter_own_session() {
+    // SAFETY: the call takes nothing. It fails only where there is nothing to do: the process leads a group already.
+    unsafe { libc::setsid() };
+}
+
+/// Whether this thread waits for its turn instead of interrupting whoever runs when it wakes. Who only listens does, so
+/// that listening takes no time away from what is listened to.
+pub fn set_patient(is_patient: bool) {
+    let policy = if is_patient {
+        libc::SCHED_BATCH
+    } else {
+        libc::SCHED_OTHER
+    };
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the structure is valid for reading through the call. Both policies are open to everyone.
+    unsafe { libc::sched_setscheduler(0, policy, &parameters) };
+}
+
 /// The clock that the kernel stamps datagrams with, in nanoseconds since the Unix epoch.
 pub fn realtime_ns() -> u64 {
     clock_ns(libc::CLOCK_REALTIME)

@@ -47,10 +47,21 @@ impl Helper {
         self.input = None;
     }
 
-    fn tell(&mut self, line: &str) -> Result<(), String> {
-        let input = self.input.as_mut().ok_or("a worker was closed")?;
-        writeln!(input, "{line}").map_err(|error| format!("a worker is gone: {error}"))
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
+
+    pub fn tell(&mut self, line: &str) -> Result<(), String> {
+        let input = self.input.as_mut().ok_or("a process was closed")?;
+        writeln!(input, "{line}").map_err(|error| format!("a process is gone: {error}"))
+    }
+}
+
+/// The next line of what a helper says; empty at its end.
+pub fn read_line(output: &mut BufReader<ChildStdout>) -> String {
+    let mut line = String::new();
+    let _ = output.read_line(&mut line);
+    line.trim_end().to_owned()
 }
 
 impl Drop for Helper {

@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Shutdown, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -142,6 +142,11 @@ impl User {
         }
     }
 
+    /// Says goodbye. The server ends the connection when it has seen that.
+    pub fn leave(&mut self) {
+        let _ = self.tcp.shutdown(Shutdown::Write);
+    }
+
     fn handle_end(&mut self, why: &str) -> Result<(), String> {
         if matches!(self.stage, Stage::Ready | Stage::Lost) {
             self.stage = Stage::Lost;
@@ -231,7 +236,10 @@ impl User {
             return Ok(());
         }
         if now.duration_since(self.since) > ANSWER_TIMEOUT {
-            return Err(self.trouble("no answer"));
+            return Err(self.trouble(match self.stage {
+                Stage::Proving => "no answer on UDP (is the voice port right?)",
+                _ => "no answer",
+            }));
         }
         if self.stage == Stage::Proving && now.duration_since(self.asked) > PROOF_INTERVAL {
             self.ask_proof(now);

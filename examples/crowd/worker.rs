@@ -51,6 +51,7 @@ struct Worker<'a> {
     ready: usize,
     slowest_login: Duration,
     may_log_in: bool,
+    is_leaving: bool,
     hall: Hall,
     scratch: Vec<u8>,
 }
@@ -82,12 +83,14 @@ impl<'a> Worker<'a> {
             ready: 0,
             slowest_login: Duration::ZERO,
             may_log_in: false,
+            is_leaving: false,
             hall: Hall::new(options, share.count),
             scratch: vec![0; SCRATCH_BYTES],
         })
     }
 
     fn serve(&mut self) -> Result<(), String> {
+        sys::set_patient(true);
         let mut events = Events::with_capacity(1_024);
         let mut next_tick = Instant::now();
         loop {
@@ -110,6 +113,10 @@ impl<'a> Worker<'a> {
                     next_tick = Instant::now() + TICK;
                     self.handle_tick()?;
                 }
+            }
+            if self.is_leaving && self.users.iter().all(|it| it.stage == Stage::Lost) {
+                self.is_leaving = false;
+                println!("left");
             }
             loop {
                 match self.commands.try_recv() {
@@ -209,6 +216,10 @@ impl<'a> Worker<'a> {
                 let lost = self.users.iter().filter(|it| it.stage == Stage::Lost);
                 self.hall.count_lost_users(lost.count());
                 println!("tally {}", self.hall.end(&self.users).map_err(failed)?);
+            }
+            ["leave"] => {
+                self.is_leaving = true;
+                self.users.iter_mut().for_each(User::leave);
             }
             _ => return Err(format!("unknown command {line:?}")),
         }

@@ -1,0 +1,132 @@
+//! The choices that options offer, and the roles in which a process of this program can be started.
+//!
+//! Plain values, each with the word that stands for it.
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Payload {
+    Bytes(usize),
+    Opus,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pattern {
+    Even,
+    Together,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Receivers {
+    Read,
+    Ignore,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Storm {
+    None,
+    Chat,
+    Logins,
+    SlowReaders,
+    HalfOpen,
+    Junk,
+    All,
+}
+
+impl Storm {
+    pub const EACH: [(Storm, &str); 7] = [
+        (Storm::None, "none"),
+        (Storm::Chat, "chat"),
+        (Storm::Logins, "logins"),
+        (Storm::SlowReaders, "slow-readers"),
+        (Storm::HalfOpen, "half-open"),
+        (Storm::Junk, "junk"),
+        (Storm::All, "all"),
+    ];
+
+    pub fn name(self) -> &'static str {
+        let mut each = Self::EACH.into_iter();
+        each.find(|(it, _)| *it == self)
+            .map_or("", |(_, name)| name)
+    }
+
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let mut each = Self::EACH.into_iter();
+        each.find(|(_, it)| *it == name)
+            .map(|(it, _)| it)
+            .ok_or_else(|| format!("{name:?} is not a storm"))
+    }
+}
+
+/// Which of the processes this is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Role {
+    /// Starts the others, and reports.
+    Parent,
+    /// Is some of the users.
+    Worker {
+        first: usize,
+        count: usize,
+        in_flight: usize,
+        floor_port: u16,
+    },
+    Storm(Storm),
+    Floor,
+}
+
+impl Role {
+    /// As an argument.
+    pub fn argument(self) -> String {
+        match self {
+            Role::Parent => "parent".to_owned(),
+            Role::Floor => "floor".to_owned(),
+            Role::Worker {
+                first,
+                count,
+                in_flight,
+                floor_port,
+            } => format!("worker:{first}:{count}:{in_flight}:{floor_port}"),
+            Role::Storm(storm) => format!("storm:{}", storm.name()),
+        }
+    }
+
+    /// The opposite of [`argument`](Self::argument).
+    pub fn parse(argument: &str) -> Option<Self> {
+        let (kind, rest) = argument.split_once(':').unwrap_or((argument, ""));
+        let mut numbers = rest.split(':').map(str::parse::<usize>);
+        match kind {
+            "parent" => Some(Role::Parent),
+            "floor" => Some(Role::Floor),
+            "worker" => Some(Role::Worker {
+                first: numbers.next()?.ok()?,
+                count: numbers.next()?.ok()?,
+                in_flight: numbers.next()?.ok()?,
+                floor_port: numbers.next()?.ok()?.try_into().ok()?,
+            }),
+            "storm" => Storm::parse(rest).ok().map(Role::Storm),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_survives_its_argument() {
+        let worker = Role::Worker {
+            first: 5_000,
+            count: 4_999,
+            in_flight: 32,
+            floor_port: 40_000,
+        };
+        for role in [
+            Role::Parent,
+            worker,
+            Role::Floor,
+            Role::Storm(Storm::SlowReaders),
+        ] {
+            assert_eq!(Role::parse(&role.argument()), Some(role));
+        }
+        assert_eq!(Role::parse("worker:1:2:3:70000"), None);
+    }
+}
