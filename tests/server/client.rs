@@ -117,6 +117,8 @@ impl Client {
                 true
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            // A process that was stopped and goes on finds its calls with a timeout interrupted.
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.receive(),
             Err(error) => panic!("nothing came: {error}"),
         }
     }
@@ -173,8 +175,13 @@ impl Client {
     /// The next datagram from the server.
     pub fn datagram(&self) -> Vec<u8> {
         let mut bytes = [0; 4_096];
-        let len = self.udp.recv(&mut bytes).expect("a datagram comes");
-        bytes[..len].to_vec()
+        loop {
+            match self.udp.recv(&mut bytes) {
+                Ok(len) => return bytes[..len].to_vec(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("no datagram came: {error}"),
+            }
+        }
     }
 
     /// Expects voice: from whom, with which number, and what.
