@@ -45,6 +45,8 @@ struct Worker<'a> {
     share: &'a Share,
     floor: Option<SocketAddr>,
     poll: Poll,
+    /// Its end would take back a wake-up that was not seen yet, and the last one tells that the parent is gone.
+    _waker: Arc<Waker>,
     commands: Receiver<String>,
     users: Vec<User>,
     /// Users who have been through all of it.
@@ -61,16 +63,17 @@ impl<'a> Worker<'a> {
         let failed = |error: io::Error| format!("cannot start: {error}");
         sys::raise_descriptor_limit().map_err(failed)?;
         let poll = Poll::new().map_err(failed)?;
-        let waker = Waker::new(poll.registry(), COMMAND).map_err(failed)?;
+        let waker = Arc::new(Waker::new(poll.registry(), COMMAND).map_err(failed)?);
         let (inputs, commands) = channel();
+        let their_waker = Arc::clone(&waker);
         thread::spawn(move || {
             for line in io::stdin().lines().map_while(Result::ok) {
-                if inputs.send(line).is_err() || waker.wake().is_err() {
+                if inputs.send(line).is_err() || their_waker.wake().is_err() {
                     return;
                 }
             }
             drop(inputs);
-            let _ = waker.wake();
+            let _ = their_waker.wake();
         });
         Ok(Worker {
             options,
@@ -78,6 +81,7 @@ impl<'a> Worker<'a> {
             floor: (share.floor_port != 0)
                 .then(|| SocketAddr::new(options.server.ip(), share.floor_port)),
             poll,
+            _waker: waker,
             commands,
             users: Vec::with_capacity(share.count),
             ready: 0,
