@@ -35,7 +35,7 @@ pub struct Config {
     pub busy_poll: bool,
     /// The CPU that the loop is kept on, from 0: no move to a cold cache, but no way around
     /// whatever else runs there. Linux only.
-    pub cpu: Option<usize>,
+    pub pin_to_cpu: Option<usize>,
     /// A real-time priority (`SCHED_FIFO`) for the loop, 1 to 99, or 0 for none: it runs before
     /// everything of lower priority, so that together with [`busy_poll`](Self::busy_poll) nothing
     /// else runs on its CPU at all. Linux only.
@@ -59,7 +59,7 @@ impl Default for Config {
             udp_send: UdpSend::Auto,
             measure_latency: true,
             busy_poll: false,
-            cpu: None,
+            pin_to_cpu: None,
             realtime_priority: 0,
             lock_memory: false,
             log_level: LevelFilter::Info,
@@ -222,19 +222,23 @@ const SETTINGS: &[Setting] = &[
         show: |config| show_yes_or_no(config.busy_poll),
     },
     Setting {
-        option: "cpu",
-        variable: "CPU",
+        option: "pin-to-cpu",
+        variable: "PIN_TO_CPU",
         value: "N",
         help: "keep the loop on this CPU: warm caches, but no way around what else runs there",
         expected: "a CPU's number from 0 to 1023, or any",
         set: |config, text| {
-            config.cpu = match text {
+            config.pin_to_cpu = match text {
                 "any" => None,
                 number => Some(number.parse().ok().filter(|&cpu| cpu < 1_024)?),
             };
             Some(())
         },
-        show: |config| config.cpu.map_or("any".into(), |cpu| cpu.to_string()),
+        show: |config| {
+            config
+                .pin_to_cpu
+                .map_or("any".into(), |cpu| cpu.to_string())
+        },
     },
     Setting {
         option: "realtime-priority",

@@ -3,6 +3,7 @@
 //! It moves bytes and cuts them into frames; what a frame means, and when a connection ends, is
 //! decided elsewhere.
 
+use crate::cause::Cause;
 use crate::limits::{IDLE_BUFFER_BYTES_MAX, INBOUND_BYTES_MAX};
 use crate::protocol::FrameBuffer;
 use mio::net::TcpStream;
@@ -35,7 +36,8 @@ pub(crate) struct Connection {
     pub(crate) is_in_inbox: bool,
     pub(crate) is_in_flush_queue: bool,
     pub(crate) is_held_back: bool,
-    pub(crate) is_ending: bool,
+    /// Why it is about to be ended, if it is.
+    pub(crate) ending: Option<Cause>,
 }
 
 impl Connection {
@@ -49,7 +51,7 @@ impl Connection {
             is_in_inbox: false,
             is_in_flush_queue: false,
             is_held_back: false,
-            is_ending: false,
+            ending: None,
         }
     }
 
@@ -87,8 +89,9 @@ impl Connection {
         self.outbound.extend_from_slice(bytes);
     }
 
-    /// Offers what is queued to the kernel, as long as it takes any.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
+    /// Offers what is queued to the kernel, as long as it takes any, and returns how much it took.
+    pub(crate) fn flush(&mut self) -> io::Result<usize> {
+        let before = self.queued_bytes();
         while self.is_writable && self.flushed < self.outbound.len() {
             match self.stream.write(&self.outbound[self.flushed..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -105,6 +108,6 @@ impl Connection {
             self.outbound.shrink_to(IDLE_BUFFER_BYTES_MAX);
             self.flushed = 0;
         }
-        Ok(())
+        Ok(before - self.queued_bytes())
     }
 }

@@ -39,6 +39,9 @@ pub const VOICE_DATA_BYTES_MAX: usize = 1_400;
 /// timestamp (4).
 pub const VOICE_HEADER_BYTES: usize = FRAME_HEADER_BYTES + 16;
 
+/// The longest VoiceData frame.
+pub const VOICE_FRAME_BYTES_MAX: usize = VOICE_HEADER_BYTES + VOICE_DATA_BYTES_MAX;
+
 /// The slot that one received datagram lies in. Longer datagrams arrive cut to this size, which
 /// costs nothing that counts: the longest frame the relay accepts fits, and what follows a frame is
 /// ignored.
@@ -125,6 +128,10 @@ pub const MESSAGE_BYTES_MAX: usize = 65_507;
 /// longer datagrams are few and gain little.
 pub const SEGMENT_BYTES_MAX: usize = 1_232;
 
+/// Messages with several datagrams that must be refused in a row, while their datagrams are taken one
+/// by one, until no more are tried. One listener behind a path that cannot take them is not enough.
+pub const SEGMENT_REFUSALS_MAX: u32 = 4;
+
 /// Zeros that may be added to a datagram so that it can share a message with longer ones. Sharing
 /// saves about a microsecond per datagram and costs these bytes on the wire, only while several
 /// datagrams wait at once. Opus at 96 kbit/s varies by about this much from frame to frame, so that
@@ -197,6 +204,15 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Unanswered questions after which the connection is dead (`TCP_KEEPCNT`).
 pub const KEEPALIVE_RETRIES: u32 = 3;
 
+/// How long what was sent may stay unacknowledged until the connection is dead (`TCP_USER_TIMEOUT`,
+/// tcp(7)): keepalive does not ask while something is under way.
+pub const USER_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// Deliveries (datagrams times listeners) after which a look at voice ends, beside
+/// [`BATCHES_PER_LOOK`]: some tens of milliseconds. A batch is finished, so that in a room of ten
+/// thousand it is one batch.
+pub const DELIVERIES_PER_LOOK: usize = 65_536;
+
 /// Reads with which a stop empties a connection that it is about to close, so that no client can
 /// keep it busy.
 pub const CLOSING_READS_MAX: usize = 4;
@@ -207,7 +223,7 @@ pub const STOP_DEADLINE: Duration = Duration::from_secs(1);
 // The bounds must agree with each other.
 const _: () = {
     assert!(INBOUND_BYTES_MAX >= FRAME_BYTES_MAX);
-    assert!(VOICE_HEADER_BYTES + VOICE_DATA_BYTES_MAX < DATAGRAM_SLOT_BYTES);
+    assert!(VOICE_FRAME_BYTES_MAX < DATAGRAM_SLOT_BYTES);
     assert!(outbound_bytes_max(1) > FRAME_BYTES_MAX + CHAT_BYTES_MAX);
     assert!(
         WORK_PER_STAGE >= FRAMES_PER_CONNECTION_PER_TURN && WORK_PER_STAGE > WORK_BETWEEN_VOICE

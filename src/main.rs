@@ -42,6 +42,7 @@ fn start_log(config: &Config) {
 }
 
 fn serve(config: &Config) -> Result<(), ServerError> {
+    #[cfg_attr(not(unix), allow(unused_mut))]
     let mut server = Server::bind(config)?;
     #[cfg(unix)]
     server.handle_signals()?;

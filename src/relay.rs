@@ -11,7 +11,7 @@ mod tests;
 
 use crate::cause::{Cause, Counters};
 use crate::event::{Event, Now, Peer, UserId, VoiceToken};
-use crate::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST};
+use crate::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST, VOICE_FRAME_BYTES_MAX};
 use crate::protocol::{Frame, Packet, VoiceDatagram, VoiceDatagramError, id};
 use crate::rate::{RateLimit, Rates, Spent};
 use answers::FalseAnswers;
@@ -130,8 +130,8 @@ impl VoiceRelayServer {
             by_address: HashMap::with_capacity_and_hasher(table_size, key),
             listeners: Vec::with_capacity(max_users),
             listener_users: Vec::with_capacity(max_users),
-            datagram_limit: voice_limit(rates.voice_datagrams),
-            byte_limit: voice_limit(rates.voice_bytes),
+            datagram_limit: voice_limit(rates.voice_datagrams, 1),
+            byte_limit: voice_limit(rates.voice_bytes, VOICE_FRAME_BYTES_MAX as u32),
             false_answers: FalseAnswers::new(key),
             counters: Counters::new(),
         }
@@ -182,6 +182,21 @@ impl VoiceRelayServer {
     /// Everyone who receives voice, senders included. Only events and VoiceAuthRequests change it.
     pub(crate) fn listeners(&self) -> &[Peer] {
         &self.listeners
+    }
+
+    /// Whether this datagram would give a user an address that they do not have, and so may change the
+    /// [listeners](Self::listeners). Junk and repeated proofs do not.
+    pub(crate) fn is_new_proof(&self, source: Peer, datagram: &[u8]) -> bool {
+        if datagram.first() != Some(&id::VOICE_AUTH_REQUEST) {
+            return false;
+        }
+        let Ok(Ok(Packet::VoiceAuthRequest { voice_token, .. })) =
+            Frame::first_of(datagram).map(|frame| frame.parse())
+        else {
+            return false;
+        };
+        let user = self.by_token.get(&voice_token);
+        user.is_some_and(|&user| self.users[user].peer != Some(source))
     }
 
     /// Users that the relay has been told of and who have not gone.
@@ -367,8 +382,10 @@ fn not_whole(datagram: &[u8]) -> Cause {
     }
 }
 
-fn voice_limit(per_second: u32) -> RateLimit {
-    RateLimit::per_second(per_second, per_second.saturating_mul(VOICE_BURST))
+/// A limit on voice, with a burst that lets the largest datagram through at any rate.
+fn voice_limit(per_second: u32, largest: u32) -> RateLimit {
+    let burst = per_second.saturating_mul(VOICE_BURST);
+    RateLimit::per_second(per_second, burst.max(largest))
 }
 
 fn answer(request_id: u64, success: bool) -> VoiceAuthAnswer {

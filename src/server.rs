@@ -23,10 +23,9 @@ use crate::connection::ReadOutcome;
 use crate::event::{ConnectionId, Now};
 use crate::histogram::Histogram;
 use crate::limits::{
-    BATCHES_PER_LOOK, DATAGRAMS_PER_BATCH, FRAMES_PER_CONNECTION_PER_TURN, INBOUND_BYTES_MAX,
+    BATCHES_PER_LOOK, DELIVERIES_PER_LOOK, FRAMES_PER_CONNECTION_PER_TURN, INBOUND_BYTES_MAX,
     POLL_EVENTS, WORK_BETWEEN_VOICE, WORK_PER_STAGE, WORK_UNIT_BYTES, outbound_bytes_max,
 };
-use crate::protocol::id::VOICE_AUTH_REQUEST;
 use crate::relay::{HashKey, Verdict};
 use crate::statistics::Statistics;
 use crate::switchboard::Switchboard;
@@ -232,10 +231,11 @@ impl Server {
     /// One turn of the loop.
     fn turn(&mut self, events: &mut Events) -> Result<(), ServerError> {
         if let Err(source) = self.poll.poll(events, self.timeout()) {
-            if source.kind() == io::ErrorKind::Interrupted {
-                return Ok(());
+            if source.kind() != io::ErrorKind::Interrupted {
+                return Err(ServerError::system("wait for events", source));
             }
-            return Err(ServerError::system("wait for events", source));
+            // Whatever interrupted it, deadlines are met.
+            events.clear();
         }
         let now = read_clock();
         self.connections.now = now.instant;
@@ -276,11 +276,8 @@ impl Server {
                 WAKER => {}
                 #[cfg(unix)]
                 SIGNALS => {
-                    for signal in self.signals.iter_mut().flat_map(|it| it.pending()) {
-                        match signal {
-                            signal_hook::consts::SIGUSR1 => self.handle.request_statistics(),
-                            _ => self.handle.request_stop(),
-                        }
+                    if self.take_signals_of_stop() {
+                        self.handle.request_stop();
                     }
                 }
                 Token(index) => {
@@ -299,36 +296,53 @@ impl Server {
         }
     }
 
+    /// Takes note of the signals that have come, and says whether one of them means stop.
+    #[cfg(unix)]
+    fn take_signals_of_stop(&mut self) -> bool {
+        let mut means_stop = false;
+        for signal in self.signals.iter_mut().flat_map(|it| it.pending()) {
+            match signal {
+                signal_hook::consts::SIGUSR1 => self.handle.request_statistics(),
+                _ => means_stop = true,
+            }
+        }
+        means_stop
+    }
+
     /// Relays what has arrived on the voice socket, up to a bound. Asking costs little where
     /// nothing has, and nobody else tells while a turn lasts.
     fn look_at_voice(&mut self, now: Now) {
         self.work = 0;
+        let mut deliveries = 0;
         for _ in 0..BATCHES_PER_LOOK {
-            let received = self.voice.receive();
+            self.voice.receive();
             let (datagrams, mut outgoing) = self.voice.batch();
             for datagram in datagrams {
-                // A proof of address is the one datagram that can change who listens: what came
-                // before it goes to those who listened then.
-                if datagram.bytes.first() == Some(&VOICE_AUTH_REQUEST) {
-                    outgoing.send(self.switchboard.relay().listeners());
+                // What came before a new proof of address goes to those who listened then.
+                let relay = self.switchboard.relay();
+                if relay.is_new_proof(datagram.source, datagram.bytes) {
+                    outgoing.send(relay.listeners());
                 }
                 let source = datagram.source;
                 match self
                     .switchboard
                     .handle_datagram(now, source, datagram.bytes)
                 {
-                    Verdict::Relay { frame, recipients } => outgoing.queue(Queued {
-                        frame,
-                        sender: recipients.sender(),
-                        arrived_ns: datagram.arrived_ns,
-                    }),
+                    Verdict::Relay { frame, recipients } => {
+                        deliveries += recipients.len();
+                        outgoing.queue(Queued {
+                            frame,
+                            sender: recipients.sender(),
+                            arrived_ns: datagram.arrived_ns,
+                        });
+                    }
                     Verdict::Answer(answer) => outgoing.answer(&answer, &source),
                     Verdict::Drop(_) => {}
                 }
             }
             outgoing.send(self.switchboard.relay().listeners());
-            self.is_voice_ready = received == DATAGRAMS_PER_BATCH;
-            if !self.is_voice_ready {
+            self.is_voice_ready = self.voice.may_have_more();
+            if !self.is_voice_ready || deliveries >= DELIVERIES_PER_LOOK {
                 return;
             }
         }
@@ -366,7 +380,7 @@ impl Server {
             connection.is_in_inbox = false;
         }
         for _ in 0..FRAMES_PER_CONNECTION_PER_TURN {
-            let Some(connection) = self.connections.get(id).filter(|it| !it.is_ending) else {
+            let Some(connection) = self.connections.get(id).filter(|it| it.ending.is_none()) else {
                 return;
             };
             let mut inbound = std::mem::take(&mut connection.inbound);
@@ -399,10 +413,10 @@ impl Server {
     fn end_connections(&mut self, now: Now) {
         self.work_left = WORK_PER_STAGE;
         while self.work_left > 0 {
-            let Some((id, cause)) = self.connections.ending.pop_front() else {
+            let Some(id) = self.connections.next_to_end() else {
                 return;
             };
-            self.end(now, id, cause);
+            self.end(now, id);
         }
     }
 
@@ -412,13 +426,18 @@ impl Server {
             let Some(id) = self.switchboard.expired(now) else {
                 return;
             };
-            self.end(now, id, Cause::ClosedLoginDeadline);
+            self.connections.end(id, Cause::ClosedLoginDeadline);
+            self.end(now, id);
         }
     }
 
-    fn end(&mut self, now: Now, id: ConnectionId, cause: Cause) {
+    /// Ends a connection that was marked for it.
+    fn end(&mut self, now: Now, id: ConnectionId) {
         let Some(mut connection) = self.connections.remove(id) else {
             return;
+        };
+        let Some(cause) = connection.ending else {
+            unreachable!("only what was marked is ended");
         };
         debug!("connection {id} ended: {}", cause.name());
         // What was answered before the end is still worth an attempt. Closing the descriptor also
@@ -441,15 +460,16 @@ impl Server {
             let Some(connection) = self.connections.get(id) else {
                 continue;
             };
-            if connection.flush().is_err() {
-                self.connections.end(id, Cause::ClosedBroken);
+            match connection.flush() {
+                Ok(bytes) => self.connections.copying_cost += bytes,
+                Err(_) => self.connections.end(id, Cause::ClosedBroken),
             }
             self.worked(now);
         }
     }
 }
 
-/// The only place where the server learns what time it is.
+/// The one reading of the clocks that decisions are made with. Others are only measured by.
 fn read_clock() -> Now {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Now {

@@ -55,9 +55,9 @@ pub(crate) fn pin_to_cpu(cpu: usize) -> io::Result<()> {
 /// Gives the calling thread a real-time priority, 1 to 99, in the `SCHED_FIFO` class (sched(7)).
 #[cfg(target_os = "linux")]
 pub(crate) fn set_realtime_priority(priority: u8) -> io::Result<()> {
-    let parameter = libc::sched_param {
-        sched_priority: priority.into(),
-    };
+    // SAFETY: zero is valid for all its fields, of which some systems have more.
+    let mut parameter: libc::sched_param = unsafe { std::mem::zeroed() };
+    parameter.sched_priority = priority.into();
     // SAFETY: the structure lives through the call.
     success(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameter) })
 }

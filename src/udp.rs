@@ -93,6 +93,7 @@ pub(crate) struct VoiceSocket {
     socket: UdpSocket,
     slots: Slots,
     body: Body,
+    may_have_more: bool,
     traffic: Traffic,
 }
 
@@ -138,6 +139,7 @@ impl VoiceSocket {
             body: Body::new(&socket, way, wants_time)?,
             socket: UdpSocket::from_std(socket),
             slots: Slots::new(),
+            may_have_more: false,
             traffic: Traffic::default(),
         })
     }
@@ -151,28 +153,35 @@ impl VoiceSocket {
         &self.traffic
     }
 
-    /// Receives what is there, at most a batch, and says how much that was. Less than a batch means
-    /// that the kernel's buffer was emptied, and that readiness will be reported again.
+    /// Receives what is there, at most a batch, and says how much that was.
     pub(crate) fn receive(&mut self) -> usize {
         self.slots.received.clear();
-        let result = match &mut self.body {
-            Body::Plain(_) => plain::receive(&self.socket, &mut self.slots),
+        let (slots, traffic) = (&mut self.slots, &mut self.traffic);
+        self.may_have_more = match &mut self.body {
+            Body::Plain(_) => plain::receive(&self.socket, slots, traffic),
             #[cfg(target_os = "linux")]
-            Body::Linux { inbound, .. } => {
-                inbound.receive(&self.socket, &mut self.slots, &mut self.traffic)
-            }
+            Body::Linux { inbound, .. } => match inbound.receive(&self.socket, slots, traffic) {
+                Ok(()) => slots.received.len() == DATAGRAMS_PER_BATCH,
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        traffic.counters.count(Cause::ReceiveFailed);
+                    }
+                    false
+                }
+            },
         };
-        if let Err(error) = result {
-            if error.kind() != io::ErrorKind::WouldBlock {
-                self.traffic.counters.count(Cause::ReceiveFailed);
-            }
-        }
         let received = self.slots.received.len();
         if received > 0 {
             self.traffic.datagrams_received += received as u64;
             self.traffic.batches.record(received as u64);
         }
         received
+    }
+
+    /// Whether the kernel's buffer may hold more than was just received. If not, readiness will be
+    /// reported again.
+    pub(crate) fn may_have_more(&self) -> bool {
+        self.may_have_more
     }
 
     /// The datagrams of the batch, and the way out for what is made of them.
@@ -273,9 +282,12 @@ impl Traffic {
 }
 
 /// BSD-like systems say "no buffer space" where others say "would block".
+#[cfg(unix)]
 fn is_out_of_buffers(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    return error.raw_os_error() == Some(libc::ENOBUFS);
-    #[cfg(not(unix))]
-    return false;
+    error.raw_os_error() == Some(libc::ENOBUFS)
+}
+
+#[cfg(not(unix))]
+fn is_out_of_buffers(_error: &io::Error) -> bool {
+    false
 }

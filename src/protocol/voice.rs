@@ -4,7 +4,7 @@
 use super::packet::id;
 use crate::event::UserId;
 use crate::limits::{DATAGRAM_SLOT_BYTES, FRAME_HEADER_BYTES};
-use crate::limits::{VOICE_DATA_BYTES_MAX, VOICE_HEADER_BYTES};
+use crate::limits::{VOICE_DATA_BYTES_MAX, VOICE_FRAME_BYTES_MAX, VOICE_HEADER_BYTES};
 use byteorder::{BigEndian, ByteOrder};
 use std::ops::Range;
 
@@ -63,7 +63,7 @@ impl<B: AsRef<[u8]>> VoiceDatagram<B> {
         if frame_len > datagram.len() && datagram.len() < DATAGRAM_SLOT_BYTES {
             return Err(VoiceDatagramError::Malformed);
         }
-        if frame_len > VOICE_HEADER_BYTES + VOICE_DATA_BYTES_MAX {
+        if frame_len > VOICE_FRAME_BYTES_MAX {
             return Err(VoiceDatagramError::TooLong);
         }
         Ok(VoiceDatagram { bytes, frame_len })

@@ -3,7 +3,7 @@
 //!
 //! The poll reports readiness once, on the edge, so what a budget left behind is remembered here. A
 //! key in a queue may outlive its connection; whoever takes it out finds either nothing or a newer
-//! connection, to which a look does no harm.
+//! connection, to which a look does no harm, and which is ended only if it was itself marked so.
 
 use crate::cause::Cause;
 use crate::connection::Connection;
@@ -24,8 +24,8 @@ pub(crate) struct Connections {
     flush_queue: VecDeque<ConnectionId>,
     /// Those that have only been told what many are told, with when that is to go out.
     held_back: VecDeque<(Instant, ConnectionId)>,
-    /// Those that are to be ended, and why.
-    pub(super) ending: VecDeque<(ConnectionId, Cause)>,
+    /// Those that are to be ended.
+    ending: VecDeque<ConnectionId>,
     outbound_bytes_max: usize,
     /// What was copied to recipients since somebody last asked, in bytes and their overhead.
     pub(super) copying_cost: usize,
@@ -73,7 +73,7 @@ impl Connections {
     /// Puts a connection into the inbox, unless it is there already or about to end.
     pub(super) fn want_read(&mut self, id: ConnectionId) {
         if let Some(connection) = self.slab.get_mut(id.index()) {
-            if !connection.is_in_inbox && !connection.is_ending {
+            if !connection.is_in_inbox && connection.ending.is_none() {
                 connection.is_in_inbox = true;
                 self.inbox.push_back(id);
             }
@@ -85,7 +85,7 @@ impl Connections {
     pub(super) fn want_flush(&mut self, id: ConnectionId) {
         if let Some(connection) = self.slab.get_mut(id.index()) {
             let can_flush = connection.is_writable && connection.queued_bytes() > 0;
-            if can_flush && !connection.is_in_flush_queue && !connection.is_ending {
+            if can_flush && !connection.is_in_flush_queue && connection.ending.is_none() {
                 connection.is_in_flush_queue = true;
                 self.flush_queue.push_back(id);
             }
@@ -121,10 +121,23 @@ impl Connections {
     /// queued for it.
     pub(super) fn end(&mut self, id: ConnectionId, cause: Cause) {
         if let Some(connection) = self.slab.get_mut(id.index()) {
-            if !std::mem::replace(&mut connection.is_ending, true) {
-                self.ending.push_back((id, cause));
+            if connection.ending.is_none() {
+                connection.ending = Some(cause);
+                self.ending.push_back(id);
             }
         }
+    }
+
+    /// Takes the next connection that is to be ended out of its queue.
+    pub(super) fn next_to_end(&mut self) -> Option<ConnectionId> {
+        while let Some(id) = self.ending.pop_front() {
+            // It may have been ended already, and its place may be another's now.
+            let connection = self.slab.get(id.index());
+            if connection.is_some_and(|connection| connection.ending.is_some()) {
+                return Some(id);
+            }
+        }
+        None
     }
 
     /// Whether there is work that no readiness will be reported for.
@@ -140,10 +153,17 @@ impl Connections {
         let Some(connection) = self.slab.get_mut(to.index()) else {
             return false;
         };
-        if connection.is_ending {
+        if connection.ending.is_some() {
             return false;
         }
-        if connection.queued_bytes() + frames.len() > self.outbound_bytes_max {
+        let bound = self.outbound_bytes_max.saturating_sub(frames.len());
+        // Whoever reads as fast as others talk must not be taken for slow because this turn has not come
+        // to flushing yet.
+        if connection.queued_bytes() > bound && connection.flush().is_err() {
+            self.end(to, Cause::ClosedBroken);
+            return false;
+        }
+        if connection.queued_bytes() > bound {
             self.end(to, Cause::ClosedTooSlow);
             return false;
         }
@@ -177,4 +197,103 @@ impl Deliver for Connections {
 
 fn id(key: usize) -> ConnectionId {
     ConnectionId(u32::try_from(key).expect("the limits bound the number of connections"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream as StdStream};
+
+    /// A connection, and its client's end.
+    fn connect(connections: &mut Connections) -> (ConnectionId, StdStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+        let address = listener.local_addr().expect("it is bound");
+        let client = StdStream::connect(address).expect("it listens");
+        let (stream, _) = listener.accept().expect("somebody has connected");
+        stream.set_nonblocking(true).expect("it is connected");
+        let id = connections.next_id();
+        connections.insert(TcpStream::from_std(stream));
+        (id, client)
+    }
+
+    #[test]
+    fn an_end_meant_for_one_never_meets_the_next_in_its_place() {
+        let mut connections = Connections::new(1_000);
+        let (first, _client) = connect(&mut connections);
+        connections.end(first, Cause::ClosedBroken);
+        connections.remove(first);
+        let (second, _client) = connect(&mut connections);
+        assert_eq!(second, first, "the place is used again");
+        assert_eq!(connections.next_to_end(), None);
+
+        connections.end(second, Cause::ClosedTooSlow);
+        connections.end(second, Cause::ClosedBroken);
+        assert_eq!(connections.next_to_end(), Some(second));
+        let ended = connections.remove(second).expect("it is there");
+        assert_eq!(ended.ending, Some(Cause::ClosedTooSlow), "the first counts");
+        assert_eq!(connections.next_to_end(), None);
+    }
+
+    #[test]
+    fn who_reads_as_fast_as_others_talk_is_not_too_slow() {
+        let mut connections = Connections::new(1_000);
+        let (id, mut client) = connect(&mut connections);
+        let mut heard = [0; 600];
+        // Nobody has flushed yet, and the two together are over the bound.
+        for byte in [1, 2, 3] {
+            connections.deliver(id, &[byte; 600]);
+            assert_eq!(connections.next_to_end(), None);
+        }
+        for byte in [1, 2] {
+            client.read_exact(&mut heard).expect("it was sent");
+            assert_eq!(heard, [byte; 600]);
+        }
+    }
+
+    #[test]
+    fn who_does_not_read_is_too_slow_when_the_bound_is_reached() {
+        let mut connections = Connections::new(100_000);
+        let (id, _client) = connect(&mut connections);
+        let mut queued = 0;
+        // The kernel's buffers fill up first.
+        while connections.next_to_end().is_none() {
+            assert!(queued < 64 * 1_024 * 1_024, "the queue has no end");
+            connections.deliver(id, &[0; 10_000]);
+            queued += 10_000;
+            let connection = connections.get(id).expect("nobody has removed it");
+            assert!(connection.queued_bytes() <= 100_000);
+        }
+        let ending = connections.get(id).and_then(|it| it.ending);
+        assert_eq!(ending, Some(Cause::ClosedTooSlow));
+    }
+
+    #[test]
+    fn answers_go_before_what_many_are_told_and_few_do_not_wait() {
+        let mut connections = Connections::new(100_000);
+        let all: Vec<_> = (0..HELD_BACK_MIN + 2)
+            .map(|_| connect(&mut connections))
+            .collect();
+        for (id, _) in &all {
+            connections.announce(*id, b"news");
+        }
+        let (last, _) = all.last().expect("there are some");
+        connections.deliver(*last, b"answer");
+        assert_eq!(connections.next_to_flush(), Some(*last));
+        assert_eq!(connections.next_to_flush(), None, "more than a few wait");
+        connections.now += HOLD_BACK;
+        let due = std::iter::from_fn(|| connections.next_to_flush());
+        assert_eq!(due.count(), all.len(), "and all of them go when it is time");
+        for (id, _) in &all[..HELD_BACK_MIN] {
+            if let Some(connection) = connections.get(*id) {
+                connection.flush().expect("somebody is there");
+            }
+            connections.announce(*id, b"news");
+        }
+        assert_eq!(
+            connections.next_to_flush(),
+            Some(all[0].0),
+            "few do not wait"
+        );
+    }
 }

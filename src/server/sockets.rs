@@ -2,10 +2,11 @@
 
 use super::ServerError;
 use crate::config::Config;
+#[cfg(target_os = "linux")]
+use crate::limits::SOCKET_PRIORITY;
 use crate::limits::{
     DSCP_EXPEDITED_FORWARDING, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_RETRIES,
-    LISTEN_BACKLOG, OTHER_DESCRIPTORS, PENDING_CONNECTIONS_MAX, SOCKET_BUFFER_BYTES,
-    SOCKET_PRIORITY,
+    LISTEN_BACKLOG, OTHER_DESCRIPTORS, PENDING_CONNECTIONS_MAX, SOCKET_BUFFER_BYTES, USER_TIMEOUT,
 };
 use crate::system;
 use log::{debug, warn};
@@ -17,7 +18,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 /// Binds the management port and the voice port to the same address.
 pub(super) fn bind(config: &Config) -> Result<(TcpListener, UdpSocket), ServerError> {
     let (address, listener) = match config.bind_address {
-        Some(address) => (address, listen(address, config.management_port)?),
+        Some(address) => {
+            let address = address.to_canonical();
+            (address, listen(address, config.management_port)?)
+        }
         None => listen_everywhere(config.management_port)?,
     };
     Ok((listener, bind_voice(address, config.voice_relay_port)?))
@@ -160,6 +164,10 @@ pub(super) fn prepare(stream: &TcpStream) {
     let result = stream
         .set_nodelay(true)
         .and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    // Keepalive asks nothing while something sent is unacknowledged.
+    #[cfg(target_os = "linux")]
+    let result =
+        result.and_then(|()| SockRef::from(stream).set_tcp_user_timeout(Some(USER_TIMEOUT)));
     if let Err(error) = result {
         debug!("cannot set the options of a connection: {error}");
     }

@@ -6,7 +6,7 @@ use crate::event::ConnectionId;
 use crate::limits::{CLOSING_READS_MAX, POLL_EVENTS, STOP_DEADLINE};
 use crate::statistics::Statistics;
 use mio::Events;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::Shutdown;
 use std::time::Instant;
 
@@ -23,8 +23,13 @@ pub(super) fn flush(server: &mut Server) {
             is_waiting |= connection.flush().is_ok() && connection.queued_bytes() > 0;
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        if !is_waiting || left.is_zero() || server.poll.poll(&mut events, Some(left)).is_err() {
+        if !is_waiting || left.is_zero() {
             return;
+        }
+        match server.poll.poll(&mut events, Some(left)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+            Err(_) => return,
+            Ok(()) => {}
         }
         for event in &events {
             let id = ConnectionId(event.token().0 as u32);
@@ -34,7 +39,7 @@ pub(super) fn flush(server: &mut Server) {
             }
         }
         #[cfg(unix)]
-        if server.signals.iter_mut().any(|it| it.pending().count() > 0) {
+        if server.take_signals_of_stop() {
             return;
         }
     }

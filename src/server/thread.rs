@@ -17,7 +17,7 @@ impl ThreadOptions {
     pub(super) fn of(config: &Config) -> Self {
         ThreadOptions {
             busy_poll: config.busy_poll,
-            cpu: config.cpu,
+            cpu: config.pin_to_cpu,
             realtime_priority: config.realtime_priority,
             lock_memory: config.lock_memory,
         }
@@ -27,7 +27,7 @@ impl ThreadOptions {
     pub(super) fn apply(&self) -> Result<(), ServerError> {
         if let Some(cpu) = self.cpu {
             system::pin_to_cpu(cpu).map_err(|source| {
-                let doing = format!("run on CPU {cpu} (--cpu), is it there and allowed");
+                let doing = format!("run on CPU {cpu} (--pin-to-cpu), is it there and allowed");
                 ServerError::system(doing, source)
             })?;
         }

@@ -13,7 +13,8 @@ pub(super) use outbound::{Outbound, knows_segments};
 use super::{Received, Slots, Traffic};
 use crate::event::Peer;
 use crate::limits::{DATAGRAM_SLOT_BYTES, DATAGRAMS_PER_BATCH};
-use address::{Address, Control, read_address, read_arrival};
+use address::{Address, Control, read_address, read_arrival, write_address, write_control};
+use log::debug;
 use mio::net::UdpSocket;
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -32,16 +33,31 @@ impl<const N: usize> Headers<N> {
         // SAFETY: both are C structures of integers and raw pointers, for which zero is a valid
         // value.
         let (header, address) = unsafe { (zeroed::<libc::mmsghdr>(), zeroed::<Address>()) };
-        let mut headers = Headers {
+        Headers {
             headers: Box::new([header; N]),
             addresses: Box::new([address; N]),
             controls: Box::new([Control::EMPTY; N]),
-        };
-        for (place, header) in headers.headers.iter_mut().enumerate() {
-            header.msg_hdr.msg_name = (&raw mut headers.addresses[place]).cast();
-            header.msg_hdr.msg_control = (&raw mut headers.controls[place]).cast();
         }
-        headers
+    }
+
+    /// Prepares a header for whatever address and control messages the kernel will write.
+    fn clear(&mut self, place: usize) {
+        let header = &mut self.headers[place].msg_hdr;
+        header.msg_name = (&raw mut self.addresses[place]).cast();
+        header.msg_namelen = size_of::<Address>() as libc::socklen_t;
+        header.msg_control = (&raw mut self.controls[place]).cast();
+        header.msg_controllen = size_of::<Control>() as _;
+    }
+
+    /// Prepares a header for a message to this peer, of segments of a length if it is more than one
+    /// datagram.
+    fn write(&mut self, place: usize, to: &Peer, is_ipv6: bool, segment_len: Option<u16>) {
+        let (address, control) = (&mut self.addresses[place], &mut self.controls[place]);
+        let header = &mut self.headers[place].msg_hdr;
+        header.msg_namelen = write_address(address, to.remote, is_ipv6);
+        header.msg_name = (&raw mut *address).cast();
+        header.msg_controllen = write_control(control, to.local, is_ipv6, segment_len) as _;
+        header.msg_control = (&raw mut *control).cast();
     }
 }
 
@@ -53,8 +69,7 @@ pub(super) struct Inbound {
     dropped: u32,
 }
 
-// SAFETY: the raw pointers in the headers and pieces point into boxes that move with them, or are
-// written before each use.
+// SAFETY: the raw pointers in the headers and pieces are written before each use.
 unsafe impl Send for Inbound {}
 
 impl Inbound {
@@ -70,9 +85,13 @@ impl Inbound {
         } else {
             set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
         }
-        set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
+        // These two only tell more: where they are missing, less is known.
+        let mut results = vec![set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)];
         if wants_time {
-            set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+            results.push(set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1));
+        }
+        for error in results.into_iter().filter_map(Result::err) {
+            debug!("the kernel will not tell all about datagrams: {error}");
         }
         let piece = libc::iovec {
             iov_base: ptr::null_mut(),
@@ -92,17 +111,17 @@ impl Inbound {
         slots: &mut Slots,
         traffic: &mut Traffic,
     ) -> io::Result<()> {
-        let headers = &mut self.headers.headers;
-        for (place, header) in headers.iter_mut().enumerate() {
+        for place in 0..DATAGRAMS_PER_BATCH {
+            self.headers.clear(place);
             self.pieces[place] = libc::iovec {
                 iov_base: slots.bytes[place].as_mut_ptr().cast(),
                 iov_len: DATAGRAM_SLOT_BYTES,
             };
-            header.msg_hdr.msg_iov = &raw mut self.pieces[place];
-            header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_namelen = size_of::<Address>() as libc::socklen_t;
-            header.msg_hdr.msg_controllen = size_of::<Control>() as _;
+            let header = &mut self.headers.headers[place].msg_hdr;
+            header.msg_iov = &raw mut self.pieces[place];
+            header.msg_iovlen = 1;
         }
+        let headers = &mut self.headers.headers;
         let count = loop {
             let result = socket.try_io(|| {
                 // SAFETY: each of the headers points to a slot, an address and a control buffer of
@@ -112,7 +131,7 @@ impl Inbound {
                         socket.as_raw_fd(),
                         headers.as_mut_ptr(),
                         DATAGRAMS_PER_BATCH as libc::c_uint,
-                        libc::MSG_DONTWAIT,
+                        libc::MSG_DONTWAIT as _,
                         ptr::null_mut(),
                     )
                 };

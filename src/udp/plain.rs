@@ -4,6 +4,7 @@
 //! answers from: where a server has several, it must be bound to one of them.
 
 use super::{Queued, Received, Slots, Traffic};
+use crate::cause::Cause;
 use crate::event::{Peer, canonical};
 use crate::limits::DATAGRAMS_PER_BATCH;
 use mio::net::UdpSocket;
@@ -15,9 +16,9 @@ pub(super) struct Plain {
     pub(super) is_ipv6: bool,
 }
 
-/// Fills the slots with what is there.
-pub(super) fn receive(socket: &UdpSocket, slots: &mut Slots) -> io::Result<()> {
-    while slots.received.len() < DATAGRAMS_PER_BATCH {
+/// Fills the slots with what is there, and says whether there may be more.
+pub(super) fn receive(socket: &UdpSocket, slots: &mut Slots, traffic: &mut Traffic) -> bool {
+    for _ in 0..DATAGRAMS_PER_BATCH {
         let slot = &mut slots.bytes[slots.received.len()];
         match socket.recv_from(slot) {
             Ok((len, remote)) => slots.received.push(Received {
@@ -28,11 +29,16 @@ pub(super) fn receive(socket: &UdpSocket, slots: &mut Slots) -> io::Result<()> {
                     local: None,
                 },
             }),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => return false,
+                io::ErrorKind::Interrupted => {}
+                // Some systems report here what became of datagrams that were sent, or that one was
+                // too long for its slot. The next may be well.
+                _ => traffic.counters.count(Cause::ReceiveFailed),
+            },
         }
     }
-    Ok(())
+    true
 }
 
 impl Plain {

@@ -30,7 +30,7 @@ fn command(program: &str) -> Command {
         "UDP_SEND",
         "MEASURE_LATENCY",
         "BUSY_POLL",
-        "CPU",
+        "PIN_TO_CPU",
         "REALTIME_PRIORITY",
         "LOCK_MEMORY",
         "LOG_LEVEL",
@@ -191,10 +191,10 @@ fn sigusr1_writes_the_statistics_and_harms_nobody() {
 #[test]
 fn what_the_machine_does_not_grant_is_named_and_exit_code_1() {
     let ports = ["--management-port", "0", "--voice-relay-port", "0"];
-    let output = run(&[&ports[..], &["--cpu", "1023"]].concat());
+    let output = run(&[&ports[..], &["--pin-to-cpu", "1023"]].concat());
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        text(&output.stderr).contains("--cpu"),
+        text(&output.stderr).contains("--pin-to-cpu"),
         "{}",
         text(&output.stderr)
     );

@@ -98,6 +98,10 @@ pub(super) fn read_arrival(header: &libc::msghdr) -> Arrival {
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while let Some(control) = message.as_ref() {
+            // One that was cut for want of room would end outside the buffer.
+            if header.msg_flags & libc::MSG_CTRUNC != 0 {
+                return Arrival::default();
+            }
             let data = libc::CMSG_DATA(message);
             match (control.cmsg_level, control.cmsg_type) {
                 (libc::IPPROTO_IP, libc::IP_PKTINFO) => {

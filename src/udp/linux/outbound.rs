@@ -1,10 +1,9 @@
 //! The sending half: messages are collected and handed over many at a time, each with one datagram
 //! or with several for one recipient.
 
-use super::address::{write_address, write_control};
 use super::{Headers, set_option};
 use crate::event::Peer;
-use crate::limits::{PIECES_PER_CALL, SENDS_PER_CALL};
+use crate::limits::{PIECES_PER_CALL, SEGMENT_REFUSALS_MAX, SENDS_PER_CALL};
 use crate::udp::groups::Groups;
 use crate::udp::{Queued, Traffic};
 use log::warn;
@@ -32,12 +31,13 @@ pub(in crate::udp) struct Outbound {
     /// Whether several datagrams for one recipient go as one message: until the kernel refuses
     /// that.
     coalesces: bool,
+    /// Such messages that were refused in a row.
+    refusals: u32,
     groups: Groups,
     single: Single,
 }
 
-// SAFETY: the raw pointers in the headers and pieces point into boxes that move with them, or are
-// written before each use.
+// SAFETY: the raw pointers in the headers and pieces are written before each use.
 unsafe impl Send for Outbound {}
 
 /// A header for one datagram outside any batch.
@@ -69,6 +69,7 @@ impl Outbound {
             pieces_used: 0,
             is_ipv6,
             coalesces,
+            refusals: 0,
             groups: Groups::new(),
             single: Single {
                 header: Headers::new(),
@@ -90,6 +91,8 @@ impl Outbound {
         listeners: &[Peer],
         traffic: &mut Traffic,
     ) {
+        // Nothing is left over, unless a panic came between.
+        self.forget_queued();
         // The plan is borrowed while messages are queued, and put back for its memory.
         let mut groups = std::mem::take(&mut self.groups);
         let may_coalesce = self.coalesces && frames.len() > 1;
@@ -200,13 +203,10 @@ impl Outbound {
         let place = self.queued;
         self.queued += 1;
         self.messages[place] = message;
+        self.headers.write(place, to, self.is_ipv6, segment);
         let header = &mut self.headers.headers[place].msg_hdr;
         header.msg_iov = &raw mut self.pieces[self.pieces_used - pieces];
         header.msg_iovlen = pieces as _;
-        let address = &mut self.headers.addresses[place];
-        header.msg_namelen = write_address(address, to.remote, self.is_ipv6);
-        let control = &mut self.headers.controls[place];
-        header.msg_controllen = write_control(control, to.local, self.is_ipv6, segment) as _;
     }
 
     /// Sends what is queued. What the kernel refuses is counted and passed over, and the rest goes
@@ -219,6 +219,9 @@ impl Outbound {
                     let sent = &self.messages[done..done + count];
                     let datagrams: usize = sent.iter().map(|message| message.datagrams).sum();
                     traffic.datagrams_sent += datagrams as u64;
+                    if datagrams > count {
+                        self.refusals = 0;
+                    }
                     done += count;
                 }
                 Err(error) => {
@@ -252,7 +255,11 @@ impl Outbound {
             self.single.send(socket, bytes, to, traffic);
         }
         let is_too_long = error.raw_os_error() == Some(libc::EMSGSIZE);
-        if traffic.datagrams_sent > before && !is_too_long && self.coalesces {
+        if traffic.datagrams_sent == before || is_too_long {
+            return;
+        }
+        self.refusals += 1;
+        if self.refusals >= SEGMENT_REFUSALS_MAX && self.coalesces {
             self.coalesces = false;
             warn!(
                 "the system refuses several datagrams in one message, sending each by itself: \
@@ -279,12 +286,10 @@ impl Single {
     /// Sends one datagram, and counts how that went.
     fn send(&mut self, socket: &UdpSocket, bytes: &[u8], to: &Peer, traffic: &mut Traffic) {
         let mut piece = piece_of(bytes);
+        self.header.write(0, to, self.is_ipv6, None);
         let header = &mut self.header.headers[0].msg_hdr;
         header.msg_iov = &raw mut piece;
         header.msg_iovlen = 1;
-        let (address, control) = (&mut self.header.addresses[0], &mut self.header.controls[0]);
-        header.msg_namelen = write_address(address, to.remote, self.is_ipv6);
-        header.msg_controllen = write_control(control, to.local, self.is_ipv6, None) as _;
         // SAFETY: the header points to the piece on the stack, and that to bytes that are borrowed
         // through the call.
         match unsafe { send_all(socket, &mut self.header.headers[..]) } {
@@ -309,7 +314,7 @@ unsafe fn send_all(socket: &UdpSocket, headers: &mut [libc::mmsghdr]) -> io::Res
                 socket.as_raw_fd(),
                 headers.as_mut_ptr(),
                 headers.len() as libc::c_uint,
-                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+                (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
             )
         };
         match usize::try_from(count) {
