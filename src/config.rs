@@ -195,7 +195,7 @@ const SETTINGS: &[Setting] = &[
         option: "udp-send",
         variable: "UDP_SEND",
         value: "WAY",
-        help: "how voice is sent; auto is the first of these that the system knows",
+        help: "how voice is sent; auto is the first that the system knows (plain: see the README)",
         expected: "one of auto, coalesce, batch, plain",
         set: |config, text| {
             let way = UdpSend::ALL.iter().find(|way| way.name() == text);
@@ -400,7 +400,7 @@ pub fn help() -> String {
     }
     text += "  -h, --help\n      print this and exit\n";
     text += "  -V, --version\n      print the version and exit\n\n";
-    text += "SIGINT or SIGTERM stops the server. Exit codes: 0 stopped as asked, 1 could not run,\n\
-             2 a setting cannot be used.\n";
+    text += "SIGINT or SIGTERM stops the server, SIGUSR1 writes its statistics to the log.\n\
+             Exit codes: 0 stopped as asked, 1 could not run, 2 a setting cannot be used.\n";
     text
 }

@@ -1,7 +1,9 @@
 //! The binary: reads the settings, starts the log, and runs a server until a signal ends it.
 
+mod log_writer;
+
+use log_writer::LogWriter;
 use simplelog::{ConfigBuilder, WriteLogger};
-use std::io;
 use std::process::ExitCode;
 use voiceapp_server::config::{self, Command, Config};
 use voiceapp_server::{Server, ServerError};
@@ -16,7 +18,9 @@ fn main() -> ExitCode {
         Ok(Command::Version) => println!("voiceapp-server {}", env!("CARGO_PKG_VERSION")),
         Ok(Command::Run(config)) => {
             start_log(&config);
-            if let Err(error) = serve(&config) {
+            let result = serve(&config);
+            log::logger().flush();
+            if let Err(error) = result {
                 // The log may be off, and this must be seen.
                 eprintln!("voiceapp-server: {error}");
                 return ExitCode::FAILURE;
@@ -37,7 +41,7 @@ fn start_log(config: &Config) {
         .set_thread_level(log::LevelFilter::Off)
         .add_filter_allow_str("voiceapp_server")
         .build();
-    WriteLogger::init(config.log_level, format, io::stderr())
+    WriteLogger::init(config.log_level, format, LogWriter::start())
         .expect("nothing else has started a log");
 }
 

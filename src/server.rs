@@ -218,13 +218,13 @@ impl Server {
         let mut events = Events::with_capacity(POLL_EVENTS);
         while !self.handle.wants_stop() {
             if self.handle.takes_statistics_request() {
-                info!("statistics\n{}", self.statistics());
+                info!("statistics\n{}", self.statistics().to_string().trim_end());
             }
             self.turn(&mut events)?;
         }
         stop::flush(&mut self);
         let statistics = stop::close(self);
-        info!("stopped\n{statistics}");
+        info!("stopped\n{}", statistics.to_string().trim_end());
         Ok(statistics)
     }
 

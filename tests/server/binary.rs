@@ -224,6 +224,30 @@ fn what_users_send_cannot_forge_the_log() {
     }
 }
 
+/// A pipe holds 64 KiB on Linux, which some hundred logins at debug level are more than.
+#[cfg(unix)]
+#[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    let server = Started::new(command(BINARY).env("LOG_LEVEL", "debug"));
+    let name = "a name of thirty-two bytes, true";
+    let mut alice = Client::log_in(server.place, name);
+    for _ in 0..600 {
+        let bob = Client::log_in(server.place, name);
+        alice.await_packet(Packet::UserLeftServer {
+            user_id: {
+                drop(bob.tcp);
+                bob.id
+            },
+        });
+    }
+    alice.expect_quiet();
+    server.signal("TERM");
+    alice.expect_end();
+    let (code, log) = server.wait();
+    assert_eq!(code, Some(0));
+    assert!(log.lines().count() > 300, "what was written is not lost");
+}
+
 /// With descriptors for some twenty connections, the connected are served, the others wait, and get
 /// their turn as places are freed.
 #[cfg(unix)]
