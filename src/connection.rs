@@ -31,7 +31,7 @@ pub(crate) struct Connection {
     flushed: usize,
     /// Whether the kernel may take more: false from a refusal until readiness is reported.
     pub(crate) is_writable: bool,
-    /// Whether it waits among those to be read from, or to be flushed, or is about to be ended: see
+    /// Whether it waits among those to be read from, or to be flushed at once or later: see
     /// [`Connections`](crate::server::connections::Connections).
     pub(crate) is_in_inbox: bool,
     pub(crate) is_in_flush_queue: bool,

@@ -81,6 +81,7 @@ pub struct Server {
 impl Server {
     /// Binds both ports and sets everything up. Clients can connect from now on, and are served
     /// once the server [runs](Self::run).
+    /// On Unix, the process's limit on open descriptors is raised as far as it may be.
     ///
     /// # Errors
     ///
