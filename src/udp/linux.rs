@@ -80,10 +80,14 @@ impl Inbound {
         wants_time: bool,
     ) -> io::Result<Self> {
         let fd = socket.as_raw_fd();
-        if is_ipv6 {
-            set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
-        } else {
-            set_option(fd, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+        // Where the socket is bound to one address there is no other, and telling it with every
+        // datagram has its price.
+        if socket.local_addr()?.ip().is_unspecified() {
+            let (level, option) = match is_ipv6 {
+                true => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+                false => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+            };
+            set_option(fd, level, option, 1)?;
         }
         // These two only tell more: where they are missing, less is known.
         let mut results = vec![set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)];

@@ -82,10 +82,28 @@ fn datagrams_of_both_families_arrive_whole_with_their_sources() {
             for ((source, bytes), sent) in received.iter().zip(&sent) {
                 assert_eq!(bytes, sent);
                 assert_eq!(source.remote, peer_of(&client).remote);
-                let is_told = way != UdpSend::Plain;
-                assert_eq!(source.local, is_told.then_some(ip));
+                assert_eq!(source.local, None, "there is only one");
             }
             assert_eq!(voice.traffic().datagrams_received, sent.len() as u64);
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn on_every_address_it_is_told_which_one_was_dialled() {
+    for way in [UdpSend::Coalesce, UdpSend::Batch] {
+        for ip in loopbacks() {
+            let every: IpAddr = match ip {
+                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            let (mut voice, port) = bind(every, way);
+            let client = client(ip);
+            client.send_to(b"frame", (ip, port)).expect("it is sent");
+            let (source, _) = receive(&mut voice, 1)[0].clone();
+            assert_eq!(source.remote, peer_of(&client).remote);
+            assert_eq!(source.local, Some(ip));
         }
     }
 }

@@ -177,7 +177,9 @@ pub(super) fn write_control(
     used
 }
 
-/// Writes one control message behind those that are there, and returns the length with it.
+/// Writes one control message behind those that are there, and returns the length with it, without
+/// the padding that another one would need: 36 bytes are what the kernel has room for on its stack
+/// (`____sys_sendmsg`), and with the 4 of padding it would allocate memory for every datagram.
 fn append<T>(
     control: &mut Control,
     used: usize,
@@ -186,16 +188,16 @@ fn append<T>(
     data: T,
 ) -> usize {
     let size = size_of::<T>() as libc::c_uint;
-    // SAFETY: CMSG_SPACE and CMSG_LEN only calculate. The buffer is aligned for headers, what is
-    // used of it is a multiple of that alignment, and, as asserted, there is room for one more
-    // header with its data.
+    let start = used.next_multiple_of(align_of::<Control>());
+    // SAFETY: CMSG_SPACE and CMSG_LEN only calculate. The buffer is aligned for headers, as is where
+    // this one starts, and, as asserted, there is room for it with its data.
     unsafe {
-        assert!(used + libc::CMSG_SPACE(size) as usize <= size_of::<Control>());
-        let header = (&raw mut *control).byte_add(used).cast::<libc::cmsghdr>();
+        assert!(start + libc::CMSG_SPACE(size) as usize <= size_of::<Control>());
+        let header = (&raw mut *control).byte_add(start).cast::<libc::cmsghdr>();
         (*header).cmsg_len = libc::CMSG_LEN(size) as _;
         (*header).cmsg_level = level;
         (*header).cmsg_type = kind;
         libc::CMSG_DATA(header).cast::<T>().write_unaligned(data);
-        used + libc::CMSG_SPACE(size) as usize
+        start + libc::CMSG_LEN(size) as usize
     }
 }
