@@ -12,8 +12,8 @@ use voiceapp_server::VoiceRelayServer;
 use voiceapp_server::config::UdpSend;
 use voiceapp_server::event::{Event, Now, Peer, UserId, VoiceToken};
 use voiceapp_server::protocol::{Frame, FrameBuffer, Packet, VoiceDatagram};
-use voiceapp_server::relay::{HashKey, Verdict};
-use voiceapp_server::{Config, Rates, Server, ServerError, ServerHandle, Statistics};
+use voiceapp_server::relay::Verdict;
+use voiceapp_server::{Config, HashKey, Limits, Server, ServerError, ServerHandle, Statistics};
 
 /// The data of one 20 ms Opus frame at 96 kbit/s.
 const VOICE: [u8; 240] = [0x5A; 240];
@@ -73,7 +73,13 @@ fn parsing(criterion: &mut Criterion) {
 /// A relay with so many listeners beside the one who speaks, who is the first.
 fn room(listeners: u16) -> (VoiceRelayServer, Now, Vec<Peer>) {
     let users = usize::from(listeners) + 1;
-    let mut relay = VoiceRelayServer::new(users, Rates::UNLIMITED, HashKey(1, 2));
+    let mut relay = VoiceRelayServer::new(
+        Limits {
+            users,
+            ..Limits::UNLIMITED
+        },
+        HashKey(1, 2),
+    );
     let now = Now {
         instant: Instant::now(),
         unix_ms: 0,
@@ -192,7 +198,7 @@ impl Running {
             management_port: 0,
             voice_relay_port: 0,
             udp_send,
-            rates: Rates::UNLIMITED,
+            limits: Limits::UNLIMITED,
             ..Config::default()
         })
         .expect("the system has free ports");

@@ -40,13 +40,15 @@ causes! {
     /// A datagram with a packet id that is unknown or has no business on UDP.
     DatagramUnknownId => "datagram_unknown_id",
     /// A voice datagram with more data than
-    /// [`VOICE_DATA_BYTES_MAX`](crate::limits::VOICE_DATA_BYTES_MAX), or a frame that does not fit
+    /// [`Limits::voice_bytes`](crate::limits::Limits::voice_bytes), or a frame that does not fit
     /// into [`DATAGRAM_SLOT_BYTES`](crate::limits::DATAGRAM_SLOT_BYTES).
     DatagramTooLong => "datagram_too_long",
     /// A VoiceAuthRequest with a token that is not alive, answered false.
     VoiceAuthUnknownToken => "voice_auth_unknown_token",
     /// The same, but not answered: its source has had its share of such answers.
     VoiceAuthUnanswered => "voice_auth_unanswered",
+    /// A VoiceAuthRequest from a banned address, not answered.
+    VoiceAuthBanned => "voice_auth_banned",
     /// A datagram that the kernel did not take because the socket's send buffer was full.
     SendBufferFull => "send_buffer_full",
     /// A datagram that the kernel refused to send to its one destination.
@@ -58,24 +60,33 @@ causes! {
     LoginBadName => "login_bad_name",
     /// A login on a full server.
     LoginServerFull => "login_server_full",
+    /// A login over its address's rate.
+    LoginTooFast => "login_too_fast",
     /// A second login on one connection.
     LoginRepeated => "login_repeated",
     /// A request that needs a login, before it.
     RequestBeforeLogin => "request_before_login",
     /// A chat message without text.
     ChatEmpty => "chat_empty",
-    /// A chat message over [`CHAT_BYTES_MAX`](crate::limits::CHAT_BYTES_MAX).
+    /// A chat message over [`Limits::chat_bytes`](crate::limits::Limits::chat_bytes).
     ChatTooLong => "chat_too_long",
     /// A chat message over its user's rate.
     ChatTooFast => "chat_too_fast",
+    /// A change of someone's voice or mute state over the rate: the others are told later, of the last
+    /// state alone.
+    StateToldLater => "state_told_later",
     /// A frame with an unknown packet id, skipped by its length.
     FrameUnknownId => "frame_unknown_id",
     /// A frame with a known id that no client may send on TCP, ignored.
     FrameUnexpectedId => "frame_unexpected_id",
 
-    /// A connection refused because
-    /// [`PENDING_CONNECTIONS_MAX`](crate::limits::PENDING_CONNECTIONS_MAX) others have not logged
-    /// in.
+    /// A connection refused because its address is banned.
+    RefusedBanned => "refused_banned",
+    /// A connection refused because its address connects too often.
+    RefusedTooOften => "refused_too_often",
+    /// A connection refused because its address has as many as it may.
+    RefusedTooManyFromAddress => "refused_too_many_from_address",
+    /// A connection refused because its address has as many as it may that have not logged in.
     RefusedTooManyPending => "refused_too_many_pending",
     /// Accepting paused because file descriptors, or the kernel's memory for sockets, had run out.
     AcceptPaused => "accept_paused",
@@ -90,8 +101,16 @@ causes! {
     ClosedMalformed => "closed_malformed",
     /// A connection ended because its reader was so slow that its queue reached its bound.
     ClosedTooSlow => "closed_too_slow",
-    /// A connection ended because it did not log in before
-    /// [`LOGIN_DEADLINE`](crate::limits::LOGIN_DEADLINE).
+    /// A connection ended because it took nothing of what was queued for it in
+    /// [`Limits::stall_timeout`](crate::limits::Limits::stall_timeout).
+    ClosedStalled => "closed_stalled",
+    /// A connection ended because its address was banned.
+    ClosedBanned => "closed_banned",
+    /// A connection ended that had not logged in, for another to have its place: it was the oldest of
+    /// too many, or one of too many in the middle of long frames.
+    ClosedCrowdedOut => "closed_crowded_out",
+    /// A connection ended because it did not log in within
+    /// [`Limits::login_timeout`](crate::limits::Limits::login_timeout).
     ClosedLoginDeadline => "closed_login_deadline",
     /// A connection ended because the server stopped.
     ClosedServerStopped => "closed_server_stopped",

@@ -1,14 +1,16 @@
 //! The settings: one table from which options, environment variables, defaults and `--help` come.
 
+mod settings;
 #[cfg(test)]
 mod tests;
 
-use crate::limits::{MAX_USERS_CEILING, RATE_CEILING};
-use crate::rate::Rates;
+use crate::limits::{Limits, outbound_bytes_max};
 use log::LevelFilter;
+use settings::SETTINGS;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// What a server is started with. [`Config::default`] is what the binary does without any option,
 /// and what cannot be used shows when the server is [bound](crate::Server::bind).
@@ -21,10 +23,10 @@ pub struct Config {
     /// The address to listen on. `None` is every address, IPv4 and IPv6 both, or IPv4 alone where
     /// the machine has no IPv6.
     pub bind_address: Option<IpAddr>,
-    /// How many users may be logged in at a time: 1 to [`MAX_USERS_CEILING`].
-    pub max_users: usize,
-    /// What users may do per second: each 0, for no limit, to [`RATE_CEILING`].
-    pub rates: Rates,
+    /// What clients may do.
+    pub limits: Limits,
+    /// A list of addresses to keep out, as [`BanList::parse`](crate::BanList::parse) reads it.
+    pub ban_file: Option<PathBuf>,
     /// How datagrams are sent.
     pub udp_send: UdpSend,
     /// Whether the way of each voice datagram through the server is timed, from the kernel's
@@ -54,8 +56,8 @@ impl Default for Config {
             management_port: 9001,
             voice_relay_port: 9002,
             bind_address: None,
-            max_users: 1_000,
-            rates: Rates::default(),
+            limits: Limits::default(),
+            ban_file: None,
             udp_send: UdpSend::Auto,
             measure_latency: true,
             busy_poll: false,
@@ -68,7 +70,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether every value is in its range. What came through [`parse`] is.
+    /// Whether every value is in its range, and all of them make sense together.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         for setting in SETTINGS {
             let value = (setting.show)(self);
@@ -76,6 +78,36 @@ impl Config {
             if !is_default && (setting.set)(&mut Config::default(), &value).is_none() {
                 return Err(setting.error(setting.option, &value));
             }
+        }
+        self.check_together()
+    }
+
+    /// Whether the values make sense together.
+    fn check_together(&self) -> Result<(), ConfigError> {
+        let limits = self.limits;
+        let (logins, connections) = (limits.login_rate, limits.connection_rate);
+        if logins > connections && connections > 0 {
+            return Err(ConfigError::new(format!(
+                "--max-login-rate {logins} cannot be reached with --max-connection-rate \
+                 {connections}: each login needs a connection"
+            )));
+        }
+        let (bandwidth, frame) = (limits.voice_bandwidth, limits.voice_frame_bytes());
+        if bandwidth > 0 && (bandwidth as usize) < frame {
+            return Err(ConfigError::new(format!(
+                "--max-voice-bandwidth {bandwidth} is less than one datagram a second of \
+                 --max-voice-bytes {} ({frame} bytes with its header)",
+                limits.voice_bytes
+            )));
+        }
+        let one = outbound_bytes_max(limits.users);
+        if limits.outbound_bytes < one {
+            return Err(ConfigError::new(format!(
+                "--max-outbound-memory has no room for one login among --max-users {}: that takes \
+                 up to {} MiB",
+                limits.users,
+                one.div_ceil(1_024 * 1_024)
+            )));
         }
         Ok(())
     }
@@ -93,204 +125,6 @@ pub enum UdpSend {
     Batch,
     /// One datagram per system call, as every system can.
     Plain,
-}
-
-/// One setting: an option and the environment variable that it beats.
-struct Setting {
-    option: &'static str,
-    variable: &'static str,
-    /// What stands for the value in `--help`.
-    value: &'static str,
-    help: &'static str,
-    /// What a value must be, for `--help` and for errors.
-    expected: &'static str,
-    /// Takes a value over if it is one.
-    set: fn(&mut Config, &str) -> Option<()>,
-    show: fn(&Config) -> String,
-}
-
-impl Setting {
-    fn error(&self, name: &str, value: &str) -> ConfigError {
-        ConfigError(format!("{name}: {value:?} is not {}", self.expected))
-    }
-}
-
-const SETTINGS: &[Setting] = &[
-    Setting {
-        option: "management-port",
-        variable: "MANAGEMENT_PORT",
-        value: "PORT",
-        help: "TCP port for login, presence and chat; 0 lets the system choose",
-        expected: "a port from 0 to 65535",
-        set: |config, text| text.parse().ok().map(|port| config.management_port = port),
-        show: |config| config.management_port.to_string(),
-    },
-    Setting {
-        option: "voice-relay-port",
-        variable: "VOICE_RELAY_PORT",
-        value: "PORT",
-        help: "UDP port for voice; 0 lets the system choose",
-        expected: "a port from 0 to 65535",
-        set: |config, text| text.parse().ok().map(|port| config.voice_relay_port = port),
-        show: |config| config.voice_relay_port.to_string(),
-    },
-    Setting {
-        option: "bind-address",
-        variable: "BIND_ADDRESS",
-        value: "ADDRESS",
-        help: "address to listen on; 0.0.0.0 is all of IPv4 alone",
-        expected: "an IPv4 or IPv6 address",
-        set: |config, text| {
-            text.parse()
-                .ok()
-                .map(|address| config.bind_address = Some(address))
-        },
-        show: |config| match config.bind_address {
-            Some(address) => address.to_string(),
-            None => "every address".into(),
-        },
-    },
-    Setting {
-        option: "max-users",
-        variable: "MAX_USERS",
-        value: "N",
-        help: "users logged in at a time; tables for them are set aside at start",
-        expected: "a whole number from 1 to 100000",
-        set: |config, text| {
-            let number = text.parse().ok()?;
-            (1..=MAX_USERS_CEILING)
-                .contains(&number)
-                .then(|| config.max_users = number)
-        },
-        show: |config| config.max_users.to_string(),
-    },
-    Setting {
-        option: "max-chat-rate",
-        variable: "MAX_CHAT_RATE",
-        value: "N",
-        help: "chat messages a second from one user, after a burst of 10; 0 for no limit",
-        expected: EXPECTED_RATE,
-        set: |config, text| parse_rate(text).map(|rate| config.rates.chat_messages = rate),
-        show: |config| config.rates.chat_messages.to_string(),
-    },
-    Setting {
-        option: "max-voice-rate",
-        variable: "MAX_VOICE_RATE",
-        value: "N",
-        help: "voice datagrams a second from one user, after a burst of 2 s; 0 for no limit",
-        expected: EXPECTED_RATE,
-        set: |config, text| parse_rate(text).map(|rate| config.rates.voice_datagrams = rate),
-        show: |config| config.rates.voice_datagrams.to_string(),
-    },
-    Setting {
-        option: "max-voice-bandwidth",
-        variable: "MAX_VOICE_BANDWIDTH",
-        value: "BYTES",
-        help: "bytes of voice a second from one user, after a burst of 2 s; 0 for no limit",
-        expected: EXPECTED_RATE,
-        set: |config, text| parse_rate(text).map(|rate| config.rates.voice_bytes = rate),
-        show: |config| config.rates.voice_bytes.to_string(),
-    },
-    Setting {
-        option: "udp-send",
-        variable: "UDP_SEND",
-        value: "WAY",
-        help: "how voice is sent; auto is the first that the system knows (plain: see the README)",
-        expected: "one of auto, coalesce, batch, plain",
-        set: |config, text| {
-            let way = UdpSend::ALL.iter().find(|way| way.name() == text);
-            way.map(|&way| config.udp_send = way)
-        },
-        show: |config| config.udp_send.name().into(),
-    },
-    Setting {
-        option: "measure-latency",
-        variable: "MEASURE_LATENCY",
-        value: "YES|NO",
-        help: "time every voice datagram's way through the server (Linux)",
-        expected: EXPECTED_YES_OR_NO,
-        set: |config, text| parse_yes_or_no(text).map(|yes| config.measure_latency = yes),
-        show: |config| show_yes_or_no(config.measure_latency),
-    },
-    Setting {
-        option: "busy-poll",
-        variable: "BUSY_POLL",
-        value: "YES|NO",
-        help: "never sleep: wakes some microseconds sooner, and takes a whole CPU",
-        expected: EXPECTED_YES_OR_NO,
-        set: |config, text| parse_yes_or_no(text).map(|yes| config.busy_poll = yes),
-        show: |config| show_yes_or_no(config.busy_poll),
-    },
-    Setting {
-        option: "pin-to-cpu",
-        variable: "PIN_TO_CPU",
-        value: "N",
-        help: "keep the loop on this CPU: warm caches, but no way around what else runs there",
-        expected: "a CPU's number from 0 to 1023, or any",
-        set: |config, text| {
-            config.pin_to_cpu = match text {
-                "any" => None,
-                number => Some(number.parse().ok().filter(|&cpu| cpu < 1_024)?),
-            };
-            Some(())
-        },
-        show: |config| {
-            config
-                .pin_to_cpu
-                .map_or("any".into(), |cpu| cpu.to_string())
-        },
-    },
-    Setting {
-        option: "realtime-priority",
-        variable: "REALTIME_PRIORITY",
-        value: "N",
-        help: "run before all that has less (SCHED_FIFO; CAP_SYS_NICE); with busy-poll, alone on its CPU",
-        expected: "a whole number from 1 to 99, or 0 for none",
-        set: |config, text| {
-            let priority = text.parse().ok()?;
-            (priority <= 99).then(|| config.realtime_priority = priority)
-        },
-        show: |config| config.realtime_priority.to_string(),
-    },
-    Setting {
-        option: "lock-memory",
-        variable: "LOCK_MEMORY",
-        value: "YES|NO",
-        help: "keep all memory out of swap, so that none can be given up (CAP_IPC_LOCK)",
-        expected: EXPECTED_YES_OR_NO,
-        set: |config, text| parse_yes_or_no(text).map(|yes| config.lock_memory = yes),
-        show: |config| show_yes_or_no(config.lock_memory),
-    },
-    Setting {
-        option: "log-level",
-        variable: "LOG_LEVEL",
-        value: "LEVEL",
-        help: "what is logged to standard error",
-        expected: "one of off, error, warn, info, debug, trace",
-        set: |config, text| text.parse().ok().map(|level| config.log_level = level),
-        show: |config| config.log_level.to_string().to_lowercase(),
-    },
-];
-
-const EXPECTED_YES_OR_NO: &str = "yes or no";
-
-fn parse_yes_or_no(text: &str) -> Option<bool> {
-    match text {
-        "yes" => Some(true),
-        "no" => Some(false),
-        _ => None,
-    }
-}
-
-fn show_yes_or_no(value: bool) -> String {
-    if value { "yes" } else { "no" }.into()
-}
-
-const EXPECTED_RATE: &str = "a whole number from 0 to 1000000000";
-
-fn parse_rate(text: &str) -> Option<u32> {
-    let rate = text.parse().ok()?;
-    (rate <= RATE_CEILING).then_some(rate)
 }
 
 impl UdpSend {
@@ -325,6 +159,12 @@ pub enum Command {
 /// A setting that cannot be used: one line that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(String);
+
+impl ConfigError {
+    fn new(message: String) -> Self {
+        ConfigError(message)
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -371,6 +211,7 @@ pub fn parse(
         let value = value.to_string_lossy();
         (setting.set)(&mut config, &value).ok_or_else(|| setting.error(&name, &value))?;
     }
+    config.check_together()?;
     Ok(Command::Run(config))
 }
 
@@ -395,12 +236,16 @@ pub fn help() -> String {
             setting.variable,
             setting.help,
             setting.expected,
-            (setting.show)(&defaults),
+            match (setting.show)(&defaults) {
+                value if value.is_empty() => "none".into(),
+                value => value,
+            },
         );
     }
     text += "  -h, --help\n      print this and exit\n";
     text += "  -V, --version\n      print the version and exit\n\n";
-    text += "SIGINT or SIGTERM stops the server, SIGUSR1 writes its statistics to the log.\n\
+    text += "SIGINT or SIGTERM stops the server, SIGUSR1 writes its statistics to the log, SIGHUP reads the\n\
+             ban file again.\n\
              Exit codes: 0 stopped as asked, 1 could not run, 2 a setting cannot be used.\n";
     text
 }

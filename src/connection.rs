@@ -6,8 +6,8 @@
 use crate::cause::Cause;
 use crate::limits::{IDLE_BUFFER_BYTES_MAX, INBOUND_BYTES_MAX};
 use crate::protocol::FrameBuffer;
-use mio::net::TcpStream;
 use std::io::{self, Read, Write};
+use std::time::Instant;
 
 /// What an attempt to read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub(crate) enum ReadOutcome {
 }
 
 /// A connection: see the [module](self).
-pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Connection<S> {
+    pub(crate) stream: S,
     /// What came in and was not handled yet. Emptied before the next read, but for a part of a
     /// frame.
     pub(crate) inbound: FrameBuffer,
@@ -36,12 +36,16 @@ pub(crate) struct Connection {
     pub(crate) is_in_inbox: bool,
     pub(crate) is_in_flush_queue: bool,
     pub(crate) is_held_back: bool,
+    /// When it has stalled, if the kernel takes nothing of what is queued until then.
+    pub(crate) stalls_at: Option<Instant>,
+    /// Whether it has not logged in and holds more than a stranger should.
+    pub(crate) is_large_stranger: bool,
     /// Why it is about to be ended, if it is.
     pub(crate) ending: Option<Cause>,
 }
 
-impl Connection {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+impl<S: Read + Write> Connection<S> {
+    pub(crate) fn new(stream: S) -> Self {
         Connection {
             stream,
             inbound: FrameBuffer::new(),
@@ -51,6 +55,8 @@ impl Connection {
             is_in_inbox: false,
             is_in_flush_queue: false,
             is_held_back: false,
+            stalls_at: None,
+            is_large_stranger: false,
             ending: None,
         }
     }

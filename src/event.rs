@@ -101,6 +101,30 @@ pub struct Peer {
     pub local: Option<IpAddr>,
 }
 
+/// Where a client comes from, as limits per address count it: an IPv4 address, or an IPv6 /64, because
+/// whoever has one address of such a network has them all (RFC 4291, section 2.5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source(IpAddr);
+
+impl Source {
+    /// What this address counts as.
+    pub fn of(ip: IpAddr) -> Self {
+        Source(match ip.to_canonical() {
+            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+            v4 => v4,
+        })
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(v4) => v4.fmt(f),
+            IpAddr::V6(v6) => write!(f, "{v6}/64"),
+        }
+    }
+}
+
 /// The address in its own family: a socket for both families sees IPv4 addresses inside IPv6 ones.
 /// The flow label is no part of who someone is, and is left out.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {

@@ -10,7 +10,7 @@
 //! exchange  switchboard   both halves under one roof, events handed over at once
 //! minds     management    people                    relay   addresses
 //! words     protocol      frames and packets, both directions
-//! ground    event, limits, cause                    ids, bounds, what was turned away and why
+//! ground    event, limits, bans, cause    ids, bounds, who is kept out, what was turned away and why
 //! ```
 //!
 //! Each line knows only those below it. From the switchboard down everything is a pure state
@@ -58,13 +58,15 @@
 //! use voiceapp_server::event::{ConnectionId, Now, VoiceToken};
 //! use voiceapp_server::management::Outbox;
 //! use voiceapp_server::protocol::{Frame, Packet};
-//! use voiceapp_server::{ManagementServer, Rates};
+//! use voiceapp_server::{HashKey, Limits, ManagementServer};
 //!
-//! let mut server = ManagementServer::new(10, Rates::default());
+//! let key = HashKey(1, 2); // random where it matters
+//! let mut server = ManagementServer::new(Limits::default(), key);
 //! let mut outbox = Outbox::new();
 //! let now = Now { instant: Instant::now(), unix_ms: 0 };
 //! let alice = ConnectionId(0);
-//! server.handle_connect(now, alice, VoiceToken(42)).expect("there is room");
+//! let address = [192, 0, 2, 1].into();
+//! server.handle_connect(now, alice, address, VoiceToken(42)).expect("there is room");
 //!
 //! let mut bytes = Vec::new();
 //! Packet::LoginRequest { request_id: 1, username: "alice" }.encode(&mut bytes)?;
@@ -79,10 +81,12 @@
 
 #![deny(missing_docs, unsafe_code)]
 
+pub mod bans;
 pub mod cause;
 pub mod config;
 mod connection;
 pub mod event;
+mod hash;
 pub mod histogram;
 pub mod limits;
 pub mod management;
@@ -94,12 +98,15 @@ pub mod statistics;
 pub mod switchboard;
 #[allow(unsafe_code)]
 mod system;
+mod throttle;
 mod udp;
 
+pub use bans::BanList;
 pub use cause::{Cause, Counters};
 pub use config::Config;
+pub use hash::HashKey;
+pub use limits::Limits;
 pub use management::ManagementServer;
-pub use rate::Rates;
 pub use relay::VoiceRelayServer;
 pub use server::{Server, ServerError, ServerHandle};
 pub use statistics::Statistics;

@@ -1,6 +1,11 @@
-//! Every bound of the server, with its reason. Nothing grows past what is written here.
+//! Every bound of the server, with its reason. Nothing grows past what is written here, or, where it
+//! can be set, in [`Limits`].
 //!
 //! Sizes are in bytes, and counts are per server unless the name says otherwise.
+
+mod settable;
+
+pub use settable::Limits;
 
 use std::time::Duration;
 
@@ -16,8 +21,9 @@ pub const FRAME_BYTES_MAX: usize = FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX;
 /// A username, in bytes of UTF-8. The protocol's rule 1 sets it.
 pub const USERNAME_BYTES_MAX: usize = 32;
 
-/// A chat message, in bytes of UTF-8: a page of text. One message is copied to every user, so this
-/// times the number of users is what a single frame can make the server write.
+/// A chat message, in bytes of UTF-8, at most and if nothing less is set: a page of text. One message
+/// is copied to every user, so this times the number of users is what a single frame can make the
+/// server write.
 pub const CHAT_BYTES_MAX: usize = 4_096;
 
 /// Chat messages that a user may send at once before the rate counts: a few thoughts in a row.
@@ -30,7 +36,7 @@ pub const VOICE_BURST: u32 = 2;
 /// The highest rate that can be asked for, of anything a second. It keeps a burst within 32 bits.
 pub const RATE_CEILING: u32 = 1_000_000_000;
 
-/// The voice data in one datagram. A 20 ms Opus frame at 510 kbit/s, the codec's ceiling (RFC 6716,
+/// The voice data in one datagram, at most and if nothing less is set. A 20 ms Opus frame at 510 kbit/s, the codec's ceiling (RFC 6716,
 /// section 2.1.1), is 1,275 bytes; 1,400 and the 19 bytes before it stay under an Ethernet MTU of
 /// 1,500 with IPv6 and UDP headers (48), so that what is relayed is not fragmented.
 pub const VOICE_DATA_BYTES_MAX: usize = 1_400;
@@ -51,14 +57,38 @@ pub const DATAGRAM_SLOT_BYTES: usize = 2_048;
 /// figure they take about 40 MiB.
 pub const MAX_USERS_CEILING: usize = 100_000;
 
-/// Connections that have not logged in, all together. A client logs in one round trip after it
-/// connects, so this allows some thousand logins a second, while strangers who say nothing hold no
-/// more than this many descriptors.
-pub const PENDING_CONNECTIONS_MAX: usize = 1_024;
+/// The most connections without a login that can be asked for with `--max-pending-connections`.
+pub const PENDING_CONNECTIONS_CEILING: usize = 65_536;
 
-/// How long a connection may exist without being logged in, from the moment it was accepted and
-/// whatever it sends.
-pub const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
+/// Bytes of a connection that has not logged in: a login, a ping and a mute state are below a hundred
+/// bytes.
+pub const STRANGER_BYTES: usize = 4_096;
+
+/// Connections that may exceed [`STRANGER_BYTES`] before their login at a time: the protocol lets
+/// anyone send a frame of any length, but few who have not logged in would, and together they hold at
+/// most 4 MiB.
+pub const LARGE_STRANGERS_MAX: usize = 64;
+
+/// How long an address is refused that has come too often.
+pub const REFUSAL_TIME: Duration = Duration::from_secs(60);
+
+/// What an address may do at once, of what it may do in a minute: whoever has come, and has to come
+/// again at once, such as a party behind one NAT whose router was restarted.
+pub const ADDRESS_BURST_MINUTES: u32 = 2;
+
+/// Addresses without a connection whose coming and going is remembered; those that have been gone the
+/// longest are forgotten first.
+pub const SOURCES_REMEMBERED_MAX: usize = 4_096;
+
+/// Events about a user's voice and mute state that the others are told at once before the rate counts:
+/// someone who cannot decide, for a moment.
+pub const STATE_BURST: u32 = 10;
+
+/// Networks and addresses in a ban file: its list takes 3 MiB then, and a look into it is 17 steps.
+pub const BANS_MAX: usize = 100_000;
+
+/// The length of a ban file, in bytes: room for that many, with comments.
+pub const BAN_FILE_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
 
 /// Bytes received on a connection and not yet handled: one whole frame, so that the longest can be
 /// completed. Whatever else has arrived waits in the kernel.
@@ -195,20 +225,10 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// `net.core.somaxconn`, 4,096 by default (listen(2)).
 pub const LISTEN_BACKLOG: i32 = 1_024;
 
-/// Silence on a connection before the kernel asks whether its client is still there
-/// (`TCP_KEEPIDLE`, tcp(7)). With the two below, a client whose machine vanished is found within a
-/// minute, and one that is only silent is never disturbed.
-pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
-
-/// Time between two such questions (`TCP_KEEPINTVL`).
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Unanswered questions after which the connection is dead (`TCP_KEEPCNT`).
+/// Questions of the kernel's to a silent connection (`TCP_KEEPCNT`, tcp(7)) until it counts as dead.
+/// They begin after half of the time that a dead client may go unnoticed, and share the rest; one that
+/// is only silent answers them, and is never disturbed.
 pub const KEEPALIVE_RETRIES: u32 = 3;
-
-/// How long what was sent may stay unacknowledged until the connection is dead (`TCP_USER_TIMEOUT`,
-/// tcp(7)): keepalive does not ask while something is under way.
-pub const USER_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// Deliveries (datagrams times listeners) after which a look at voice ends, beside
 /// [`BATCHES_PER_LOOK`]: some tens of milliseconds. A batch is finished, so that in a room of ten
@@ -231,11 +251,14 @@ const _: () = {
         WORK_PER_STAGE >= FRAMES_PER_CONNECTION_PER_TURN && WORK_PER_STAGE > WORK_BETWEEN_VOICE
     );
     // Connections are numbered by u32, and the numbers must leave room for the loop's own tokens.
-    assert!(MAX_USERS_CEILING + PENDING_CONNECTIONS_MAX < u32::MAX as usize);
+    assert!(MAX_USERS_CEILING + PENDING_CONNECTIONS_CEILING < u32::MAX as usize);
     assert!(VOICE_HEADER_BYTES + SEGMENT_BYTES_MAX <= DATAGRAM_SLOT_BYTES);
     assert!(SEGMENT_BYTES_MAX <= 1_452 && SEGMENT_BYTES_MAX <= MESSAGE_BYTES_MAX);
     assert!(PIECES_PER_CALL >= SENDS_PER_CALL && PIECES_PER_CALL > DATAGRAMS_PER_BATCH);
     assert!(RATE_CEILING.checked_mul(VOICE_BURST).is_some());
+    assert!(RATE_CEILING.checked_mul(ADDRESS_BURST_MINUTES).is_some());
+    // One change of a user's state is two events at most.
+    assert!(STATE_BURST >= 2);
     // A chat message is written into a frame with 18 bytes beside it.
     assert!(CHAT_BYTES_MAX + 18 <= PAYLOAD_BYTES_MAX);
 };

@@ -6,6 +6,7 @@
 //! clock, draws no random number, and knows nothing of addresses or of the relay.
 
 mod outbox;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod user;
@@ -13,19 +14,23 @@ mod user;
 pub use outbox::{Outbox, To};
 
 use crate::cause::{Cause, Counters};
-use crate::event::{ConnectionId, Event, Now, UserId, VoiceToken};
-use crate::limits::{CHAT_BURST, CHAT_BYTES_MAX, LOGIN_DEADLINE, PAYLOAD_BYTES_MAX};
-use crate::limits::{PENDING_CONNECTIONS_MAX, USERNAME_BYTES_MAX};
+use crate::event::{ConnectionId, Event, Now, Source, UserId, VoiceToken};
+use crate::hash::HashKey;
+use crate::limits::{CHAT_BURST, Limits, PAYLOAD_BYTES_MAX, STATE_BURST, USERNAME_BYTES_MAX};
 use crate::protocol::Participants;
 use crate::protocol::{Frame, LOGIN_RESPONSE_FIXED_BYTES, Packet, PacketError, id};
-use crate::rate::{RateLimit, Rates, Spent};
+use crate::rate::RateLimit;
+use crate::throttle::Throttle;
 use log::debug;
-use std::collections::BTreeMap;
+use sources::Sources;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Instant;
 use user::User;
 
 /// One connection: a stranger until it has logged in.
 struct Session {
+    address: IpAddr,
     token: VoiceToken,
     state: SessionState,
 }
@@ -42,57 +47,71 @@ type Deadline = (Instant, u64);
 
 /// The management server's state: see the [module](self).
 pub struct ManagementServer {
-    max_users: usize,
+    limits: Limits,
     chat_limit: RateLimit,
+    state_limit: RateLimit,
+    sources: Sources,
     /// By connection id.
     sessions: Vec<Option<Session>>,
     /// Connections that have not logged in, the one whose deadline is next first.
     pending: BTreeMap<Deadline, ConnectionId>,
     /// Everyone who is logged in, by rising id: a newcomer has the highest, and goes to the end.
     users: Vec<User>,
+    /// Users whose state the others have not been told yet, by when they will be.
+    untold: BTreeSet<(Instant, UserId)>,
     last_serial: u64,
     last_user_id: u64,
     last_chat_ms: u64,
     users_at_most: usize,
+    login_log: Throttle,
     counters: Counters,
 }
 
 impl ManagementServer {
-    /// A server for at most `max_users` users at a time.
-    pub fn new(max_users: usize, rates: Rates) -> Self {
+    /// A server within these limits.
+    pub fn new(limits: Limits, key: HashKey) -> Self {
         ManagementServer {
-            max_users,
-            chat_limit: RateLimit::per_second(rates.chat_messages, CHAT_BURST),
+            limits,
+            chat_limit: RateLimit::per_second(limits.chat_rate, CHAT_BURST),
+            state_limit: RateLimit::per_second(limits.state_rate, STATE_BURST),
+            sources: Sources::new(limits, key),
             sessions: Vec::new(),
             pending: BTreeMap::new(),
-            users: Vec::with_capacity(max_users),
+            users: Vec::with_capacity(limits.users),
+            untold: BTreeSet::new(),
             last_serial: 0,
             last_user_id: 0,
             last_chat_ms: 0,
             users_at_most: 0,
+            login_log: Throttle::default(),
             counters: Counters::new(),
         }
     }
 
-    /// A connection was accepted. `token`, random and not 0, becomes its user's voice token if it
-    /// logs in.
+    /// A connection was accepted from this address. `token`, random and not 0, becomes its user's
+    /// voice token if it logs in. Returns the connection to be ended, with
+    /// [`Cause::ClosedCrowdedOut`], if too many have not logged in now: the one that has had the
+    /// most time for it.
     ///
     /// # Errors
     ///
-    /// [`Cause::RefusedTooManyPending`]: end the connection. It was not taken note of, and has been
+    /// One of the causes named `Refused…`: end the connection. It was not taken note of, and has been
     /// counted.
     pub fn handle_connect(
         &mut self,
         now: Now,
         connection: ConnectionId,
+        address: IpAddr,
         token: VoiceToken,
-    ) -> Result<(), Cause> {
-        if self.pending.len() >= PENDING_CONNECTIONS_MAX {
-            self.counters.count(Cause::RefusedTooManyPending);
-            return Err(Cause::RefusedTooManyPending);
+    ) -> Result<Option<ConnectionId>, Cause> {
+        if let Err(cause) = self.sources.connect(now.instant, Source::of(address)) {
+            self.counters.count(cause);
+            return Err(cause);
         }
+        let oldest = self.pending.first_key_value().map(|(_, &oldest)| oldest);
+        let is_full = self.pending.len() >= self.limits.pending_connections;
         self.last_serial += 1;
-        let deadline = (now.instant + LOGIN_DEADLINE, self.last_serial);
+        let deadline = (now.instant + self.limits.login_timeout, self.last_serial);
         self.pending.insert(deadline, connection);
         let index = connection.index();
         if self.sessions.len() <= index {
@@ -100,13 +119,14 @@ impl ManagementServer {
         }
         debug_assert!(self.sessions[index].is_none(), "the id is in use");
         self.sessions[index] = Some(Session {
+            address,
             token,
             state: SessionState::Pending {
                 deadline,
                 is_muted: false,
             },
         });
-        Ok(())
+        Ok(oldest.filter(|_| is_full))
     }
 
     /// A whole frame arrived on a connection. Answers and events are added to `outbox`.
@@ -139,7 +159,7 @@ impl ManagementServer {
             Err(PacketError::Malformed) => return Err(Cause::ClosedMalformed),
         };
         match state {
-            SessionState::Pending { .. } => self.handle_stranger(connection, packet, outbox),
+            SessionState::Pending { .. } => self.handle_stranger(now, connection, packet, outbox),
             SessionState::LoggedIn(id) => self.handle_user(now, id, packet, outbox),
         }
         Ok(())
@@ -151,20 +171,38 @@ impl ManagementServer {
         let Some(session) = session.and_then(Option::take) else {
             return;
         };
+        let source = Source::of(session.address);
         let id = match session.state {
             SessionState::Pending { deadline, .. } => {
                 self.pending.remove(&deadline);
+                self.sources.disconnect(source, true);
                 return;
             }
             SessionState::LoggedIn(id) => id,
         };
+        self.sources.disconnect(source, false);
         let user = self.users.remove(self.place(id));
-        debug!("user {id} ({:?}) left the server", user.name);
-        if user.in_voice {
+        if let Some(at) = user.telling_at {
+            self.untold.remove(&(at, id));
+        }
+        if user.participant().in_voice {
             outbox.send(To::Everyone, &Packet::UserLeftVoice { user_id: id });
         }
         outbox.send(To::Everyone, &Packet::UserLeftServer { user_id: id });
         outbox.event(Event::UserDisconnected { id });
+    }
+
+    /// Tells the others of one user whose state changed faster than they could be told, if it is
+    /// time to. Says whether there was one, and so may be another.
+    pub fn handle_tick(&mut self, now: Now, outbox: &mut Outbox) -> bool {
+        match self.untold.first() {
+            Some(&(at, id)) if at <= now.instant => {
+                let place = self.place(id);
+                self.tell_others(now, place, outbox);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// A connection whose time to log in has run out, if there is one. End it, and say so with
@@ -174,10 +212,31 @@ impl ManagementServer {
         (deadline.0 <= now.instant).then_some(connection)
     }
 
-    /// When to ask for [`expired`](Self::expired) connections next.
+    /// When to ask for [`expired`](Self::expired) connections and to [tick](Self::handle_tick) next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let (deadline, _) = self.pending.first_key_value()?;
-        Some(deadline.0)
+        let login = self.pending.first_key_value().map(|((at, _), _)| *at);
+        let telling = self.untold.first().map(|&(at, _)| at);
+        login.into_iter().chain(telling).min()
+    }
+
+    /// The connections from these addresses.
+    pub fn connections_from(
+        &self,
+        is_meant: impl Fn(IpAddr) -> bool,
+    ) -> impl Iterator<Item = ConnectionId> {
+        let sessions = self.sessions.iter().enumerate();
+        sessions.filter_map(move |(index, session)| {
+            let address = session.as_ref()?.address;
+            is_meant(address).then_some(ConnectionId(index as u32))
+        })
+    }
+
+    /// Whether a connection has not logged in.
+    pub fn is_pending(&self, connection: ConnectionId) -> bool {
+        let session = self.sessions.get(connection.index());
+        session
+            .and_then(Option::as_ref)
+            .is_some_and(|session| matches!(session.state, SessionState::Pending { .. }))
     }
 
     /// The connections of everyone who is logged in.
@@ -187,7 +246,7 @@ impl ManagementServer {
 
     /// How many users may be logged in at a time.
     pub fn max_users(&self) -> usize {
-        self.max_users
+        self.limits.users
     }
 
     /// How many users are logged in.
@@ -224,6 +283,7 @@ impl ManagementServer {
     /// Before login only a login and a ping do anything, and a mute state is kept for later.
     fn handle_stranger(
         &mut self,
+        now: Now,
         connection: ConnectionId,
         packet: Packet<'_>,
         outbox: &mut Outbox,
@@ -233,8 +293,8 @@ impl ManagementServer {
             Packet::LoginRequest {
                 request_id,
                 username,
-            } => match self.login_error(username) {
-                None => self.log_in(connection, request_id, username, outbox),
+            } => match self.login_error(now, connection, username) {
+                None => self.log_in(now, connection, request_id, username, outbox),
                 Some(cause) => self.refuse_login(to, request_id, cause, outbox),
             },
             Packet::PingRequest { request_id } => {
@@ -260,16 +320,19 @@ impl ManagementServer {
         }
     }
 
-    fn login_error(&self, username: &str) -> Option<Cause> {
+    fn login_error(&mut self, now: Now, connection: ConnectionId, username: &str) -> Option<Cause> {
         if username.is_empty()
             || username.len() > USERNAME_BYTES_MAX
             || username.chars().any(char::is_control)
         {
             Some(Cause::LoginBadName)
-        } else if self.users.len() >= self.max_users {
+        } else if self.users.len() >= self.limits.users {
             Some(Cause::LoginServerFull)
         } else {
-            None
+            let session = self.session(connection).expect("it has just sent a frame");
+            let source = Source::of(session.address);
+            let may = self.sources.may_log_in(now.instant, source);
+            (!may).then_some(Cause::LoginTooFast)
         }
     }
 
@@ -288,6 +351,7 @@ impl ManagementServer {
 
     fn log_in(
         &mut self,
+        now: Now,
         connection: ConnectionId,
         request_id: u64,
         username: &str,
@@ -296,22 +360,19 @@ impl ManagementServer {
         self.last_user_id += 1;
         let id = UserId(self.last_user_id);
         let session = self.session(connection).expect("it has just sent a frame");
-        let token = session.token;
+        let (token, address) = (session.token, session.address);
         let state = std::mem::replace(&mut session.state, SessionState::LoggedIn(id));
         let SessionState::Pending { deadline, is_muted } = state else {
             unreachable!("only a stranger logs in");
         };
         self.pending.remove(&deadline);
-        self.users.push(User {
-            id,
-            connection,
-            name: username.into(),
-            in_voice: false,
-            is_muted,
-            chat: Spent::default(),
-        });
+        self.sources.logged_in(Source::of(address));
+        self.users
+            .push(User::new(id, connection, username, is_muted));
         self.users_at_most = self.users_at_most.max(self.users.len());
-        debug!("user {id} logged in as {username:?} on connection {connection}");
+        if let Some(left_out) = self.login_log.pass(now.instant) {
+            debug!("user {id} logged in as {username:?} on connection {connection}{left_out}");
+        }
         outbox.event(Event::UserConnected { id, token });
         if is_muted {
             outbox.event(Event::MuteChanged { id, is_muted });
@@ -347,10 +408,10 @@ impl ManagementServer {
         for user in announced {
             outbox.send(to, &Packet::UserJoinedServer(user.participant()));
         }
-        for user in others.iter().filter(|user| user.in_voice) {
+        for user in others.iter().filter(|user| user.participant().in_voice) {
             outbox.send(to, &Packet::UserJoinedVoice { user_id: user.id });
         }
-        for user in others.iter().filter(|user| user.is_muted) {
+        for user in others.iter().filter(|user| user.participant().is_muted) {
             outbox.send(
                 to,
                 &Packet::UserMuteState {
@@ -376,13 +437,15 @@ impl ManagementServer {
             Packet::JoinVoiceChannelRequest { .. } => {
                 outbox.send(to, &response_to(&packet, true).expect("it is a request"));
                 user.set_in_voice(true, outbox);
+                self.tell_others(now, place, outbox);
             }
             Packet::LeaveVoiceChannelRequest { .. } => {
                 outbox.send(to, &response_to(&packet, true).expect("it is a request"));
                 user.set_in_voice(false, outbox);
+                self.tell_others(now, place, outbox);
             }
             Packet::ChatMessageRequest { message, .. } => {
-                let error = chat_error(message).or_else(|| {
+                let error = chat_error(message, self.limits.chat_bytes).or_else(|| {
                     let may_speak = self.chat_limit.try_spend(&mut user.chat, now.instant, 1);
                     (!may_speak).then_some(Cause::ChatTooFast)
                 });
@@ -396,8 +459,32 @@ impl ManagementServer {
             Packet::PingRequest { request_id } => {
                 outbox.send(to, &Packet::PingResponse { request_id });
             }
-            Packet::UserMuteState { is_muted, .. } => user.set_muted(is_muted, outbox),
+            Packet::UserMuteState { is_muted, .. } => {
+                user.set_muted(is_muted, outbox);
+                self.tell_others(now, place, outbox);
+            }
             _ => {}
+        }
+    }
+
+    /// Tells the others what they do not know of a user, or as soon as the rate allows it.
+    fn tell_others(&mut self, now: Now, place: usize, outbox: &mut Outbox) {
+        let (limit, user) = (self.state_limit, &mut self.users[place]);
+        let (at, id, events) = (now.instant, user.id, user.untold());
+        let is_permitted = limit.try_spend(&mut user.events, at, events);
+        if is_permitted {
+            user.tell(outbox);
+        }
+        // When the rest can be told depends on how much it is by now.
+        let telling_at = (!is_permitted).then(|| limit.permitted_at(user.events, at, events));
+        let old = std::mem::replace(&mut user.telling_at, telling_at);
+        if let Some(old) = old {
+            self.untold.remove(&(old, id));
+        }
+        if let Some(at) = telling_at {
+            self.untold.insert((at, id));
+            self.counters
+                .count_many(Cause::StateToldLater, u64::from(old.is_none()));
         }
     }
 
@@ -448,10 +535,10 @@ fn response_to(request: &Packet<'_>, success: bool) -> Option<Packet<'static>> {
     }
 }
 
-fn chat_error(message: &str) -> Option<Cause> {
+fn chat_error(message: &str, bytes_max: usize) -> Option<Cause> {
     if message.is_empty() {
         Some(Cause::ChatEmpty)
-    } else if message.len() > CHAT_BYTES_MAX {
+    } else if message.len() > bytes_max {
         Some(Cause::ChatTooLong)
     } else {
         None

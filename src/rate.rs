@@ -1,41 +1,8 @@
 //! Rate limits by the generic cell rate algorithm (ITU-T I.371, annex A): one moment per user says
 //! all that a bucket of tokens would, and nothing has to be refilled.
 
+use crate::limits::ADDRESS_BURST_MINUTES;
 use std::time::{Duration, Instant};
-
-/// What users may do per second. In each, 0 means without limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rates {
-    /// Chat messages per user, [`CHAT_BURST`](crate::limits::CHAT_BURST) at once. What is over is
-    /// answered `success = false`.
-    pub chat_messages: u32,
-    /// Voice datagrams per user, [`VOICE_BURST`](crate::limits::VOICE_BURST) of it at once. What is
-    /// over is dropped.
-    pub voice_datagrams: u32,
-    /// Bytes of voice frames per user, [`VOICE_BURST`](crate::limits::VOICE_BURST) of it at once.
-    /// What is over is dropped.
-    pub voice_bytes: u32,
-}
-
-impl Rates {
-    /// No limit on anything.
-    pub const UNLIMITED: Rates = Rates {
-        chat_messages: 0,
-        voice_datagrams: 0,
-        voice_bytes: 0,
-    };
-}
-
-impl Default for Rates {
-    /// Two chat messages, 100 datagrams (an Opus client sends 50), and 64 KiB (it sends 12 to 14).
-    fn default() -> Self {
-        Rates {
-            chat_messages: 2,
-            voice_datagrams: 100,
-            voice_bytes: 64 * 1_024,
-        }
-    }
-}
 
 /// A permitted rate and burst.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +33,13 @@ impl RateLimit {
         RateLimit::new(interval.unwrap_or_default(), burst)
     }
 
+    /// So many units a minute, or without limit if that is 0, and two minutes' worth at once.
+    pub(crate) fn per_minute(units: u32) -> Self {
+        let interval = Duration::from_secs(60).checked_div(units);
+        let burst = units.saturating_mul(ADDRESS_BURST_MINUTES);
+        RateLimit::new(interval.unwrap_or_default(), burst)
+    }
+
     /// Whether `units` more may be spent now, without spending them.
     pub(crate) fn permits(&self, spent: Spent, now: Instant, units: u32) -> bool {
         self.after(spent, now, units).duration_since(now) <= self.tolerance
@@ -83,6 +57,12 @@ impl RateLimit {
             self.spend(spent, now, units);
         }
         is_permitted
+    }
+
+    /// When `units` more may be spent, if nothing is before. No more than the burst.
+    pub(crate) fn permitted_at(&self, spent: Spent, now: Instant, units: u32) -> Instant {
+        let over = self.after(spent, now, units).duration_since(now);
+        now + over.saturating_sub(self.tolerance)
     }
 
     /// When everything would be paid for, with `units` more.
@@ -131,6 +111,28 @@ mod tests {
         assert!(!limit.try_spend(&mut spent, now, 501));
         assert!(limit.try_spend(&mut spent, now, 500));
         assert!(!limit.try_spend(&mut spent, now, 1));
+    }
+
+    #[test]
+    fn it_is_known_when_more_is_permitted() {
+        let limit = RateLimit::per_second(2, 10);
+        let (now, mut spent) = (Instant::now(), Spent::default());
+        assert_eq!(limit.permitted_at(spent, now, 10), now);
+        assert!(limit.try_spend(&mut spent, now, 9));
+        assert_eq!(limit.permitted_at(spent, now, 1), now);
+        let later = limit.permitted_at(spent, now, 3);
+        assert_eq!(later, now + Duration::from_secs(1));
+        assert!(!limit.permits(spent, later - Duration::from_nanos(1), 3));
+        assert!(limit.permits(spent, later, 3));
+    }
+
+    #[test]
+    fn a_minute_counts_from_two_at_once() {
+        let limit = RateLimit::per_minute(60);
+        let (now, mut spent) = (Instant::now(), Spent::default());
+        assert_eq!(granted(limit, &mut spent, now, 1_000), 120);
+        let later = now + Duration::from_secs(3);
+        assert_eq!(granted(limit, &mut spent, later, 1_000), 3);
     }
 
     #[test]

@@ -10,29 +10,15 @@ mod answers;
 mod tests;
 
 use crate::cause::{Cause, Counters};
-use crate::event::{Event, Now, Peer, UserId, VoiceToken};
-use crate::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST, VOICE_FRAME_BYTES_MAX};
+use crate::event::{Event, Now, Peer, Source, UserId, VoiceToken};
+use crate::hash::HashKey;
+use crate::limits::{DATAGRAM_SLOT_BYTES, Limits, VOICE_BURST};
 use crate::protocol::{Frame, Packet, VoiceDatagram, VoiceDatagramError, id};
-use crate::rate::{RateLimit, Rates, Spent};
+use crate::rate::{RateLimit, Spent};
 use answers::FalseAnswers;
-use siphasher::sip::SipHasher13;
 use slab::Slab;
 use std::collections::HashMap;
-use std::hash::BuildHasher;
-use std::net::SocketAddr;
-
-/// The key of the relay's hash tables: 128 bits that whoever sends datagrams cannot know, so that
-/// nobody can choose addresses or tokens that collide, or learn from timing how close a guess came.
-#[derive(Clone, Copy)]
-pub struct HashKey(pub u64, pub u64);
-
-impl BuildHasher for HashKey {
-    type Hasher = SipHasher13;
-
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.0, self.1)
-    }
-}
+use std::net::{IpAddr, SocketAddr};
 
 /// A VoiceAuthResponse, ready to send: 12 bytes, where the question has 19.
 pub type VoiceAuthAnswer = [u8; 12];
@@ -111,6 +97,7 @@ pub struct VoiceRelayServer {
     /// Who receives voice, without gaps. `listener_users` tells whose place each is.
     listeners: Vec<Peer>,
     listener_users: Vec<usize>,
+    frame_bytes_max: usize,
     datagram_limit: RateLimit,
     byte_limit: RateLimit,
     false_answers: FalseAnswers,
@@ -118,11 +105,13 @@ pub struct VoiceRelayServer {
 }
 
 impl VoiceRelayServer {
-    /// A relay that is told of at most `max_users` users at a time. Its tables are allocated here,
-    /// with room to spare: a hash table that is at most half full reorders itself in place, and so
-    /// never allocates while addresses come and go.
-    pub fn new(max_users: usize, rates: Rates, key: HashKey) -> Self {
+    /// A relay within these limits. Its tables are allocated here, with room to spare: a hash table
+    /// that is at most half full reorders itself in place, and so never allocates while addresses
+    /// come and go.
+    pub fn new(limits: Limits, key: HashKey) -> Self {
+        let max_users = limits.users;
         let table_size = 2 * max_users;
+        let largest = limits.voice_frame_bytes();
         VoiceRelayServer {
             users: Slab::with_capacity(max_users),
             by_id: HashMap::with_capacity_and_hasher(table_size, key),
@@ -130,8 +119,9 @@ impl VoiceRelayServer {
             by_address: HashMap::with_capacity_and_hasher(table_size, key),
             listeners: Vec::with_capacity(max_users),
             listener_users: Vec::with_capacity(max_users),
-            datagram_limit: voice_limit(rates.voice_datagrams, 1),
-            byte_limit: voice_limit(rates.voice_bytes, VOICE_FRAME_BYTES_MAX as u32),
+            frame_bytes_max: largest,
+            datagram_limit: voice_limit(limits.voice_rate, 1),
+            byte_limit: voice_limit(limits.voice_bandwidth, largest as u32),
             false_answers: FalseAnswers::new(key),
             counters: Counters::new(),
         }
@@ -199,6 +189,16 @@ impl VoiceRelayServer {
         user.is_some_and(|&user| self.users[user].peer != Some(source))
     }
 
+    /// Takes the addresses of these machines from whoever has proved one. They can be proved again.
+    pub fn forget_addresses(&mut self, is_meant: impl Fn(IpAddr) -> bool) {
+        for user in 0..self.users.capacity() {
+            let peer = self.users.get(user).and_then(|user| user.peer);
+            if peer.is_some_and(|peer| is_meant(peer.remote.ip())) {
+                self.unbind(user);
+            }
+        }
+    }
+
     /// Users that the relay has been told of and who have not gone.
     pub fn user_count(&self) -> usize {
         self.users.len()
@@ -231,13 +231,16 @@ impl VoiceRelayServer {
             VoiceDatagramError::Malformed => Cause::DatagramMalformed,
             VoiceDatagramError::TooLong => Cause::DatagramTooLong,
         })?;
+        let len = voice.frame().len();
+        if len > self.frame_bytes_max {
+            return Err(Cause::DatagramTooLong);
+        }
         let user = self.by_address.get(&source.remote);
         let user = &mut self.users[*user.ok_or(Cause::VoiceUnknownSource)?];
         let sender = user.listener.ok_or(Cause::VoiceNotInChannel)?;
         if user.is_muted {
             return Err(Cause::VoiceMuted);
         }
-        let len = voice.frame().len();
         let (now, bytes) = (now.instant, len as u32);
         if !self.datagram_limit.permits(user.datagrams, now, 1)
             || !self.byte_limit.try_spend(&mut user.bytes, now, bytes)
@@ -273,7 +276,10 @@ impl VoiceRelayServer {
             self.bind(user, source);
             return Verdict::Answer(answer(request_id, true));
         }
-        if !self.false_answers.allow(now.instant, source.remote.ip()) {
+        if !self
+            .false_answers
+            .allow(now.instant, Source::of(source.remote.ip()))
+        {
             return self.drop_counted(Cause::VoiceAuthUnanswered);
         }
         self.counters.count(Cause::VoiceAuthUnknownToken);

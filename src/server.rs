@@ -7,38 +7,36 @@
 //! the loop does not sleep before it is done.
 
 mod accept;
+mod bans;
 pub(crate) mod connections;
+mod core;
 mod error;
 mod handle;
 mod sockets;
 mod stop;
 mod thread;
+mod voice;
 
 pub use error::ServerError;
 pub use handle::ServerHandle;
 
-use crate::cause::{Cause, Counters};
+use self::core::Core;
 use crate::config::Config;
-use crate::connection::ReadOutcome;
 use crate::event::{ConnectionId, Now};
+use crate::hash::HashKey;
 use crate::histogram::Histogram;
-use crate::limits::{
-    BATCHES_PER_LOOK, DELIVERIES_PER_LOOK, FRAMES_PER_CONNECTION_PER_TURN, INBOUND_BYTES_MAX,
-    POLL_EVENTS, WORK_BETWEEN_VOICE, WORK_PER_STAGE, WORK_UNIT_BYTES, outbound_bytes_max,
-};
-use crate::relay::{HashKey, Verdict};
+use crate::limits::POLL_EVENTS;
 use crate::statistics::Statistics;
-use crate::switchboard::Switchboard;
 use crate::system;
-use crate::udp::{Queued, VoiceSocket};
-use connections::Connections;
-use log::{debug, info};
-use mio::net::TcpListener;
+use bans::BanFile;
+use log::info;
+use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 use thread::ThreadOptions;
+use voice::VoicePort;
 
 const LISTENER: Token = Token(usize::MAX);
 const VOICE: Token = Token(usize::MAX - 1);
@@ -54,21 +52,13 @@ pub struct Server {
     is_accept_ready: bool,
     /// Set while file descriptors have run out.
     accept_paused_until: Option<Instant>,
-    voice: VoiceSocket,
-    /// Whether a datagram may be waiting.
-    is_voice_ready: bool,
-    connections: Connections,
-    switchboard: Switchboard,
+    voice: VoicePort,
+    core: Core<TcpStream>,
+    ban_file: BanFile,
+    dead_peer_timeout: Duration,
     handle: ServerHandle,
     #[cfg(unix)]
     signals: Option<signal_hook_mio::v1_0::Signals>,
-    /// What one read brings, before it goes into a connection's own buffer.
-    scratch: Box<[u8]>,
-    /// Units of work since voice was last looked at.
-    work: usize,
-    /// Units of work that the present stage of the turn has left.
-    work_left: usize,
-    counters: Counters,
     turn_ns: Histogram,
     started: Instant,
     /// When the last turn ended, and with it the last look at the clock.
@@ -89,7 +79,7 @@ impl Server {
     /// refuses what the loop needs.
     pub fn bind(config: &Config) -> Result<Self, ServerError> {
         config.check().map_err(ServerError::Config)?;
-        sockets::make_room_for_descriptors(config.max_users);
+        sockets::make_room_for_descriptors(config.limits);
         let (listener, voice) = sockets::bind(config)?;
         let system = |doing| move |source| ServerError::system(doing, source);
         let management_address = listener
@@ -98,9 +88,9 @@ impl Server {
         let voice_relay_address = voice
             .local_addr()
             .map_err(system("read the address of the UDP port"))?;
-        let voice = VoiceSocket::new(voice, config.udp_send, config.measure_latency).map_err(
-            system("send voice in the way that was asked for (--udp-send)"),
-        )?;
+        let voice = VoicePort::new(voice, config).map_err(system(
+            "send voice in the way that was asked for (--udp-send)",
+        ))?;
         let poll = Poll::new().map_err(system("create the poll"))?;
         let handle =
             ServerHandle::new(poll.registry(), WAKER).map_err(system("create the waker"))?;
@@ -110,22 +100,19 @@ impl Server {
                 .map_err(io::Error::from)
                 .map_err(system("draw a random number"))?;
         }
+        let ban_file = BanFile::new(config.ban_file.clone(), handle.clone());
         let mut server = Server {
             poll,
             listener: TcpListener::from_std(listener),
             is_accept_ready: false,
             accept_paused_until: None,
             voice,
-            is_voice_ready: false,
-            connections: Connections::new(outbound_bytes_max(config.max_users)),
-            switchboard: Switchboard::new(config.max_users, config.rates, HashKey(key[0], key[1])),
+            core: Core::new(config.limits, HashKey(key[0], key[1])),
+            ban_file,
+            dead_peer_timeout: config.limits.dead_peer_timeout,
             handle,
             #[cfg(unix)]
             signals: None,
-            scratch: vec![0; INBOUND_BYTES_MAX].into(),
-            work: 0,
-            work_left: 0,
-            counters: Counters::new(),
             turn_ns: Histogram::new(),
             started: Instant::now(),
             turn_ended: Instant::now(),
@@ -138,13 +125,15 @@ impl Server {
             .register(&mut server.listener, LISTENER, Interest::READABLE)
             .map_err(system("register the TCP port"))?;
         registry
-            .register(server.voice.socket(), VOICE, Interest::READABLE)
+            .register(server.voice.socket.socket(), VOICE, Interest::READABLE)
             .map_err(system("register the UDP port"))?;
+        server.core.set_bans(server.ban_file.read()?);
         Ok(server)
     }
 
     /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once; and SIGUSR1
-    /// write its [statistics](Self::statistics) to the log. Signals belong to the whole process, so
+    /// write its [statistics](Self::statistics) to the log; and SIGHUP read the ban file again. Signals
+    /// belong to the whole process, so
     /// this is for an application that leaves them to the server.
     ///
     /// # Errors
@@ -152,8 +141,8 @@ impl Server {
     /// [`ServerError::System`] if the handlers cannot be installed.
     #[cfg(unix)]
     pub fn handle_signals(&mut self) -> Result<(), ServerError> {
-        use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
-        signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1])
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+        signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP])
             .and_then(|mut signals| {
                 let registry = self.poll.registry();
                 registry.register(&mut signals, SIGNALS, Interest::READABLE)?;
@@ -180,10 +169,10 @@ impl Server {
 
     /// What the server has done so far.
     pub fn statistics(&self) -> Statistics {
-        let traffic = self.voice.traffic();
-        let management = self.switchboard.management();
-        let mut counters = self.counters.clone();
-        counters.add(&self.switchboard.counters());
+        let traffic = self.voice.socket.traffic();
+        let management = self.core.switchboard.management();
+        let mut counters = self.core.counters.clone();
+        counters.add(&self.core.switchboard.counters());
         counters.add(&traffic.counters);
         Statistics {
             uptime: self.started.elapsed(),
@@ -214,12 +203,18 @@ impl Server {
             env!("CARGO_PKG_VERSION"),
             self.management_address,
             self.voice_relay_address,
-            self.switchboard.management().max_users(),
+            self.core.switchboard.management().max_users(),
         );
         let mut events = Events::with_capacity(POLL_EVENTS);
         while !self.handle.wants_stop() {
             if self.handle.takes_statistics_request() {
                 info!("statistics\n{}", self.statistics().to_string().trim_end());
+            }
+            if self.handle.takes_reload_request() {
+                self.ban_file.reload();
+            }
+            if let Some(bans) = self.ban_file.fresh() {
+                self.core.set_bans(bans);
             }
             self.turn(&mut events)?;
         }
@@ -239,14 +234,11 @@ impl Server {
             events.clear();
         }
         let now = read_clock();
-        self.connections.now = now.instant;
+        self.core.connections.now = now.instant;
         self.note_readiness(events);
-        self.look_at_voice(now);
+        self.core.look_at_voice(now, &mut self.voice);
         self.accept(now);
-        self.handle_inbox(now);
-        self.end_connections(now);
-        self.flush(now);
-        self.end_expired(now);
+        self.core.turn(now, &mut self.voice);
         self.turn_ended = Instant::now();
         let turn = self.turn_ended.duration_since(now.instant);
         self.turn_ns.record(turn.as_nanos() as u64);
@@ -256,15 +248,11 @@ impl Server {
     /// How long the loop may sleep: not at all with work left over, else until something is due.
     fn timeout(&self) -> Option<Duration> {
         let may_accept = self.is_accept_ready && self.accept_paused_until.is_none();
-        let has_work = self.is_voice_ready || may_accept || self.connections.has_work();
+        let has_work = self.voice.is_ready || may_accept || self.core.connections.has_work();
         if has_work || self.thread_options.busy_poll {
             return Some(Duration::ZERO);
         }
-        let deadlines = [
-            self.switchboard.next_deadline(),
-            self.accept_paused_until,
-            self.connections.next_flush(),
-        ];
+        let deadlines = [self.core.next_deadline(), self.accept_paused_until];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(self.turn_ended))
     }
@@ -272,7 +260,7 @@ impl Server {
     fn note_readiness(&mut self, events: &Events) {
         for event in events {
             match event.token() {
-                VOICE => self.is_voice_ready = true,
+                VOICE => self.voice.is_ready = true,
                 LISTENER => self.is_accept_ready = true,
                 WAKER => {}
                 #[cfg(unix)]
@@ -282,15 +270,13 @@ impl Server {
                     }
                 }
                 Token(index) => {
-                    let id = ConnectionId(index as u32);
+                    let (id, connections) =
+                        (ConnectionId(index as u32), &mut self.core.connections);
                     if event.is_writable() {
-                        if let Some(connection) = self.connections.get(id) {
-                            connection.is_writable = true;
-                        }
-                        self.connections.want_flush(id);
+                        connections.note_writable(id);
                     }
                     if event.is_readable() || event.is_read_closed() || event.is_error() {
-                        self.connections.want_read(id);
+                        connections.want_read(id);
                     }
                 }
             }
@@ -304,169 +290,11 @@ impl Server {
         for signal in self.signals.iter_mut().flat_map(|it| it.pending()) {
             match signal {
                 signal_hook::consts::SIGUSR1 => self.handle.request_statistics(),
+                signal_hook::consts::SIGHUP => self.ban_file.reload(),
                 _ => means_stop = true,
             }
         }
         means_stop
-    }
-
-    /// Relays what has arrived on the voice socket, up to a bound. Asking costs little where
-    /// nothing has, and nobody else tells while a turn lasts.
-    fn look_at_voice(&mut self, now: Now) {
-        self.work = 0;
-        let mut deliveries = 0;
-        for _ in 0..BATCHES_PER_LOOK {
-            self.voice.receive();
-            let (datagrams, mut outgoing) = self.voice.batch();
-            for datagram in datagrams {
-                // What came before a new proof of address goes to those who listened then.
-                let relay = self.switchboard.relay();
-                if relay.is_new_proof(datagram.source, datagram.bytes) {
-                    outgoing.send(relay.listeners());
-                }
-                let source = datagram.source;
-                match self
-                    .switchboard
-                    .handle_datagram(now, source, datagram.bytes)
-                {
-                    Verdict::Relay { frame, recipients } => {
-                        deliveries += recipients.len();
-                        outgoing.queue(Queued {
-                            frame,
-                            sender: recipients.sender(),
-                            arrived_ns: datagram.arrived_ns,
-                        });
-                    }
-                    Verdict::Answer(answer) => outgoing.answer(&answer, &source),
-                    Verdict::Drop(_) => {}
-                }
-            }
-            outgoing.send(self.switchboard.relay().listeners());
-            self.is_voice_ready = self.voice.may_have_more();
-            if !self.is_voice_ready || deliveries >= DELIVERIES_PER_LOOK {
-                return;
-            }
-        }
-    }
-
-    /// Notes that a unit of work was done on TCP, and what was copied with it, and looks at voice
-    /// when it has waited for its share.
-    fn worked(&mut self, now: Now) {
-        let copied = std::mem::take(&mut self.connections.copying_cost);
-        let work = 1 + copied / WORK_UNIT_BYTES;
-        self.work_left = self.work_left.saturating_sub(work);
-        self.work += work;
-        if self.work >= WORK_BETWEEN_VOICE {
-            self.look_at_voice(now);
-        }
-    }
-
-    /// Handles frames of everyone who has sent some, a share of each one's.
-    fn handle_inbox(&mut self, now: Now) {
-        self.work_left = WORK_PER_STAGE;
-        // Whoever has more is put back at the end, and gets the next share in the next turn.
-        for _ in 0..self.connections.inbox.len() {
-            if self.work_left == 0 {
-                return;
-            }
-            if let Some(id) = self.connections.inbox.pop_front() {
-                self.handle_frames(now, id);
-            }
-        }
-    }
-
-    /// Handles frames of one connection and reads more, up to its share.
-    fn handle_frames(&mut self, now: Now, id: ConnectionId) {
-        if let Some(connection) = self.connections.get(id) {
-            connection.is_in_inbox = false;
-        }
-        for _ in 0..FRAMES_PER_CONNECTION_PER_TURN {
-            let Some(connection) = self.connections.get(id).filter(|it| it.ending.is_none()) else {
-                return;
-            };
-            let mut inbound = std::mem::take(&mut connection.inbound);
-            if let Some(frame) = inbound.next_frame() {
-                let connections = &mut self.connections;
-                let result = self.switchboard.handle_frame(now, id, frame, connections);
-                if let Some(connection) = self.connections.get(id) {
-                    connection.inbound = inbound;
-                }
-                if let Err(cause) = result {
-                    self.connections.end(id, cause);
-                }
-            } else {
-                connection.inbound = inbound;
-                match connection.read(&mut self.scratch) {
-                    Ok(ReadOutcome::Received) => {}
-                    Ok(ReadOutcome::WouldBlock) => return,
-                    Ok(ReadOutcome::Ended) => self.connections.end(id, Cause::ClosedByPeer),
-                    Err(_) => self.connections.end(id, Cause::ClosedBroken),
-                }
-            }
-            self.worked(now);
-            if self.work_left == 0 {
-                break;
-            }
-        }
-        self.connections.want_read(id);
-    }
-
-    fn end_connections(&mut self, now: Now) {
-        self.work_left = WORK_PER_STAGE;
-        while self.work_left > 0 {
-            let Some(id) = self.connections.next_to_end() else {
-                return;
-            };
-            self.end(now, id);
-        }
-    }
-
-    fn end_expired(&mut self, now: Now) {
-        self.work_left = WORK_PER_STAGE;
-        while self.work_left > 0 {
-            let Some(id) = self.switchboard.expired(now) else {
-                return;
-            };
-            self.connections.end(id, Cause::ClosedLoginDeadline);
-            self.end(now, id);
-        }
-    }
-
-    /// Ends a connection that was marked for it.
-    fn end(&mut self, now: Now, id: ConnectionId) {
-        let Some(mut connection) = self.connections.remove(id) else {
-            return;
-        };
-        let Some(cause) = connection.ending else {
-            unreachable!("only what was marked is ended");
-        };
-        debug!("connection {id} ended: {}", cause.name());
-        // What was answered before the end is still worth an attempt. Closing the descriptor also
-        // ends its registration, so that a failure to deregister changes nothing.
-        let _ = connection.flush();
-        let _ = self.poll.registry().deregister(&mut connection.stream);
-        drop(connection);
-        self.switchboard
-            .handle_disconnect(id, cause, &mut self.connections);
-        self.worked(now);
-    }
-
-    /// Offers to the kernel what has been queued, once per connection.
-    fn flush(&mut self, now: Now) {
-        self.work_left = WORK_PER_STAGE;
-        while self.work_left > 0 {
-            let Some(id) = self.connections.next_to_flush() else {
-                return;
-            };
-            let Some(connection) = self.connections.get(id) else {
-                continue;
-            };
-            match connection.flush() {
-                Ok(bytes) => self.connections.copying_cost += bytes,
-                Err(_) => self.connections.end(id, Cause::ClosedBroken),
-            }
-            self.worked(now);
-        }
     }
 }
 

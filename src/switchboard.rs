@@ -4,12 +4,15 @@
 //! This is all of the server that decides anything, still without sockets or clocks: the poll loop
 //! drives it in production, the simulation in tests.
 
+use crate::bans::BanList;
 use crate::cause::{Cause, Counters};
 use crate::event::{ConnectionId, Now, Peer, VoiceToken};
+use crate::hash::HashKey;
+use crate::limits::Limits;
 use crate::management::{ManagementServer, Outbox, To};
-use crate::protocol::Frame;
-use crate::rate::Rates;
-use crate::relay::{HashKey, Verdict, VoiceRelayServer};
+use crate::protocol::{Frame, id};
+use crate::relay::{Verdict, VoiceRelayServer};
+use std::net::IpAddr;
 use std::time::Instant;
 
 /// Where frames for connections go.
@@ -30,33 +33,56 @@ pub struct Switchboard {
     management: ManagementServer,
     relay: VoiceRelayServer,
     outbox: Outbox,
-    /// Why connections ended.
+    bans: BanList,
+    /// Why connections ended, and who was kept out of both halves.
     counters: Counters,
 }
 
 impl Switchboard {
-    /// For at most `max_users` users at a time.
-    pub fn new(max_users: usize, rates: Rates, key: HashKey) -> Self {
+    /// A server within these limits, with nobody banned.
+    pub fn new(limits: Limits, key: HashKey) -> Self {
         Switchboard {
-            management: ManagementServer::new(max_users, rates),
-            relay: VoiceRelayServer::new(max_users, rates, key),
+            management: ManagementServer::new(limits, key),
+            relay: VoiceRelayServer::new(limits, key),
             outbox: Outbox::new(),
+            bans: BanList::default(),
             counters: Counters::new(),
         }
+    }
+
+    /// Bans these from now on, and nobody else. Who of them has proved an address has it no longer;
+    /// whose connections are to be ended, with [`Cause::ClosedBanned`], is in
+    /// [`banned`](Self::banned).
+    pub fn set_bans(&mut self, bans: BanList) {
+        self.bans = bans;
+        let bans = &self.bans;
+        self.relay.forget_addresses(|ip| bans.contains(ip));
+    }
+
+    /// Connections from banned addresses.
+    pub fn banned(&self) -> impl Iterator<Item = ConnectionId> {
+        self.management
+            .connections_from(|ip| self.bans.contains(ip))
     }
 
     /// As [`ManagementServer::handle_connect`].
     ///
     /// # Errors
     ///
-    /// The same.
+    /// The same, and [`Cause::RefusedBanned`].
     pub fn handle_connect(
         &mut self,
         now: Now,
         connection: ConnectionId,
+        address: IpAddr,
         token: VoiceToken,
-    ) -> Result<(), Cause> {
-        self.management.handle_connect(now, connection, token)
+    ) -> Result<Option<ConnectionId>, Cause> {
+        if self.bans.contains(address) {
+            self.counters.count(Cause::RefusedBanned);
+            return Err(Cause::RefusedBanned);
+        }
+        self.management
+            .handle_connect(now, connection, address, token)
     }
 
     /// Handles a frame, and delivers what comes of it.
@@ -92,14 +118,27 @@ impl Switchboard {
         self.pass_on(connections);
     }
 
-    /// As [`VoiceRelayServer::handle_datagram`].
+    /// As [`VoiceRelayServer::handle_datagram`]. The banned cannot prove an address, and whoever has
+    /// proved none is not heard.
     pub fn handle_datagram<'d>(
         &mut self,
         now: Now,
         source: Peer,
         datagram: &'d mut [u8],
     ) -> Verdict<'_, 'd> {
+        let is_proof = datagram.first() == Some(&id::VOICE_AUTH_REQUEST);
+        if is_proof && self.bans.contains(source.remote.ip()) {
+            self.counters.count(Cause::VoiceAuthBanned);
+            return Verdict::Drop(Cause::VoiceAuthBanned);
+        }
         self.relay.handle_datagram(now, source, datagram)
+    }
+
+    /// As [`ManagementServer::handle_tick`].
+    pub fn handle_tick(&mut self, now: Now, connections: &mut impl Deliver) -> bool {
+        let is_due = self.management.handle_tick(now, &mut self.outbox);
+        self.pass_on(connections);
+        is_due
     }
 
     /// As [`ManagementServer::expired`].

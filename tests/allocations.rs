@@ -20,7 +20,7 @@ use voiceapp_server::event::{Peer, VoiceToken};
 use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST, VOICE_DATA_BYTES_MAX};
 use voiceapp_server::protocol::Packet;
 use voiceapp_server::relay::Verdict;
-use voiceapp_server::{Config, Rates, Server};
+use voiceapp_server::{Config, Limits, Server};
 
 thread_local! {
     /// Per thread, because the test harness has threads of its own.
@@ -174,7 +174,7 @@ fn no_datagram_of_any_kind_allocates() {
     }
     let last_proved = at((1_000 + (DATAGRAMS_OF_EACH_KIND - 1) % 60_000) as u16);
     // What is too fast can only be that while time stands still.
-    let budget = VOICE_BURST * Rates::default().voice_datagrams;
+    let budget = VOICE_BURST * Limits::default().voice_rate;
     for number in 0..budget + DATAGRAMS_OF_EACH_KIND {
         slot[..opus.len()].copy_from_slice(&opus);
         let allocations = allocations_of(|| {
@@ -223,7 +223,7 @@ fn a_running_server_allocates_for_no_datagram_in_any_way_of_sending() {
             management_port: 0,
             voice_relay_port: 0,
             udp_send,
-            rates: Rates::UNLIMITED,
+            limits: Limits::UNLIMITED,
             ..Config::default()
         })
         .expect("the system has free ports");

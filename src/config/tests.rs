@@ -26,7 +26,7 @@ fn nothing_said_is_the_defaults() {
         (config.management_port, config.voice_relay_port),
         (9001, 9002)
     );
-    assert_eq!((config.bind_address, config.max_users), (None, 1_000));
+    assert_eq!((config.bind_address, config.limits.users), (None, 1_000));
     assert_eq!(config.log_level, LevelFilter::Info);
 }
 
@@ -154,11 +154,9 @@ fn help_shows_every_setting_with_its_variable_and_default() {
 #[test]
 fn a_config_made_by_hand_is_checked_too() {
     assert_eq!(Config::default().check(), Ok(()));
-    for max_users in [0, MAX_USERS_CEILING + 1] {
-        let config = Config {
-            max_users,
-            ..Config::default()
-        };
+    for max_users in [0, crate::limits::MAX_USERS_CEILING + 1] {
+        let mut config = Config::default();
+        config.limits.users = max_users;
         let error = config.check().expect_err("it is out of range").to_string();
         assert!(error.starts_with("max-users"), "{error}");
     }

@@ -2,9 +2,11 @@
 //! stories in `tests/rules` tell.
 
 use super::*;
+use std::net::Ipv4Addr;
 
 const ALICE: ConnectionId = ConnectionId(0);
 const BOB: ConnectionId = ConnectionId(1);
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const ID: UserId = UserId(1);
 
 fn now() -> Now {
@@ -44,9 +46,9 @@ fn log_in(management: &mut ManagementServer, connection: ConnectionId) -> (Vec<E
 
 /// Alice, who is logged in, and Bob, who is not.
 fn alice_and_a_stranger() -> ManagementServer {
-    let mut management = ManagementServer::new(10, Rates::UNLIMITED);
+    let mut management = ManagementServer::new(Limits::UNLIMITED, HashKey(1, 2));
     for connection in [ALICE, BOB] {
-        let result = management.handle_connect(now(), connection, token(connection));
+        let result = management.handle_connect(now(), connection, ADDRESS, token(connection));
         result.unwrap();
     }
     log_in(&mut management, ALICE);
@@ -169,21 +171,21 @@ fn an_outbox_gives_each_recipient_their_own_and_can_be_used_again() {
 
 #[test]
 fn a_refused_connection_is_not_taken_note_of() {
-    let mut management = ManagementServer::new(10, Rates::UNLIMITED);
-    for number in 0..PENDING_CONNECTIONS_MAX as u32 {
-        let connection = ConnectionId(number);
-        let result = management.handle_connect(now(), connection, token(connection));
-        assert_eq!(result, Ok(()));
-    }
-    let refused = ConnectionId(PENDING_CONNECTIONS_MAX as u32);
-    let result = management.handle_connect(now(), refused, token(refused));
-    assert_eq!(result, Err(Cause::RefusedTooManyPending));
-    assert_eq!(management.pending_count(), PENDING_CONNECTIONS_MAX);
-    management.handle_disconnect(refused, &mut Outbox::new());
-    assert_eq!(management.pending_count(), PENDING_CONNECTIONS_MAX);
+    let limits = Limits {
+        connections_per_address: 1,
+        ..Limits::UNLIMITED
+    };
+    let mut management = ManagementServer::new(limits, HashKey(1, 2));
+    let result = management.handle_connect(now(), ALICE, ADDRESS, token(ALICE));
+    assert_eq!(result, Ok(None));
+    let result = management.handle_connect(now(), BOB, ADDRESS, token(BOB));
+    assert_eq!(result, Err(Cause::RefusedTooManyFromAddress));
+    assert_eq!(management.pending_count(), 1);
+    management.handle_disconnect(BOB, &mut Outbox::new());
+    assert_eq!(management.pending_count(), 1);
     management.handle_disconnect(ALICE, &mut Outbox::new());
-    let result = management.handle_connect(now(), refused, token(refused));
-    assert_eq!(result, Ok(()));
+    let result = management.handle_connect(now(), BOB, ADDRESS, token(BOB));
+    assert_eq!(result, Ok(None));
 }
 
 #[test]

@@ -1,77 +1,132 @@
-//! Someone who is logged in, and what they can do to their own state.
+//! Someone who is logged in: their state, and what the others have been told of it.
 
 use super::{Outbox, To};
 use crate::event::{ConnectionId, Event, UserId};
 use crate::protocol::{Packet, Participant};
 use crate::rate::Spent;
-use log::debug;
+use std::time::Instant;
 
 /// Someone who is logged in.
 pub(super) struct User {
     pub(super) id: UserId,
     pub(super) connection: ConnectionId,
     pub(super) name: Box<str>,
-    pub(super) in_voice: bool,
-    pub(super) is_muted: bool,
+    state: State,
+    /// The state that the others know. It is the true one but while the user changes it faster than
+    /// the rate of events allows; newcomers are told the same as everyone.
+    told: State,
+    /// Whether the others are to be told the mute state even if it is not new to them.
+    must_tell_mute: bool,
+    /// Events about the state, against the rate.
+    pub(super) events: Spent,
+    /// When the others are told what they have not been told yet.
+    pub(super) telling_at: Option<Instant>,
     /// Chat messages, against the rate.
     pub(super) chat: Spent,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct State {
+    in_voice: bool,
+    is_muted: bool,
+}
+
 impl User {
+    pub(super) fn new(id: UserId, connection: ConnectionId, name: &str, is_muted: bool) -> Self {
+        let state = State {
+            in_voice: false,
+            is_muted,
+        };
+        User {
+            id,
+            connection,
+            name: name.into(),
+            state,
+            told: state,
+            must_tell_mute: false,
+            events: Spent::default(),
+            telling_at: None,
+            chat: Spent::default(),
+        }
+    }
+
     /// As others see this user.
     pub(super) fn participant(&self) -> Participant<'_> {
         Participant {
             user_id: self.id,
             username: &self.name,
-            in_voice: self.in_voice,
-            is_muted: self.is_muted,
+            in_voice: self.told.in_voice,
+            is_muted: self.told.is_muted,
         }
     }
 
-    /// Enters or leaves the voice channel, unmuted either way. Done already, it changes nothing and
-    /// tells nobody.
+    /// Enters or leaves the voice channel, unmuted either way. Done already, it changes nothing.
+    /// The relay is told at once.
     pub(super) fn set_in_voice(&mut self, in_voice: bool, outbox: &mut Outbox) {
-        if self.in_voice == in_voice {
+        if self.state.in_voice == in_voice {
             return;
         }
         let id = self.id;
-        self.in_voice = in_voice;
-        if std::mem::take(&mut self.is_muted) {
+        self.must_tell_mute = false;
+        if self.state.is_muted {
             outbox.event(Event::MuteChanged {
                 id,
                 is_muted: false,
             });
         }
-        let (announcement, event) = if in_voice {
-            debug!("user {id} ({:?}) joined voice", self.name);
-            (
-                Packet::UserJoinedVoice { user_id: id },
-                Event::VoiceJoined { id },
-            )
-        } else {
-            debug!("user {id} ({:?}) left voice", self.name);
-            (
-                Packet::UserLeftVoice { user_id: id },
-                Event::VoiceLeft { id },
-            )
+        self.state = State {
+            in_voice,
+            is_muted: false,
         };
-        outbox.send(To::EveryoneBut(self.connection), &announcement);
-        outbox.event(event);
+        outbox.event(match in_voice {
+            true => Event::VoiceJoined { id },
+            false => Event::VoiceLeft { id },
+        });
     }
 
-    /// The others are told even of a state that is not new: joining voice unmutes without a word,
-    /// and a client that has missed this learns the truth here.
+    /// Mutes or unmutes. The others are told even of a state that is not new: joining voice unmutes
+    /// without a word, and a client that has missed this learns the truth so. The relay is told at
+    /// once.
     pub(super) fn set_muted(&mut self, is_muted: bool, outbox: &mut Outbox) {
         let id = self.id;
-        if std::mem::replace(&mut self.is_muted, is_muted) != is_muted {
+        self.must_tell_mute = true;
+        if std::mem::replace(&mut self.state.is_muted, is_muted) != is_muted {
             outbox.event(Event::MuteChanged { id, is_muted });
         }
-        outbox.send(
-            To::EveryoneBut(self.connection),
-            &Packet::UserMuteState {
-                user_id: id,
-                is_muted,
-            },
-        );
+    }
+
+    /// How many events bring the others up to date: two at most.
+    pub(super) fn untold(&self) -> u32 {
+        let news = self.news();
+        u32::from(news.in_voice) + u32::from(news.is_muted)
+    }
+
+    /// Tells the others what they do not know.
+    pub(super) fn tell(&mut self, outbox: &mut Outbox) {
+        let (user_id, news) = (self.id, self.news());
+        let to = To::EveryoneBut(self.connection);
+        if news.in_voice {
+            let packet = match self.state.in_voice {
+                true => Packet::UserJoinedVoice { user_id },
+                false => Packet::UserLeftVoice { user_id },
+            };
+            outbox.send(to, &packet);
+        }
+        if news.is_muted {
+            let is_muted = self.state.is_muted;
+            outbox.send(to, &Packet::UserMuteState { user_id, is_muted });
+        }
+        self.told = self.state;
+        self.must_tell_mute = false;
+    }
+
+    /// Which parts of the state the others are to be told. Entering and leaving mean unmuted.
+    fn news(&self) -> State {
+        let in_voice = self.told.in_voice != self.state.in_voice;
+        let known_as_muted = self.told.is_muted && !in_voice;
+        State {
+            in_voice,
+            is_muted: self.must_tell_mute || known_as_muted != self.state.is_muted,
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! How many answers of `success = false` a source gets, in a table of fixed size.
 
-use super::HashKey;
+use crate::event::Source;
+use crate::hash::HashKey;
 use crate::limits::{FALSE_ANSWER_INTERVAL, FALSE_ANSWER_SOURCES, FALSE_ANSWERS_BURST};
 use crate::rate::{RateLimit, Spent};
 use std::hash::BuildHasher;
-use std::net::IpAddr;
 use std::time::Instant;
 
 /// A rate limit per source, or rather per place in the table.
@@ -24,12 +24,8 @@ impl FalseAnswers {
     }
 
     /// Whether this source may get one more answer, which is then counted against it.
-    pub(super) fn allow(&mut self, now: Instant, source: IpAddr) -> bool {
-        // A whole IPv6 /64 is one source, because whoever has one address of it has them all.
-        let place = match source {
-            IpAddr::V4(v4) => self.key.hash_one(v4),
-            IpAddr::V6(v6) => self.key.hash_one(v6.to_bits() >> 64),
-        };
+    pub(super) fn allow(&mut self, now: Instant, source: Source) -> bool {
+        let place = self.key.hash_one(source);
         let spent = &mut self.spent[place as usize % FALSE_ANSWER_SOURCES];
         self.limit.try_spend(spent, now, 1)
     }
@@ -38,12 +34,17 @@ impl FalseAnswers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
+
+    fn source(ip: impl Into<IpAddr>) -> Source {
+        Source::of(ip.into())
+    }
 
     #[test]
     fn a_burst_then_a_rate_and_other_sources_unharmed() {
         let mut limiter = FalseAnswers::new(HashKey(1, 2));
         let start = Instant::now();
-        let (a, b): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        let (a, b) = (source([192, 0, 2, 1]), source([192, 0, 2, 2]));
         let burst = (0..100).filter(|_| limiter.allow(start, a)).count();
         assert_eq!(burst, FALSE_ANSWERS_BURST as usize);
         assert!(limiter.allow(start, b));
@@ -62,7 +63,7 @@ mod tests {
         let mut limiter = FalseAnswers::new(HashKey(1, 2));
         let now = Instant::now();
         let allowed = (0..100u128)
-            .filter(|host| limiter.allow(now, IpAddr::V6((0x2001_0db8u128 << 96 | host).into())))
+            .filter(|host| limiter.allow(now, source((0x2001_0db8u128 << 96 | host).to_be_bytes())))
             .count();
         assert_eq!(allowed, FALSE_ANSWERS_BURST as usize);
     }
@@ -72,7 +73,7 @@ mod tests {
         let mut limiter = FalseAnswers::new(HashKey(1, 2));
         let now = Instant::now();
         let allowed = (0..200_000u32)
-            .filter(|&host| limiter.allow(now, IpAddr::V4(host.into())))
+            .filter(|&host| limiter.allow(now, source(host.to_be_bytes())))
             .count();
         assert!(allowed <= FALSE_ANSWER_SOURCES * FALSE_ANSWERS_BURST as usize);
     }

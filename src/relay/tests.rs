@@ -8,7 +8,7 @@ const ALICE: UserId = UserId(1);
 const BOB: UserId = UserId(2);
 
 fn relay_of<const N: usize>(ids: [UserId; N]) -> VoiceRelayServer {
-    let mut relay = VoiceRelayServer::new(10, Rates::UNLIMITED, HashKey(1, 2));
+    let mut relay = VoiceRelayServer::new(Limits::UNLIMITED, HashKey(1, 2));
     for id in ids {
         let token = VoiceToken(id.0);
         relay.handle_event(Event::UserConnected { id, token });

@@ -1,9 +1,10 @@
 //! Taking connections in, and what to do when there is no room for more.
 
+use super::core::Admitted;
 use super::{Server, sockets};
 use crate::cause::Cause;
-use crate::event::{Now, VoiceToken, canonical};
-use crate::limits::{ACCEPT_PAUSE, WORK_PER_STAGE};
+use crate::event::{Now, VoiceToken};
+use crate::limits::ACCEPT_PAUSE;
 use log::{debug, warn};
 use mio::net::TcpStream;
 use mio::{Interest, Token};
@@ -17,56 +18,63 @@ impl Server {
             Some(until) if now.instant < until => return,
             _ => self.accept_paused_until = None,
         }
-        self.work_left = WORK_PER_STAGE;
-        while self.is_accept_ready && self.work_left > 0 {
+        self.core.begin_stage();
+        while self.is_accept_ready && !self.core.is_stage_over() {
             match self.listener.accept() {
-                Ok((stream, address)) => self.admit(now, stream, address),
+                Ok((stream, address)) => {
+                    // Where each newcomer costs another its place, those who are here are listened
+                    // to in between: they may be about to log in.
+                    if self.admit(now, stream, address) == Some(Admitted::ForAnother) {
+                        return;
+                    }
+                }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => self.is_accept_ready = false,
                     io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::ConnectionAborted => self.counters.count(Cause::AcceptFailed),
+                    io::ErrorKind::ConnectionAborted => {
+                        self.core.counters.count(Cause::AcceptFailed)
+                    }
                     _ => {
                         self.pause_accepting(now, &error);
                         return;
                     }
                 },
             }
-            self.worked(now);
+            self.core.worked(now, &mut self.voice);
         }
     }
 
     /// Out of descriptors, most likely: whoever is connected is served on, and the others wait in
     /// the kernel's queue.
     fn pause_accepting(&mut self, now: Now, error: &io::Error) {
-        if self.counters.get(Cause::AcceptPaused) == 0 {
+        if self.core.counters.get(Cause::AcceptPaused) == 0 {
             warn!("cannot accept connections, trying again every {ACCEPT_PAUSE:?}: {error}");
         }
-        self.counters.count(Cause::AcceptPaused);
+        self.core.counters.count(Cause::AcceptPaused);
         self.accept_paused_until = Some(now.instant + ACCEPT_PAUSE);
     }
 
-    fn admit(&mut self, now: Now, mut stream: TcpStream, address: SocketAddr) {
-        let id = self.connections.next_id();
-        sockets::prepare(&stream);
+    /// Takes in a connection, if it may come in.
+    fn admit(&mut self, now: Now, stream: TcpStream, address: SocketAddr) -> Option<Admitted> {
         let Some(token) = draw_token() else {
-            self.counters.count(Cause::AcceptFailed);
-            return;
+            self.core.counters.count(Cause::AcceptFailed);
+            return None;
         };
-        if self.switchboard.handle_connect(now, id, token).is_err() {
-            return;
-        }
+        let id = self.core.connections.next_id();
+        let address = address.ip().to_canonical();
+        let admitted = self
+            .core
+            .admit(now, stream, address, token, &mut self.voice)?;
+        let connection = self.core.connections.get(id)?;
+        sockets::prepare(&connection.stream, self.dead_peer_timeout);
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
-        if registry
-            .register(&mut stream, Token(id.index()), interest)
-            .is_err()
-        {
-            self.switchboard
-                .handle_disconnect(id, Cause::AcceptFailed, &mut self.connections);
-            return;
+        let token = Token(id.index());
+        if let Err(error) = registry.register(&mut connection.stream, token, interest) {
+            debug!("cannot wait for events of a connection: {error}");
+            self.core.connections.end(id, Cause::AcceptFailed);
         }
-        debug!("connection {id} from {}", canonical(address));
-        self.connections.insert(stream);
+        Some(admitted)
     }
 }
 

@@ -8,16 +8,19 @@
 use crate::cause::Cause;
 use crate::connection::Connection;
 use crate::event::ConnectionId;
-use crate::limits::{COPY_OVERHEAD_BYTES, HELD_BACK_MIN, HOLD_BACK};
+use crate::limits::{
+    COPY_OVERHEAD_BYTES, HELD_BACK_MIN, HOLD_BACK, LARGE_STRANGERS_MAX, Limits, STRANGER_BYTES,
+    outbound_bytes_max,
+};
 use crate::switchboard::Deliver;
-use mio::net::TcpStream;
 use slab::Slab;
-use std::collections::VecDeque;
-use std::time::Instant;
+use std::collections::{BTreeSet, VecDeque};
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
 
 /// The table of connections: see the [module](self).
-pub(crate) struct Connections {
-    slab: Slab<Connection>,
+pub(crate) struct Connections<S> {
+    slab: Slab<Connection<S>>,
     /// Those that may have something to read, or whole frames that were left for later.
     pub(super) inbox: VecDeque<ConnectionId>,
     /// Those that have bytes queued which the kernel may take now.
@@ -26,22 +29,36 @@ pub(crate) struct Connections {
     held_back: VecDeque<(Instant, ConnectionId)>,
     /// Those that are to be ended.
     ending: VecDeque<ConnectionId>,
+    /// Those that take nothing, by when they have stalled.
+    stalling: BTreeSet<(Instant, ConnectionId)>,
+    stall_timeout: Duration,
+    /// Bytes queued for one connection, at most.
     outbound_bytes_max: usize,
+    /// The same for all of them together, and what it is now.
+    outbound_total_max: usize,
+    outbound_total: usize,
+    /// Connections that have not logged in and hold more than they should.
+    large_strangers: usize,
     /// What was copied to recipients since somebody last asked, in bytes and their overhead.
     pub(super) copying_cost: usize,
     /// When this turn began.
     pub(super) now: Instant,
 }
 
-impl Connections {
-    pub(super) fn new(outbound_bytes_max: usize) -> Self {
+impl<S: Read + Write> Connections<S> {
+    pub(super) fn new(limits: Limits) -> Self {
         Connections {
             slab: Slab::new(),
             inbox: VecDeque::new(),
             flush_queue: VecDeque::new(),
             held_back: VecDeque::new(),
             ending: VecDeque::new(),
-            outbound_bytes_max,
+            stalling: BTreeSet::new(),
+            stall_timeout: limits.stall_timeout,
+            outbound_bytes_max: outbound_bytes_max(limits.users),
+            outbound_total_max: limits.outbound_bytes,
+            outbound_total: 0,
+            large_strangers: 0,
             copying_cost: 0,
             now: Instant::now(),
         }
@@ -53,20 +70,26 @@ impl Connections {
     }
 
     /// Takes a connection in, under [`next_id`](Self::next_id). Bytes may have come with it.
-    pub(super) fn insert(&mut self, stream: TcpStream) {
+    pub(super) fn insert(&mut self, stream: S) {
         let id = id(self.slab.insert(Connection::new(stream)));
         self.want_read(id);
     }
 
-    pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+    pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection<S>> {
         self.slab.get_mut(id.index())
     }
 
-    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
-        self.slab.try_remove(id.index())
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection<S>> {
+        let connection = self.slab.try_remove(id.index())?;
+        self.outbound_total -= connection.queued_bytes();
+        self.large_strangers -= usize::from(connection.is_large_stranger);
+        if let Some(at) = connection.stalls_at {
+            self.stalling.remove(&(at, id));
+        }
+        Some(connection)
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection<S>> {
         self.slab.iter_mut().map(|(_, connection)| connection)
     }
 
@@ -80,6 +103,14 @@ impl Connections {
         }
     }
 
+    /// The kernel takes more of a connection's bytes.
+    pub(super) fn note_writable(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.slab.get_mut(id.index()) {
+            connection.is_writable = true;
+        }
+        self.want_flush(id);
+    }
+
     /// Puts a connection into the flush queue if there is something to flush and the kernel may
     /// take it.
     pub(super) fn want_flush(&mut self, id: ConnectionId) {
@@ -89,6 +120,74 @@ impl Connections {
                 connection.is_in_flush_queue = true;
                 self.flush_queue.push_back(id);
             }
+        }
+    }
+
+    /// Offers to the kernel what is queued for a connection, and returns how much it took.
+    pub(super) fn flush(&mut self, id: ConnectionId) -> io::Result<usize> {
+        let Some(connection) = self.slab.get_mut(id.index()) else {
+            return Ok(0);
+        };
+        let before = connection.queued_bytes();
+        let result = connection.flush();
+        let taken = before - connection.queued_bytes();
+        self.outbound_total -= taken;
+        // As long as nothing is taken, the time that it has runs on.
+        let is_blocked = connection.queued_bytes() > 0 && !connection.is_writable;
+        let fresh = self.now + self.stall_timeout;
+        let stalls_at = match connection.stalls_at {
+            _ if !is_blocked => None,
+            Some(at) if taken == 0 => Some(at),
+            _ => Some(fresh),
+        };
+        let old = std::mem::replace(&mut connection.stalls_at, stalls_at);
+        if old != stalls_at {
+            if let Some(at) = old {
+                self.stalling.remove(&(at, id));
+            }
+            if let Some(at) = stalls_at {
+                self.stalling.insert((at, id));
+            }
+        }
+        result?;
+        Ok(taken)
+    }
+
+    /// Marks one connection that has stalled to be ended, if there is one, and says whether there
+    /// was one, and so may be another.
+    pub(super) fn end_stalled(&mut self) -> bool {
+        let Some(&(at, id)) = self.stalling.first().filter(|(at, _)| *at <= self.now) else {
+            return false;
+        };
+        self.stalling.remove(&(at, id));
+        let Some(connection) = self.slab.get_mut(id.index()) else {
+            return true;
+        };
+        connection.stalls_at = None;
+        // If the kernel takes more since, it only has not been offered any yet.
+        if !connection.is_writable {
+            self.end(id, Cause::ClosedStalled);
+        }
+        true
+    }
+
+    /// When the next connection has stalled.
+    pub(super) fn next_stall(&self) -> Option<Instant> {
+        self.stalling.first().map(|&(at, _)| at)
+    }
+
+    /// Notes how much a connection holds that was not handled yet, and ends it if it has not logged
+    /// in and too many such hold much.
+    pub(super) fn note_inbound(&mut self, id: ConnectionId, is_stranger: bool) {
+        let Some(connection) = self.slab.get_mut(id.index()) else {
+            return;
+        };
+        let is_large = is_stranger && connection.inbound.len() > STRANGER_BYTES;
+        let was_large = std::mem::replace(&mut connection.is_large_stranger, is_large);
+        self.large_strangers += usize::from(is_large);
+        self.large_strangers -= usize::from(was_large);
+        if is_large && !was_large && self.large_strangers > LARGE_STRANGERS_MAX {
+            self.end(id, Cause::ClosedCrowdedOut);
         }
     }
 
@@ -146,34 +245,47 @@ impl Connections {
     }
 }
 
-impl Connections {
+impl<S: Read + Write> Connections<S> {
     /// Queues bytes for a connection, or ends it if they are too many. Says whether they were
     /// queued.
     fn queue(&mut self, to: ConnectionId, frames: &[u8]) -> bool {
-        let Some(connection) = self.slab.get_mut(to.index()) else {
+        let Some(connection) = self.slab.get(to.index()) else {
             return false;
         };
         if connection.ending.is_some() {
             return false;
         }
-        let bound = self.outbound_bytes_max.saturating_sub(frames.len());
         // Whoever reads as fast as others talk must not be taken for slow because this turn has not come
         // to flushing yet.
-        if connection.queued_bytes() > bound && connection.flush().is_err() {
+        if !self.has_room(to, frames.len()) && self.flush(to).is_err() {
             self.end(to, Cause::ClosedBroken);
             return false;
         }
-        if connection.queued_bytes() > bound {
+        if !self.has_room(to, frames.len()) {
             self.end(to, Cause::ClosedTooSlow);
             return false;
         }
-        connection.queue(frames);
+        if let Some(connection) = self.slab.get_mut(to.index()) {
+            connection.queue(frames);
+        }
+        self.outbound_total += frames.len();
         self.copying_cost += frames.len() + COPY_OVERHEAD_BYTES;
         true
     }
+
+    /// Whether so many bytes more may be queued for a connection: within its own bound, and within
+    /// that of all together unless the kernel would take what waits.
+    fn has_room(&self, id: ConnectionId, bytes: usize) -> bool {
+        let Some(connection) = self.slab.get(id.index()) else {
+            return false;
+        };
+        let is_within = |queued: usize, max: usize| queued + bytes <= max;
+        is_within(connection.queued_bytes(), self.outbound_bytes_max)
+            && (connection.is_writable || is_within(self.outbound_total, self.outbound_total_max))
+    }
 }
 
-impl Deliver for Connections {
+impl<S: Read + Write> Deliver for Connections<S> {
     fn deliver(&mut self, to: ConnectionId, frames: &[u8]) {
         if self.queue(to, frames) {
             self.want_flush(to);
@@ -202,11 +314,19 @@ fn id(key: usize) -> ConnectionId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mio::net::TcpStream;
     use std::io::Read;
     use std::net::{Ipv4Addr, TcpListener, TcpStream as StdStream};
 
+    /// Nobody yet, and at most so many bytes queued for each.
+    fn bounded(outbound_bytes_max: usize) -> Connections<TcpStream> {
+        let mut connections = Connections::new(Limits::default());
+        connections.outbound_bytes_max = outbound_bytes_max;
+        connections
+    }
+
     /// A connection, and its client's end.
-    fn connect(connections: &mut Connections) -> (ConnectionId, StdStream) {
+    fn connect(connections: &mut Connections<TcpStream>) -> (ConnectionId, StdStream) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
         let address = listener.local_addr().expect("it is bound");
         let client = StdStream::connect(address).expect("it listens");
@@ -219,7 +339,7 @@ mod tests {
 
     #[test]
     fn an_end_meant_for_one_never_meets_the_next_in_its_place() {
-        let mut connections = Connections::new(1_000);
+        let mut connections = bounded(1_000);
         let (first, _client) = connect(&mut connections);
         connections.end(first, Cause::ClosedBroken);
         connections.remove(first);
@@ -237,7 +357,7 @@ mod tests {
 
     #[test]
     fn who_reads_as_fast_as_others_talk_is_not_too_slow() {
-        let mut connections = Connections::new(1_000);
+        let mut connections = bounded(1_000);
         let (id, mut client) = connect(&mut connections);
         let mut heard = [0; 600];
         // Nobody has flushed yet, and the two together are over the bound.
@@ -253,7 +373,7 @@ mod tests {
 
     #[test]
     fn who_does_not_read_is_too_slow_when_the_bound_is_reached() {
-        let mut connections = Connections::new(100_000);
+        let mut connections = bounded(100_000);
         let (id, _client) = connect(&mut connections);
         let mut queued = 0;
         // The kernel's buffers fill up first.
@@ -270,7 +390,7 @@ mod tests {
 
     #[test]
     fn answers_go_before_what_many_are_told_and_few_do_not_wait() {
-        let mut connections = Connections::new(100_000);
+        let mut connections = bounded(100_000);
         let all: Vec<_> = (0..HELD_BACK_MIN + 2)
             .map(|_| connect(&mut connections))
             .collect();

@@ -4,6 +4,7 @@ use crate::config::ConfigError;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// Why a server cannot start, or cannot go on.
 #[derive(Debug)]
@@ -18,6 +19,13 @@ pub enum ServerError {
         /// The address and port that were asked for.
         address: SocketAddr,
         /// What the system said.
+        source: io::Error,
+    },
+    /// The ban file cannot be read, or a line of it is no ban.
+    BanFile {
+        /// Where it is.
+        path: PathBuf,
+        /// What the system said, or which line it is.
         source: io::Error,
     },
     /// The system refused something else.
@@ -50,6 +58,9 @@ impl fmt::Display for ServerError {
                 address.port(),
                 address.ip()
             ),
+            ServerError::BanFile { path, source } => {
+                write!(f, "ban file {}: {source}", path.display())
+            }
             ServerError::System { doing, source } => write!(f, "cannot {doing}: {source}"),
         }
     }
@@ -59,7 +70,9 @@ impl std::error::Error for ServerError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             ServerError::Config(error) => Some(error),
-            ServerError::Listen { source, .. } | ServerError::System { source, .. } => Some(source),
+            ServerError::Listen { source, .. }
+            | ServerError::BanFile { source, .. }
+            | ServerError::System { source, .. } => Some(source),
         }
     }
 }

@@ -18,6 +18,7 @@ pub struct ServerHandle {
 struct Requests {
     stop: AtomicBool,
     statistics: AtomicBool,
+    reload: AtomicBool,
 }
 
 impl ServerHandle {
@@ -41,6 +42,13 @@ impl ServerHandle {
         self.wake();
     }
 
+    /// Makes the server read its ban file again, and returns at once. What comes of it is in the log; a
+    /// file that cannot be read changes nothing.
+    pub fn reload_bans(&self) {
+        self.requests.reload.store(true, Ordering::Release);
+        self.wake();
+    }
+
     pub(super) fn request_stop(&self) {
         self.requests.stop.store(true, Ordering::Release);
     }
@@ -58,7 +66,12 @@ impl ServerHandle {
         self.requests.statistics.swap(false, Ordering::AcqRel)
     }
 
-    fn wake(&self) {
+    /// Whether the ban file was to be read again, which is then done with.
+    pub(super) fn takes_reload_request(&self) -> bool {
+        self.requests.reload.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn wake(&self) {
         if let Err(error) = self.waker.wake() {
             warn!("cannot wake the server, it will notice at its next event: {error}");
         }

@@ -5,8 +5,8 @@ use crate::config::Config;
 #[cfg(target_os = "linux")]
 use crate::limits::SOCKET_PRIORITY;
 use crate::limits::{
-    DSCP_EXPEDITED_FORWARDING, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_RETRIES,
-    LISTEN_BACKLOG, OTHER_DESCRIPTORS, PENDING_CONNECTIONS_MAX, SOCKET_BUFFER_BYTES, USER_TIMEOUT,
+    DSCP_EXPEDITED_FORWARDING, KEEPALIVE_RETRIES, LISTEN_BACKLOG, Limits, OTHER_DESCRIPTORS,
+    SOCKET_BUFFER_BYTES,
 };
 use crate::system;
 use log::{debug, warn};
@@ -14,6 +14,7 @@ use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
 
 /// Binds the management port and the voice port to the same address.
 pub(super) fn bind(config: &Config) -> Result<(TcpListener, UdpSocket), ServerError> {
@@ -131,8 +132,9 @@ fn size_buffers(socket: &Socket) -> io::Result<()> {
 }
 
 /// Raises the limit on descriptors, and says so if not everyone fits into it.
-pub(super) fn make_room_for_descriptors(max_users: usize) {
-    let needed = max_users + PENDING_CONNECTIONS_MAX + OTHER_DESCRIPTORS;
+pub(super) fn make_room_for_descriptors(limits: Limits) {
+    let max_users = limits.users;
+    let needed = max_users + limits.pending_connections + OTHER_DESCRIPTORS;
     match system::raise_descriptor_limit() {
         Ok(Some(limit)) if limit < needed as u64 => warn!(
             "{max_users} users and those who log in need {needed} open descriptors, and the limit \
@@ -155,19 +157,24 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socke
 
 /// Sets the options of an accepted connection. Where one cannot be set the connection is most
 /// likely gone already, which its next read will tell.
-pub(super) fn prepare(stream: &TcpStream) {
+///
+/// A dead client is found by keepalive (tcp(7)) if nothing is under way to it, and by what it does not
+/// acknowledge otherwise: each within the time given.
+pub(super) fn prepare(stream: &TcpStream, dead_peer_timeout: Duration) {
+    let idle = dead_peer_timeout / 2;
     let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_IDLE)
-        .with_interval(KEEPALIVE_INTERVAL);
+        .with_time(idle)
+        .with_interval(idle / KEEPALIVE_RETRIES);
     #[cfg(not(windows))]
     let keepalive = keepalive.with_retries(KEEPALIVE_RETRIES);
     let result = stream
         .set_nodelay(true)
         .and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
-    // Keepalive asks nothing while something sent is unacknowledged.
+    // Keepalive asks nothing while something sent is unacknowledged. The kernel looks only when it
+    // sends again, up to some seconds later (`TCP_USER_TIMEOUT`).
     #[cfg(target_os = "linux")]
-    let result =
-        result.and_then(|()| SockRef::from(stream).set_tcp_user_timeout(Some(USER_TIMEOUT)));
+    let result = result
+        .and_then(|()| SockRef::from(stream).set_tcp_user_timeout(Some(dead_peer_timeout * 5 / 6)));
     if let Err(error) = result {
         debug!("cannot set the options of a connection: {error}");
     }

@@ -3,7 +3,7 @@
 use super::Server;
 use crate::cause::Cause;
 use crate::event::ConnectionId;
-use crate::limits::{CLOSING_READS_MAX, POLL_EVENTS, STOP_DEADLINE};
+use crate::limits::{CLOSING_READS_MAX, INBOUND_BYTES_MAX, POLL_EVENTS, STOP_DEADLINE};
 use crate::statistics::Statistics;
 use mio::Events;
 use std::io::{self, Read};
@@ -18,7 +18,7 @@ pub(super) fn flush(server: &mut Server) {
     let mut events = Events::with_capacity(POLL_EVENTS);
     loop {
         let mut is_waiting = false;
-        for connection in server.connections.iter_mut() {
+        for connection in server.core.connections.iter_mut() {
             // A connection that breaks now is no longer waited for, and closed with the others.
             is_waiting |= connection.flush().is_ok() && connection.queued_bytes() > 0;
         }
@@ -33,7 +33,7 @@ pub(super) fn flush(server: &mut Server) {
         }
         for event in &events {
             let id = ConnectionId(event.token().0 as u32);
-            let connection = server.connections.get(id);
+            let connection = server.core.connections.get(id);
             if let Some(connection) = connection.filter(|_| event.is_writable()) {
                 connection.is_writable = true;
             }
@@ -47,14 +47,15 @@ pub(super) fn flush(server: &mut Server) {
 
 /// Closes everything.
 pub(super) fn close(mut server: Server) -> Statistics {
-    for connection in server.connections.iter_mut() {
-        server.counters.count(Cause::ClosedServerStopped);
+    let mut scratch = vec![0; INBOUND_BYTES_MAX];
+    for connection in server.core.connections.iter_mut() {
+        server.core.counters.count(Cause::ClosedServerStopped);
         // Closing a socket with unread bytes resets the connection, and takes away from the client
         // what it has not read yet: so they are read, as far as they are there. Errors mean that it
         // is closed already.
         let _ = connection.stream.shutdown(Shutdown::Write);
         for _ in 0..CLOSING_READS_MAX {
-            if !matches!(connection.stream.read(&mut server.scratch), Ok(len) if len > 0) {
+            if !matches!(connection.stream.read(&mut scratch), Ok(len) if len > 0) {
                 break;
             }
         }

@@ -10,19 +10,21 @@
 pub mod random;
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
-use voiceapp_server::Rates;
 use voiceapp_server::cause::Cause;
 use voiceapp_server::event::{ConnectionId, Now, Peer, UserId, VoiceToken};
 use voiceapp_server::protocol::{Frame, FrameBuffer, Packet, Participant};
-use voiceapp_server::relay::{HashKey, Verdict};
+use voiceapp_server::relay::Verdict;
 use voiceapp_server::switchboard::{Deliver, Switchboard};
+use voiceapp_server::{HashKey, Limits};
 
 pub struct World {
     pub switchboard: Switchboard,
     pub now: Now,
     wires: Wires,
     last_token: u64,
+    last_address: u32,
     last_request: u64,
 }
 
@@ -58,14 +60,22 @@ pub fn at(port: u16) -> Peer {
 
 impl World {
     pub fn new(max_users: usize) -> Self {
+        World::with(Limits {
+            users: max_users,
+            ..Limits::default()
+        })
+    }
+
+    pub fn with(limits: Limits) -> Self {
         World {
-            switchboard: Switchboard::new(max_users, Rates::default(), HashKey(1, 2)),
+            switchboard: Switchboard::new(limits, HashKey(1, 2)),
             now: Now {
                 instant: Instant::now(),
                 unix_ms: 1_000_000,
             },
             wires: Wires(Vec::new()),
             last_token: 0xbead_0000,
+            last_address: 0x0a00_0000,
             last_request: 0,
         }
     }
@@ -84,8 +94,15 @@ impl World {
         self.now.unix_ms += duration.as_millis() as u64;
     }
 
-    /// Accepts a connection, which gets the lowest id that is free.
+    /// Accepts a connection from an address of its own.
     pub fn try_connect(&mut self) -> Result<ConnectionId, Cause> {
+        self.last_address += 1;
+        self.try_connect_from(Ipv4Addr::from(self.last_address).into())
+    }
+
+    /// Accepts a connection, which gets the lowest id that is free, and ends another if that is to go
+    /// for it, as the loop does.
+    pub fn try_connect_from(&mut self, address: IpAddr) -> Result<ConnectionId, Cause> {
         let wires = &mut self.wires.0;
         let index = wires.iter().position(Option::is_none);
         let index = index.unwrap_or_else(|| {
@@ -95,13 +112,17 @@ impl World {
         let connection = ConnectionId(index as u32);
         self.last_token += 1;
         let token = VoiceToken(self.last_token);
-        self.switchboard
-            .handle_connect(self.now, connection, token)?;
+        let crowded_out = self
+            .switchboard
+            .handle_connect(self.now, connection, address, token)?;
         wires[index] = Some(Wire {
             bytes: Vec::new(),
             unanswered: VecDeque::new(),
             token: self.last_token,
         });
+        if let Some(oldest) = crowded_out {
+            self.disconnect(oldest, Cause::ClosedCrowdedOut);
+        }
         Ok(connection)
     }
 
@@ -125,8 +146,10 @@ impl World {
         self.wires.0[connection.into().0 as usize].is_some()
     }
 
-    /// Ends whatever connections have had their time to log in, as the loop does at its tick.
+    /// Ends whatever connections have had their time to log in, and tells what was not told yet, as
+    /// the loop does at its tick.
     pub fn tick(&mut self) {
+        while self.switchboard.handle_tick(self.now, &mut self.wires) {}
         while let Some(connection) = self.switchboard.expired(self.now) {
             assert!(self.is_connected(connection), "it has ended already");
             self.disconnect(connection, Cause::ClosedLoginDeadline);

@@ -2,8 +2,11 @@
 
 use crate::common::{World, at};
 use std::time::Duration;
+use voiceapp_server::Limits;
 use voiceapp_server::cause::Cause;
-use voiceapp_server::limits::{LOGIN_DEADLINE, PENDING_CONNECTIONS_MAX};
+use voiceapp_server::event::ConnectionId;
+
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[test]
 fn rule_1_the_newcomer_gets_everyone_and_everyone_hears_of_the_newcomer() {
@@ -326,7 +329,7 @@ fn login_deadline_ends_a_stranger_at_ten_seconds_whatever_it_sent() {
 fn login_deadline_is_over_for_whoever_logged_in_at_the_last_moment() {
     let mut world = World::new(10);
     let stranger = world.connect();
-    world.wait(LOGIN_DEADLINE - Duration::from_millis(1));
+    world.wait(LOGIN_TIMEOUT - Duration::from_millis(1));
     let alice = world.log_in(stranger, "alice").unwrap();
     assert_eq!(world.switchboard.next_deadline(), None);
     world.wait(Duration::from_secs(3_600));
@@ -343,7 +346,7 @@ fn login_deadlines_come_one_after_another_and_together() {
     let twins = [world.connect(), world.connect()];
     world.wait(Duration::from_secs(1));
     let later = world.connect();
-    let first = accepted + LOGIN_DEADLINE;
+    let first = accepted + LOGIN_TIMEOUT;
     assert_eq!(world.switchboard.next_deadline(), Some(first));
     world.wait(Duration::from_secs(9));
     world.tick();
@@ -355,25 +358,25 @@ fn login_deadlines_come_one_after_another_and_together() {
 }
 
 #[test]
-fn pending_connections_are_limited_and_each_place_is_freed() {
+fn the_oldest_stranger_makes_room_for_one_too_many() {
+    let most = Limits::default().pending_connections;
     let mut world = World::new(10);
     let first = world.connect();
     let second = world.connect();
-    for _ in 2..PENDING_CONNECTIONS_MAX {
+    let alice = world.connect();
+    let alice = world.log_in(alice, "alice").unwrap();
+    for _ in 2..most {
         world.connect();
     }
-    let refused = Err(Cause::RefusedTooManyPending);
-    assert_eq!(world.try_connect(), refused);
-    // By a login, by a departure, and at the deadline.
-    world.log_in(first, "alice").unwrap();
-    world.connect();
-    assert_eq!(world.try_connect(), refused);
-    world.disconnect(second, Cause::ClosedByPeer);
-    assert_eq!(world.try_connect(), Ok(second));
-    assert_eq!(world.try_connect(), refused);
-    world.wait(LOGIN_DEADLINE);
+    assert!(world.is_connected(first));
+    // A place that is free again, and the oldest's.
+    assert_eq!(world.try_connect(), Ok(ConnectionId(most as u32 + 1)));
+    assert!(!world.is_connected(first) && world.is_connected(second));
+    assert_eq!(world.try_connect(), Ok(first), "its id is free now");
+    assert!(!world.is_connected(second) && world.is_connected(alice));
+    assert_eq!(world.switchboard.management().pending_count(), most);
+    assert_eq!(world.counted(), [(Cause::ClosedCrowdedOut, 2)]);
+    world.wait(LOGIN_TIMEOUT);
     world.tick();
-    world.connect();
-    assert_eq!(world.switchboard.management().pending_count(), 1);
-    assert!(world.counted().contains(&(Cause::RefusedTooManyPending, 3)));
+    assert_eq!(world.switchboard.management().pending_count(), 0);
 }

@@ -4,7 +4,7 @@ use crate::common::random::Random;
 use crate::common::{Outcome, World, at, encode, voice};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
-use voiceapp_server::Rates;
+use voiceapp_server::Limits;
 use voiceapp_server::cause::Cause;
 use voiceapp_server::event::{Peer, UserId, VoiceToken};
 use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST, VOICE_DATA_BYTES_MAX};
@@ -383,7 +383,7 @@ fn rule_11_a_sender_who_is_too_fast_is_dropped_and_nobody_else() {
         let send = |_: &_| matches!(world.send_datagram(at(1), &opus), Outcome::Relayed { .. });
         (0..1_000).filter(send).count() as u32
     };
-    let rate = Rates::default().voice_datagrams;
+    let rate = Limits::default().voice_rate;
     assert_eq!(relayed(&mut world), VOICE_BURST * rate);
     world.wait(Duration::from_millis(500));
     assert_eq!(relayed(&mut world), rate / 2);
@@ -399,7 +399,7 @@ fn rule_11_bytes_have_a_rate_too() {
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
     let long = voice(0, &[0; VOICE_DATA_BYTES_MAX]);
-    let permitted = VOICE_BURST * Rates::default().voice_bytes / long.len() as u32;
+    let permitted = VOICE_BURST * Limits::default().voice_bandwidth / long.len() as u32;
     for number in 0..permitted + 100 {
         let outcome = world.send_datagram(at(1), &long);
         let is_relayed = matches!(outcome, Outcome::Relayed { .. });

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use voiceapp_server::config::UdpSend;
 use voiceapp_server::event::{UserId, VoiceToken};
 use voiceapp_server::protocol::Packet;
-use voiceapp_server::{Cause, Config, Rates, Server, ServerHandle, Statistics};
+use voiceapp_server::{Cause, Config, Limits, Server, ServerHandle, Statistics};
 
 /// A server on a thread of its own, on ports that the system chose.
 struct Running {
@@ -310,8 +310,10 @@ fn a_client_that_has_said_its_last_word_is_still_answered() {
 #[test]
 fn a_reader_that_never_reads_is_ended_and_the_others_lose_nothing() {
     let server = Running::start_with(Config {
-        max_users: 10,
-        rates: Rates::UNLIMITED,
+        limits: Limits {
+            users: 10,
+            ..Limits::UNLIMITED
+        },
         ..Config::default()
     });
     let mut alice = Client::log_in(server.place(), "alice");
@@ -383,7 +385,7 @@ fn a_stranger_is_sent_away_and_a_user_is_not() {
 #[test]
 fn a_stop_delivers_what_was_said_before_it() {
     let server = Running::start_with(Config {
-        rates: Rates::UNLIMITED,
+        limits: Limits::UNLIMITED,
         ..Config::default()
     });
     let mut alice = Client::log_in(server.place(), "alice");

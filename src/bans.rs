@@ -1,0 +1,198 @@
+//! Addresses that are to be kept out: a list that a person writes, one address or network a line.
+
+use crate::limits::BANS_MAX;
+use ipnet::IpNet;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// Banned addresses and networks. The default is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BanList {
+    /// First and last addresses, IPv4 in its IPv6 form, by rising first. No two of them meet.
+    ranges: Box<[(Ipv6Addr, Ipv6Addr)]>,
+}
+
+/// A line that is no ban, or one too many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BanListError {
+    line: usize,
+    problem: String,
+}
+
+impl BanList {
+    /// Reads a list: one IPv4 or IPv6 address or network in CIDR notation (RFC 4632, RFC 4291) a line,
+    /// such as `192.0.2.1` or `2001:db8::/32`. What follows a `#` is a comment, and empty lines are
+    /// skipped.
+    ///
+    /// # Errors
+    ///
+    /// [`BanListError`] for the first line that is something else, such as a network with bits beyond
+    /// its prefix, or that comes after [`BANS_MAX`] others.
+    pub fn parse(text: &str) -> Result<Self, BanListError> {
+        let mut ranges = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let entry = line.split('#').next().unwrap_or_default().trim();
+            if entry.is_empty() {
+                continue;
+            }
+            let error = |problem| BanListError {
+                line: index + 1,
+                problem,
+            };
+            if ranges.len() == BANS_MAX {
+                return Err(error(format!("there are more than {BANS_MAX} entries")));
+            }
+            ranges.push(range(entry).map_err(error)?);
+        }
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, before| {
+            let meets = next.0 <= before.1;
+            if meets {
+                before.1 = before.1.max(next.1);
+            }
+            meets
+        });
+        Ok(BanList {
+            ranges: ranges.into(),
+        })
+    }
+
+    /// Whether this address is banned. An IPv4 address in its IPv6 form is the same address.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        if self.ranges.is_empty() {
+            return false;
+        }
+        let ip = as_ipv6(ip);
+        let before = self.ranges.partition_point(|&(first, _)| first <= ip);
+        before > 0 && ip <= self.ranges[before - 1].1
+    }
+
+    /// How many ranges of addresses there are, those that meet being one.
+    pub fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Whether nobody is banned.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+}
+
+impl fmt::Display for BanListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.problem)
+    }
+}
+
+impl std::error::Error for BanListError {}
+
+/// The first and the last address of an entry.
+fn range(entry: &str) -> Result<(Ipv6Addr, Ipv6Addr), String> {
+    if let Ok(ip) = entry.parse::<IpAddr>() {
+        let ip = as_ipv6(ip);
+        return Ok((ip, ip));
+    }
+    let Ok(net) = entry.parse::<IpNet>() else {
+        return Err(format!(
+            "{entry:?} is no address and no network such as 192.0.2.0/24 or 2001:db8::/32"
+        ));
+    };
+    if net.addr() != net.network() {
+        let meant = net.trunc();
+        return Err(format!(
+            "{entry:?} has bits beyond its prefix: the network is {meant}"
+        ));
+    }
+    Ok((as_ipv6(net.network()), as_ipv6(net.broadcast())))
+}
+
+fn as_ipv6(ip: IpAddr) -> Ipv6Addr {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contains(list: &BanList, ip: &str) -> bool {
+        list.contains(ip.parse().expect("an address"))
+    }
+
+    #[test]
+    fn addresses_and_networks_of_both_families() {
+        let list = BanList::parse(
+            "# the neighbours\n\n192.0.2.7\n  198.51.100.0/24 # all of them\r\n2001:db8::/32\n::1\n\
+             198.51.100.128/25\n",
+        )
+        .expect("every line is well formed");
+        assert_eq!(list.len(), 4);
+        for (ip, is_banned) in [
+            ("192.0.2.6", false),
+            ("192.0.2.7", true),
+            ("192.0.2.8", false),
+            ("::ffff:192.0.2.7", true),
+            ("198.51.99.255", false),
+            ("198.51.100.0", true),
+            ("198.51.100.255", true),
+            ("198.51.101.0", false),
+            ("2001:db7:ffff::", false),
+            ("2001:db8::", true),
+            ("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", true),
+            ("2001:db9::", false),
+            ("::", false),
+            ("::1", true),
+            ("0.0.0.1", false),
+        ] {
+            assert_eq!(contains(&list, ip), is_banned, "{ip}");
+        }
+    }
+
+    #[test]
+    fn everyone_and_no_one() {
+        let everyone = BanList::parse("0.0.0.0/0\n::/0").expect("both are networks");
+        assert_eq!(everyone.len(), 1);
+        assert!(contains(&everyone, "255.255.255.255") && contains(&everyone, "::"));
+        for text in ["", "\n\n", "# nobody", "  # nobody\n"] {
+            assert_eq!(BanList::parse(text), Ok(BanList::default()));
+        }
+        assert!(!contains(&BanList::default(), "::"));
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        for (text, error) in [
+            ("192.0.2", "line 1: \"192.0.2\" is no address"),
+            (
+                "::1\n\nhost.example",
+                "line 3: \"host.example\" is no address",
+            ),
+            ("192.0.2.0/33", "line 1: \"192.0.2.0/33\" is no address"),
+            ("192.0.2.1 192.0.2.2", "line 1:"),
+            (
+                "192.0.2.1/24",
+                "line 1: \"192.0.2.1/24\" has bits beyond its prefix: the network is 192.0.2.0/24",
+            ),
+            (
+                "2001:db8::1/64",
+                "line 1: \"2001:db8::1/64\" has bits beyond",
+            ),
+        ] {
+            let found = BanList::parse(text).expect_err(text).to_string();
+            assert!(found.starts_with(error), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_list_has_an_end() {
+        let lines = |count: u32| -> String {
+            let ips = (0..count).map(std::net::Ipv4Addr::from);
+            ips.map(|ip| format!("{ip}\n")).collect()
+        };
+        assert!(BanList::parse(&lines(BANS_MAX as u32)).is_ok());
+        let error = BanList::parse(&lines(BANS_MAX as u32 + 1)).expect_err("one too many");
+        assert!(error.to_string().starts_with("line 100001: "), "{error}");
+    }
+}

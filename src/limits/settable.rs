@@ -1,0 +1,108 @@
+//! The limits that can be set.
+
+use super::{CHAT_BYTES_MAX, VOICE_DATA_BYTES_MAX};
+use std::time::Duration;
+
+/// What clients may do, all together, from one address, and each. Where a field says so, 0 is for no
+/// limit. An address is an IPv4 address or an IPv6 /64: see [`Source`](crate::event::Source).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Users logged in at a time: 1 to [`MAX_USERS_CEILING`](super::MAX_USERS_CEILING).
+    pub users: usize,
+    /// Connections that have not logged in, at a time: 4 to
+    /// [`PENDING_CONNECTIONS_CEILING`](super::PENDING_CONNECTIONS_CEILING). One more ends the
+    /// oldest of them. A client logs in one round trip after it connects, so that a thousand allow
+    /// some thousand logins a second.
+    pub pending_connections: usize,
+    /// Connections from one address at a time, or 0; and a quarter of
+    /// [`pending_connections`](Self::pending_connections) before login.
+    pub connections_per_address: usize,
+    /// Connections a minute from one address, or 0, after a burst of
+    /// [two minutes' worth](super::ADDRESS_BURST_MINUTES). One that comes more often is refused for
+    /// [`REFUSAL_TIME`](super::REFUSAL_TIME).
+    pub connection_rate: u32,
+    /// Logins a minute from one address, or 0, after a burst of two minutes' worth. What is over is
+    /// refused.
+    pub login_rate: u32,
+    /// How long a connection may exist without being logged in, whatever it sends: 1 s to 300 s.
+    pub login_timeout: Duration,
+    /// How long a connection may take nothing of what is queued for it: 1 s to 300 s.
+    pub stall_timeout: Duration,
+    /// How long a client whose machine vanished may go unnoticed: 6 s to 3,600 s.
+    pub dead_peer_timeout: Duration,
+    /// Bytes queued for all connections together. With more, a connection that does not read is
+    /// ended when something is to be queued for it.
+    pub outbound_bytes: usize,
+    /// Chat messages a second from one user, or 0, after a burst of
+    /// [`CHAT_BURST`](super::CHAT_BURST). What is over is answered `success = false`.
+    pub chat_rate: u32,
+    /// Bytes of UTF-8 in a chat message: 1 to [`CHAT_BYTES_MAX`].
+    pub chat_bytes: usize,
+    /// Events a second that the others are told of one user's joining, leaving and muting, or 0,
+    /// after a burst of [`STATE_BURST`](super::STATE_BURST). What is over is told later, and then
+    /// only the last state.
+    pub state_rate: u32,
+    /// Voice datagrams a second from one user, or 0, after a burst of
+    /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. What is over is dropped.
+    pub voice_rate: u32,
+    /// Bytes of voice frames a second from one user, or 0, after a burst of
+    /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. What is over is dropped.
+    pub voice_bandwidth: u32,
+    /// Voice data in one datagram, in bytes: 1 to [`VOICE_DATA_BYTES_MAX`].
+    pub voice_bytes: usize,
+}
+
+impl Limits {
+    /// The defaults, but with no limit on what can be without one.
+    pub const UNLIMITED: Limits = Limits {
+        connections_per_address: 0,
+        connection_rate: 0,
+        login_rate: 0,
+        chat_rate: 0,
+        state_rate: 0,
+        voice_rate: 0,
+        voice_bandwidth: 0,
+        ..Limits::DEFAULT
+    };
+
+    const DEFAULT: Limits = Limits {
+        users: 1_000,
+        pending_connections: 1_024,
+        // Two hundred and fifty people at a party behind one NAT, who all start at once, and again
+        // when the power comes back.
+        connections_per_address: 256,
+        connection_rate: 300,
+        login_rate: 150,
+        login_timeout: Duration::from_secs(10),
+        stall_timeout: Duration::from_secs(10),
+        dead_peer_timeout: Duration::from_secs(60),
+        outbound_bytes: 256 * 1_024 * 1_024,
+        chat_rate: 2,
+        chat_bytes: CHAT_BYTES_MAX,
+        // Faster than anyone mutes by hand.
+        state_rate: 5,
+        // An Opus client sends 50 datagrams and 12,000 to 14,000 bytes.
+        voice_rate: 100,
+        voice_bandwidth: 64 * 1_024,
+        voice_bytes: VOICE_DATA_BYTES_MAX,
+    };
+
+    /// The longest voice frame, in bytes.
+    pub(crate) fn voice_frame_bytes(&self) -> usize {
+        super::VOICE_HEADER_BYTES + self.voice_bytes
+    }
+
+    /// Connections that one address may have before login, or 0.
+    pub(crate) fn pending_per_address(&self) -> usize {
+        match self.connections_per_address {
+            0 => 0,
+            _ => self.pending_connections / 4,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits::DEFAULT
+    }
+}

@@ -1,0 +1,102 @@
+//! The ban file: read at start, and again when somebody asks for it.
+
+use super::{ServerError, ServerHandle};
+use crate::bans::BanList;
+use crate::limits::BAN_FILE_BYTES_MAX;
+use log::{error, info};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+/// Where the list of bans is, and how a new one comes from there.
+pub(super) struct BanFile {
+    path: Option<PathBuf>,
+    handle: ServerHandle,
+    sender: Sender<Result<BanList, ServerError>>,
+    receiver: Receiver<Result<BanList, ServerError>>,
+    is_reading: bool,
+}
+
+impl BanFile {
+    pub(super) fn new(path: Option<PathBuf>, handle: ServerHandle) -> Self {
+        let (sender, receiver) = channel();
+        BanFile {
+            path,
+            handle,
+            sender,
+            receiver,
+            is_reading: false,
+        }
+    }
+
+    /// Reads it now. Where there is no file, nobody is banned.
+    pub(super) fn read(&self) -> Result<BanList, ServerError> {
+        self.path
+            .as_deref()
+            .map_or_else(|| Ok(BanList::default()), read)
+    }
+
+    /// Begins to read it on a thread of its own, because a disk may take its time and voice may not
+    /// wait for it.
+    pub(super) fn reload(&mut self) {
+        let Some(path) = self.path.clone() else {
+            info!("there is no ban file to read again");
+            return;
+        };
+        if self.is_reading {
+            return;
+        }
+        let (sender, handle) = (self.sender.clone(), self.handle.clone());
+        let reading = thread::Builder::new()
+            .name("ban file".into())
+            .spawn(move || {
+                // If the server has ended meanwhile, nobody wants it any more.
+                let _ = sender.send(read(&path));
+                handle.wake();
+            });
+        match reading {
+            Ok(_) => self.is_reading = true,
+            Err(error) => error!("cannot read the ban file, its bans stay as they are: {error}"),
+        }
+    }
+
+    /// A list that has been read since somebody asked for it.
+    pub(super) fn fresh(&mut self) -> Option<BanList> {
+        if !self.is_reading {
+            return None;
+        }
+        let result = self.receiver.try_recv().ok()?;
+        self.is_reading = false;
+        match result {
+            Ok(bans) => {
+                info!(
+                    "the ban file was read again: {} ranges of addresses",
+                    bans.len()
+                );
+                Some(bans)
+            }
+            Err(error) => {
+                error!("{error}: the bans stay as they are");
+                None
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<BanList, ServerError> {
+    let error = |source| ServerError::BanFile {
+        path: path.into(),
+        source,
+    };
+    let mut text = String::new();
+    let file = File::open(path).map_err(error)?;
+    let mut start = file.take(BAN_FILE_BYTES_MAX + 1);
+    start.read_to_string(&mut text).map_err(error)?;
+    if text.len() as u64 > BAN_FILE_BYTES_MAX {
+        let problem = format!("it is longer than {BAN_FILE_BYTES_MAX} bytes");
+        return Err(error(io::Error::other(problem)));
+    }
+    BanList::parse(&text).map_err(|bad| error(io::Error::other(bad)))
+}

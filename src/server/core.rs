@@ -1,0 +1,270 @@
+//! What the loop does in a turn, but for the poll and the sockets that listen: connections and the
+//! switchboard between them, within budgets, with voice looked at in between.
+//!
+//! Streams and voice are whatever they are: the kernel's in production, simulated ones in tests.
+
+use super::connections::Connections;
+use crate::bans::BanList;
+use crate::cause::{Cause, Counters};
+use crate::connection::ReadOutcome;
+use crate::event::{ConnectionId, Now, VoiceToken};
+use crate::hash::HashKey;
+use crate::limits::{
+    FRAMES_PER_CONNECTION_PER_TURN, INBOUND_BYTES_MAX, Limits, WORK_BETWEEN_VOICE, WORK_PER_STAGE,
+    WORK_UNIT_BYTES,
+};
+use crate::switchboard::Switchboard;
+use crate::throttle::CauseThrottles;
+use log::{Level, log};
+use std::io::{Read, Write};
+use std::net::IpAddr;
+use std::time::Instant;
+
+/// What has voice to relay.
+pub(super) trait Voice {
+    /// Relays what has arrived, up to a bound. Asking costs little where nothing has.
+    fn look(&mut self, now: Now, switchboard: &mut Switchboard);
+}
+
+/// How a connection was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admitted {
+    ToAFreePlace,
+    /// Another that had not logged in was ended for it.
+    ForAnother,
+}
+
+/// The middle of the loop: see the [module](self).
+pub(super) struct Core<S> {
+    pub(super) connections: Connections<S>,
+    pub(super) switchboard: Switchboard,
+    pub(super) counters: Counters,
+    log: CauseThrottles,
+    /// What one read brings, before it goes into a connection's own buffer.
+    scratch: Box<[u8]>,
+    /// Units of work since voice was last looked at.
+    work: usize,
+    /// Units of work that the present stage of the turn has left.
+    work_left: usize,
+}
+
+impl<S: Read + Write> Core<S> {
+    pub(super) fn new(limits: Limits, key: HashKey) -> Self {
+        Core {
+            connections: Connections::new(limits),
+            switchboard: Switchboard::new(limits, key),
+            counters: Counters::new(),
+            log: CauseThrottles::new(),
+            scratch: vec![0; INBOUND_BYTES_MAX].into(),
+            work: 0,
+            work_left: 0,
+        }
+    }
+
+    /// Begins a stage of the turn, with its own budget.
+    pub(super) fn begin_stage(&mut self) {
+        self.work_left = WORK_PER_STAGE;
+    }
+
+    /// Whether the stage's budget is spent.
+    pub(super) fn is_stage_over(&self) -> bool {
+        self.work_left == 0
+    }
+
+    /// Looks at voice.
+    pub(super) fn look_at_voice(&mut self, now: Now, voice: &mut impl Voice) {
+        self.work = 0;
+        voice.look(now, &mut self.switchboard);
+    }
+
+    /// Notes that a unit of work was done on TCP, and what was copied with it, and looks at voice
+    /// when it has waited for its share.
+    pub(super) fn worked(&mut self, now: Now, voice: &mut impl Voice) {
+        let copied = std::mem::take(&mut self.connections.copying_cost);
+        let work = 1 + copied / WORK_UNIT_BYTES;
+        self.work_left = self.work_left.saturating_sub(work);
+        self.work += work;
+        if self.work >= WORK_BETWEEN_VOICE {
+            self.look_at_voice(now, voice);
+        }
+    }
+
+    /// Takes in a connection under the [next id](Connections::next_id), or drops it.
+    pub(super) fn admit(
+        &mut self,
+        now: Now,
+        stream: S,
+        address: IpAddr,
+        token: VoiceToken,
+        voice: &mut impl Voice,
+    ) -> Option<Admitted> {
+        let id = self.connections.next_id();
+        match self.switchboard.handle_connect(now, id, address, token) {
+            Ok(oldest) => {
+                self.connections.insert(stream);
+                let Some(oldest) = oldest else {
+                    return Some(Admitted::ToAFreePlace);
+                };
+                self.connections.end(oldest, Cause::ClosedCrowdedOut);
+                self.end(now, oldest, voice);
+                Some(Admitted::ForAnother)
+            }
+            Err(cause) => {
+                if let Some(left_out) = self.log.pass(now.instant, cause) {
+                    let name = cause.name();
+                    log::info!("a connection from {address} refused: {name}{left_out}");
+                }
+                None
+            }
+        }
+    }
+
+    /// Bans these from now on, and ends whoever of them is here.
+    pub(super) fn set_bans(&mut self, bans: BanList) {
+        self.switchboard.set_bans(bans);
+        let banned: Vec<_> = self.switchboard.banned().collect();
+        for id in banned {
+            self.connections.end(id, Cause::ClosedBanned);
+        }
+    }
+
+    /// When something is due, beside what readiness will be reported for.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [
+            self.switchboard.next_deadline(),
+            self.connections.next_flush(),
+            self.connections.next_stall(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Everything but accepting: frames, endings, flushing, deadlines.
+    pub(super) fn turn(&mut self, now: Now, voice: &mut impl Voice) {
+        self.handle_inbox(now, voice);
+        self.end_marked(now, voice);
+        self.flush(now, voice);
+        self.meet_deadlines(now, voice);
+    }
+
+    /// Handles frames of everyone who has sent some, a share of each one's.
+    fn handle_inbox(&mut self, now: Now, voice: &mut impl Voice) {
+        self.begin_stage();
+        // Whoever has more is put back at the end, and gets the next share in the next turn.
+        for _ in 0..self.connections.inbox.len() {
+            if self.is_stage_over() {
+                return;
+            }
+            if let Some(id) = self.connections.inbox.pop_front() {
+                self.handle_frames(now, id, voice);
+            }
+        }
+    }
+
+    /// Handles frames of one connection and reads more, up to its share.
+    fn handle_frames(&mut self, now: Now, id: ConnectionId, voice: &mut impl Voice) {
+        if let Some(connection) = self.connections.get(id) {
+            connection.is_in_inbox = false;
+        }
+        for _ in 0..FRAMES_PER_CONNECTION_PER_TURN {
+            let Some(connection) = self.connections.get(id).filter(|it| it.ending.is_none()) else {
+                return;
+            };
+            let mut inbound = std::mem::take(&mut connection.inbound);
+            if let Some(frame) = inbound.next_frame() {
+                let connections = &mut self.connections;
+                let result = self.switchboard.handle_frame(now, id, frame, connections);
+                if let Some(connection) = self.connections.get(id) {
+                    connection.inbound = inbound;
+                }
+                if let Err(cause) = result {
+                    self.connections.end(id, cause);
+                }
+            } else {
+                connection.inbound = inbound;
+                match connection.read(&mut self.scratch) {
+                    Ok(ReadOutcome::Received) => {}
+                    Ok(ReadOutcome::WouldBlock) => {
+                        let is_stranger = self.switchboard.management().is_pending(id);
+                        self.connections.note_inbound(id, is_stranger);
+                        return;
+                    }
+                    Ok(ReadOutcome::Ended) => self.connections.end(id, Cause::ClosedByPeer),
+                    Err(_) => self.connections.end(id, Cause::ClosedBroken),
+                }
+            }
+            self.worked(now, voice);
+            if self.is_stage_over() {
+                break;
+            }
+        }
+        self.connections.want_read(id);
+    }
+
+    fn end_marked(&mut self, now: Now, voice: &mut impl Voice) {
+        self.begin_stage();
+        while !self.is_stage_over() {
+            let Some(id) = self.connections.next_to_end() else {
+                return;
+            };
+            self.end(now, id, voice);
+        }
+    }
+
+    /// Ends a connection that was marked for it.
+    fn end(&mut self, now: Now, id: ConnectionId, voice: &mut impl Voice) {
+        // What was answered before the end is still worth an attempt.
+        let _ = self.connections.flush(id);
+        let Some(connection) = self.connections.remove(id) else {
+            return;
+        };
+        let Some(cause) = connection.ending else {
+            unreachable!("only what was marked is ended");
+        };
+        // Closing it ends its registration with the poll.
+        drop(connection);
+        if let Some(left_out) = self.log.pass(now.instant, cause) {
+            let level = match cause {
+                Cause::ClosedByPeer | Cause::ClosedBroken => Level::Debug,
+                _ => Level::Info,
+            };
+            log!(level, "connection {id} ended: {}{left_out}", cause.name());
+        }
+        self.switchboard
+            .handle_disconnect(id, cause, &mut self.connections);
+        self.worked(now, voice);
+    }
+
+    /// Offers to the kernel what has been queued, once per connection.
+    fn flush(&mut self, now: Now, voice: &mut impl Voice) {
+        self.begin_stage();
+        while !self.is_stage_over() {
+            let Some(id) = self.connections.next_to_flush() else {
+                return;
+            };
+            match self.connections.flush(id) {
+                Ok(bytes) => self.connections.copying_cost += bytes,
+                Err(_) => self.connections.end(id, Cause::ClosedBroken),
+            }
+            self.worked(now, voice);
+        }
+    }
+
+    /// Whatever is due: logins that did not come, queues that nobody took from, states that were not
+    /// told yet.
+    fn meet_deadlines(&mut self, now: Now, voice: &mut impl Voice) {
+        self.begin_stage();
+        while !self.is_stage_over() {
+            let overdue = self.switchboard.expired(now);
+            if let Some(id) = overdue {
+                self.connections.end(id, Cause::ClosedLoginDeadline);
+                self.end(now, id, voice);
+            }
+            let has_stalled = self.connections.end_stalled();
+            let was_told = self.switchboard.handle_tick(now, &mut self.connections);
+            if overdue.is_none() && !has_stalled && !was_told {
+                return;
+            }
+            self.worked(now, voice);
+        }
+    }
+}
