@@ -207,9 +207,9 @@ pub fn parse(
                 None => continue,
             },
         };
-        // A value that is not Unicode is no value of any setting, and so falls to its own check.
-        let value = value.to_string_lossy();
-        (setting.set)(&mut config, &value).ok_or_else(|| setting.error(&name, &value))?;
+        let error = || setting.error(&name, &value.to_string_lossy());
+        let text = value.to_str().ok_or_else(error)?;
+        (setting.set)(&mut config, text).ok_or_else(error)?;
     }
     config.check_together()?;
     Ok(Command::Run(config))
@@ -236,10 +236,7 @@ pub fn help() -> String {
             setting.variable,
             setting.help,
             setting.expected,
-            match (setting.show)(&defaults) {
-                value if value.is_empty() => "none".into(),
-                value => value,
-            },
+            (setting.show)(&defaults),
         );
     }
     text += "  -h, --help\n      print this and exit\n";

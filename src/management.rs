@@ -371,7 +371,7 @@ impl ManagementServer {
             .push(User::new(id, connection, username, is_muted));
         self.users_at_most = self.users_at_most.max(self.users.len());
         if let Some(left_out) = self.login_log.pass(now.instant) {
-            debug!("user {id} logged in as {username:?} on connection {connection}{left_out}");
+            debug!("user {id} logged in as {username:?} from {address}{left_out}");
         }
         outbox.event(Event::UserConnected { id, token });
         if is_muted {

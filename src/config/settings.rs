@@ -78,7 +78,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-pending-connections",
         variable: "MAX_PENDING_CONNECTIONS",
         value: "N",
-        help: "connections that have not logged in, at a time; one more ends the oldest of them",
+        help: "connections that have not logged in, at a time; one more ends the oldest",
         expected: "a whole number from 4 to 65536",
         set: |config, text| {
             parse_within(text, 4, PENDING_CONNECTIONS_CEILING)
@@ -90,7 +90,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-connections-per-address",
         variable: "MAX_CONNECTIONS_PER_ADDRESS",
         value: "N",
-        help: "connections at a time from one IPv4 address or IPv6 /64; 0 for no limit, as behind a proxy",
+        help: "connections from an IPv4 address or IPv6 /64; 0: no limit, as behind a proxy",
         expected: "a whole number from 0 to 100000",
         set: |config, text| {
             parse_within(text, 0, MAX_USERS_CEILING)
@@ -102,7 +102,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-connection-rate",
         variable: "MAX_CONNECTION_RATE",
         value: "N",
-        help: "connections a minute from one address, after a burst of 2 min; over it, refused for 60 s; 0 for no limit",
+        help: "connections a minute from an address, burst 2 min, over it refused for 60 s; 0: no limit",
         expected: EXPECTED_RATE,
         set: |config, text| parse_rate(text).map(|rate| config.limits.connection_rate = rate),
         show: |config| config.limits.connection_rate.to_string(),
@@ -111,7 +111,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-login-rate",
         variable: "MAX_LOGIN_RATE",
         value: "N",
-        help: "logins a minute from one address, after a burst of 2 min; over it, refused; 0 for no limit",
+        help: "logins a minute from an address, burst 2 min, over it refused; 0: no limit",
         expected: EXPECTED_RATE,
         set: |config, text| parse_rate(text).map(|rate| config.limits.login_rate = rate),
         show: |config| config.limits.login_rate.to_string(),
@@ -120,7 +120,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "login-timeout",
         variable: "LOGIN_TIMEOUT",
         value: "SECONDS",
-        help: "time from connecting to being logged in; less makes room sooner, and cuts off bad lines",
+        help: "time from connecting to being logged in; less frees places sooner, but cuts off bad lines",
         expected: "a whole number of seconds from 1 to 300",
         set: |config, text| {
             parse_seconds(text, 1, 300).map(|time| config.limits.login_timeout = time)
@@ -131,7 +131,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "stall-timeout",
         variable: "STALL_TIMEOUT",
         value: "SECONDS",
-        help: "time in which a connection must take some of what waits for it; less frees memory sooner",
+        help: "time in which a reader must take some of what waits for it; less frees memory sooner",
         expected: "a whole number of seconds from 1 to 300",
         set: |config, text| {
             parse_seconds(text, 1, 300).map(|time| config.limits.stall_timeout = time)
@@ -142,7 +142,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "dead-peer-timeout",
         variable: "DEAD_PEER_TIMEOUT",
         value: "SECONDS",
-        help: "time until a client whose machine vanished is gone; less ends those behind a brief outage",
+        help: "time until a client whose machine vanished is gone; less ends some over a brief outage",
         expected: "a whole number of seconds from 6 to 3600",
         set: |config, text| {
             parse_seconds(text, 6, 3600).map(|time| config.limits.dead_peer_timeout = time)
@@ -153,7 +153,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-outbound-memory",
         variable: "MAX_OUTBOUND_MEMORY",
         value: "MIB",
-        help: "what may wait for all connections together; over it, those that do not read are ended",
+        help: "what may wait for all connections together; over it, those that do not read end",
         expected: "a whole number of MiB from 1 to 1048576",
         set: |config, text| {
             let mib: usize = parse_within(text, 1, 1 << 20)?;
@@ -166,7 +166,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-chat-rate",
         variable: "MAX_CHAT_RATE",
         value: "N",
-        help: "chat messages a second from one user, after a burst of 10; over it, refused; 0 for no limit",
+        help: "chat messages a second from a user, burst 10, over it refused; 0: no limit",
         expected: EXPECTED_RATE,
         set: |config, text| parse_rate(text).map(|rate| config.limits.chat_rate = rate),
         show: |config| config.limits.chat_rate.to_string(),
@@ -175,7 +175,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-chat-bytes",
         variable: "MAX_CHAT_BYTES",
         value: "BYTES",
-        help: "length of a chat message; each is copied to every user",
+        help: "length of a chat message; each is copied to every user, and a longer one refused",
         expected: "a whole number from 1 to 4096",
         set: |config, text| {
             parse_within(text, 1, CHAT_BYTES_MAX).map(|number| config.limits.chat_bytes = number)
@@ -186,7 +186,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-state-rate",
         variable: "MAX_STATE_RATE",
         value: "N",
-        help: "events a second about one user's joining, leaving and muting, after a burst of 10; over it, only the last state is told, later; 0 for no limit",
+        help: "events a second about a user's voice and mute state, burst 10, over it told later; 0: no limit",
         expected: EXPECTED_RATE,
         set: |config, text| parse_rate(text).map(|rate| config.limits.state_rate = rate),
         show: |config| config.limits.state_rate.to_string(),
@@ -195,7 +195,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-voice-rate",
         variable: "MAX_VOICE_RATE",
         value: "N",
-        help: "voice datagrams a second from one user, after a burst of 2 s; over it, dropped; 0 for no limit",
+        help: "voice datagrams a second from a user, burst 2 s, over it dropped; 0: no limit",
         expected: EXPECTED_RATE,
         set: |config, text| parse_rate(text).map(|rate| config.limits.voice_rate = rate),
         show: |config| config.limits.voice_rate.to_string(),
@@ -204,7 +204,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-voice-bandwidth",
         variable: "MAX_VOICE_BANDWIDTH",
         value: "BYTES",
-        help: "bytes of voice a second from one user, after a burst of 2 s; over it, dropped; 0 for no limit",
+        help: "bytes of voice a second from a user, burst 2 s, over it dropped; 0: no limit",
         expected: EXPECTED_RATE,
         set: |config, text| parse_rate(text).map(|rate| config.limits.voice_bandwidth = rate),
         show: |config| config.limits.voice_bandwidth.to_string(),
@@ -226,16 +226,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         variable: "BAN_FILE",
         value: "FILE",
         help: "addresses and networks to keep out, one a line; read again on SIGHUP",
-        expected: "a path, or nothing for none",
+        expected: "a path, or none",
         set: |config, text| {
-            config.ban_file = (!text.is_empty()).then(|| text.into());
+            config.ban_file = match text {
+                "" => return None,
+                "none" => None,
+                path => Some(path.into()),
+            };
             Some(())
         },
         show: |config| {
-            config
-                .ban_file
-                .as_ref()
-                .map_or_else(String::new, |path| path.display().to_string())
+            let path = config.ban_file.as_ref();
+            path.map_or("none".into(), |path| path.display().to_string())
         },
     },
     Setting {

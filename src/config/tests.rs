@@ -37,16 +37,28 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
         (1, "1", "65535"),
         (2, "::1", "192.0.2.1"),
         (3, "1", "100000"),
-        (4, "0", "1000000000"),
-        (5, "0", "1000000000"),
+        (4, "4", "65536"),
+        (5, "0", "100000"),
         (6, "0", "1000000000"),
-        (7, "batch", "plain"),
-        (8, "yes", "no"),
-        (9, "no", "yes"),
-        (10, "0", "1023"),
-        (11, "1", "99"),
-        (12, "no", "yes"),
-        (13, "off", "trace"),
+        (7, "0", "300"),
+        (8, "1", "300"),
+        (9, "300", "1"),
+        (10, "6", "3600"),
+        (11, "1", "1048576"),
+        (12, "0", "1000000000"),
+        (13, "1", "4096"),
+        (14, "0", "1000000000"),
+        (15, "0", "1000000000"),
+        (16, "0", "1000000000"),
+        (17, "1400", "1"),
+        (18, "none", "/etc/bans"),
+        (19, "batch", "plain"),
+        (20, "yes", "no"),
+        (21, "no", "yes"),
+        (22, "0", "1023"),
+        (23, "1", "99"),
+        (24, "no", "yes"),
+        (25, "off", "trace"),
     ] {
         let setting = &SETTINGS[setting];
         let name = setting.option;
@@ -68,7 +80,7 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
             );
         }
     }
-    assert_eq!(SETTINGS.len(), 14, "a new setting belongs into this table");
+    assert_eq!(SETTINGS.len(), 26, "a new setting belongs into this table");
 }
 
 #[test]
@@ -83,6 +95,21 @@ fn what_cannot_be_used_names_its_setting() {
         ("--max-users 0", "--max-users"),
         ("--max-users 100001", "--max-users"),
         ("--max-users", "--max-users"),
+        ("--max-pending-connections 3", "--max-pending-connections"),
+        (
+            "--max-connections-per-address 100001",
+            "--max-connections-per-address",
+        ),
+        ("--max-connection-rate few", "--max-connection-rate"),
+        ("--max-login-rate -1", "--max-login-rate"),
+        ("--login-timeout 0", "--login-timeout"),
+        ("--login-timeout 1.5", "--login-timeout"),
+        ("--stall-timeout 301", "--stall-timeout"),
+        ("--dead-peer-timeout 5", "--dead-peer-timeout"),
+        ("--max-outbound-memory 0", "--max-outbound-memory"),
+        ("--max-chat-bytes 4097", "--max-chat-bytes"),
+        ("--max-state-rate -1", "--max-state-rate"),
+        ("--max-voice-bytes 1401", "--max-voice-bytes"),
         ("--max-chat-rate -1", "--max-chat-rate"),
         ("--max-voice-rate 1000000001", "--max-voice-rate"),
         ("--max-voice-bandwidth 64k", "--max-voice-bandwidth"),
@@ -103,7 +130,7 @@ fn what_cannot_be_used_names_its_setting() {
         assert!(!error.contains('\n'), "{error}");
     }
     for setting in SETTINGS {
-        let error = parse_words("", &[(setting.variable, "?")]).expect_err(setting.variable);
+        let error = parse_words("", &[(setting.variable, "")]).expect_err(setting.variable);
         assert!(error.starts_with(setting.variable), "{error}");
         assert!(error.contains(setting.expected), "{error}");
     }
@@ -160,6 +187,43 @@ fn a_config_made_by_hand_is_checked_too() {
         let error = config.check().expect_err("it is out of range").to_string();
         assert!(error.starts_with("max-users"), "{error}");
     }
+}
+
+#[test]
+fn what_makes_no_sense_together_is_refused() {
+    for (arguments, named) in [
+        ("--max-login-rate 301", "--max-connection-rate 300"),
+        ("--max-connection-rate 149", "--max-login-rate 150"),
+        ("--max-voice-bandwidth 1418", "--max-voice-bytes 1400"),
+        (
+            "--max-voice-bandwidth 118 --max-voice-bytes 100",
+            "--max-voice-bytes 100",
+        ),
+        (
+            "--max-users 100000 --max-outbound-memory 6",
+            "--max-users 100000: that takes up to 7 MiB",
+        ),
+    ] {
+        let error = parse_words(arguments, &[]).expect_err(arguments);
+        let named_too = arguments.split_whitespace().next().expect("an option");
+        assert!(
+            error.contains(named) && error.contains(named_too),
+            "{error}"
+        );
+    }
+    for arguments in [
+        "--max-login-rate 300",
+        "--max-connection-rate 0 --max-login-rate 1000",
+        "--max-login-rate 0 --max-connection-rate 1",
+        "--max-voice-bandwidth 1419",
+        "--max-voice-bandwidth 119 --max-voice-bytes 100",
+        "--max-users 100000 --max-outbound-memory 7",
+    ] {
+        config(arguments, &[]);
+    }
+    let mut config = Config::default();
+    config.limits.login_rate = 301;
+    assert!(config.check().is_err());
 }
 
 #[test]
