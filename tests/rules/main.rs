@@ -5,6 +5,7 @@
 mod common;
 
 mod bad_input;
+mod limits;
 mod login;
 mod model;
 mod people;

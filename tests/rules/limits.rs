@@ -1,0 +1,266 @@
+//! What one client or one address may do to the others: rates of events and logins, connections per
+//! address, bans.
+
+use crate::common::{Outcome, World, at, voice};
+use std::net::IpAddr;
+use std::time::Duration;
+use voiceapp_server::cause::Cause;
+use voiceapp_server::event::{ConnectionId, Peer};
+use voiceapp_server::limits::{REFUSAL_TIME, STATE_BURST};
+use voiceapp_server::{BanList, Limits};
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn bans(text: &str) -> BanList {
+    BanList::parse(text).expect("well-formed lines")
+}
+
+#[test]
+fn whoever_flaps_costs_the_others_a_rate_and_the_last_state_arrives() {
+    let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
+    let rate = Limits::default().state_rate;
+    let mut told = 0;
+    for _ in 0..1_000 {
+        world.join(alice);
+        world.leave(alice);
+        world.wait(Duration::from_millis(10));
+        world.tick();
+        told += world.heard(bob).len() as u32;
+    }
+    // Ten seconds and a burst of them.
+    let permitted = STATE_BURST + 10 * rate;
+    assert!((permitted - 2..=permitted).contains(&told), "{told}");
+    world.join(alice);
+    world.mute(alice, true);
+    let answers = world.heard(alice);
+    assert_eq!(answers.len(), 2_001, "every request is answered");
+    while let Some(due) = world.switchboard.next_deadline() {
+        world.now.instant = due;
+        world.tick();
+    }
+    let last = world.heard(bob);
+    assert_eq!(last, ["joined voice: 1", "muted: 1"]);
+    assert_eq!(world.counted()[0].0, Cause::StateToldLater);
+}
+
+/// Alice, who has told all that she may at once, and Bob and Carol.
+fn alice_has_flapped() -> (World, [crate::common::Person; 3]) {
+    let (mut world, people) = World::of(["alice", "bob", "carol"]);
+    for _ in 0..STATE_BURST {
+        world.mute(people[0], true);
+    }
+    assert_eq!(world.heard(people[1]).len(), STATE_BURST as usize);
+    world.hush();
+    (world, people)
+}
+
+#[test]
+fn voice_obeys_at_once_what_the_others_are_told_later() {
+    let (mut world, [alice, bob, carol]) = alice_has_flapped();
+    world.join_from(bob, at(2));
+    world.hush();
+    world.join_from(alice, at(1));
+    assert_eq!(world.heard(alice), ["join true"]);
+    assert_eq!(world.speak(at(1)), Ok(vec![at(2)]), "she is heard already");
+    assert_eq!(world.heard(carol), [] as [&str; 0]);
+    world.wait(Duration::from_millis(400));
+    world.tick();
+    assert_eq!(world.heard(carol), ["joined voice: 1"]);
+    assert_eq!(world.switchboard.next_deadline(), None);
+}
+
+#[test]
+fn a_newcomer_is_told_what_the_others_know_and_then_the_same_as_they() {
+    let (mut world, [alice, bob, _]) = alice_has_flapped();
+    world.join(alice);
+    let dave = world.login("dave");
+    let welcome = "welcome 4: 1 alice (muted), 2 bob, 3 carol, 4 dave";
+    assert_eq!(world.heard(dave), [welcome, "muted: 1"]);
+    world.hush();
+    world.wait(Duration::from_secs(1));
+    world.tick();
+    for person in [bob, dave] {
+        assert_eq!(world.heard(person), ["joined voice: 1"]);
+    }
+}
+
+#[test]
+fn back_where_it_was_there_is_nothing_to_tell() {
+    let (mut world, [alice, bob, _]) = alice_has_flapped();
+    world.join(alice);
+    world.leave(alice);
+    world.mute(alice, true);
+    world.wait(Duration::from_secs(5));
+    world.tick();
+    assert_eq!(world.heard(bob), ["muted: 1"], "a mute is always told");
+    world.join(alice);
+    world.leave(alice);
+    assert_eq!(world.heard(bob), ["joined voice: 1", "left voice: 1"]);
+}
+
+#[test]
+fn who_leaves_before_the_others_were_told_of_voice_leaves_the_server_alone() {
+    let (mut world, [alice, bob, _]) = alice_has_flapped();
+    world.join(alice);
+    world.disconnect(alice, Cause::ClosedByPeer);
+    assert_eq!(world.heard(bob), ["left server: 1"]);
+    assert_eq!(world.switchboard.next_deadline(), None);
+    world.wait(Duration::from_secs(5));
+    world.tick();
+    assert_eq!(world.heard(bob), [] as [&str; 0]);
+}
+
+#[test]
+fn logins_of_one_address_are_limited_and_those_of_others_are_not() {
+    let mut world = World::with(Limits {
+        login_rate: 2,
+        ..Limits::default()
+    });
+    let (here, there) = (ip("192.0.2.7"), ip("192.0.2.8"));
+    for number in 0..6 {
+        let connection = world.try_connect_from(here).expect("there is room");
+        let is_in = world.log_in(connection, "someone").is_some();
+        assert_eq!(is_in, number < 4, "two minutes' worth at once");
+    }
+    let other = world.try_connect_from(there).expect("there is room");
+    assert!(world.log_in(other, "someone").is_some());
+    // The refused may try again on the same connection.
+    let refused = ConnectionId(5);
+    world.wait(Duration::from_secs(5));
+    assert!(world.log_in(refused, "someone").is_none());
+    world.wait(Duration::from_secs(25));
+    assert!(world.log_in(refused, "someone").is_some());
+    assert_eq!(world.counted(), [(Cause::LoginTooFast, 3)]);
+}
+
+#[test]
+fn a_name_that_is_refused_costs_no_login() {
+    let mut world = World::with(Limits {
+        login_rate: 1,
+        ..Limits::default()
+    });
+    let connection = world.connect();
+    for _ in 0..10 {
+        assert!(world.log_in(connection, "").is_none());
+    }
+    assert!(world.log_in(connection, "alice").is_some());
+}
+
+#[test]
+fn an_ipv6_network_counts_as_one_address_and_mapped_addresses_as_ipv4() {
+    let mut world = World::with(Limits {
+        connections_per_address: 2,
+        ..Limits::default()
+    });
+    let full = Err(Cause::RefusedTooManyFromAddress);
+    for (text, is_in) in [
+        ("2001:db8:1:2::1", true),
+        ("2001:db8:1:2:ffff::9", true),
+        ("2001:db8:1:2::3", false),
+        ("2001:db8:1:3::1", true),
+        ("192.0.2.1", true),
+        ("::ffff:192.0.2.1", true),
+        ("192.0.2.1", false),
+        ("::ffff:192.0.2.1", false),
+        ("192.0.2.2", true),
+    ] {
+        let result = world.try_connect_from(ip(text));
+        assert_eq!(result.is_ok(), is_in, "{text}");
+        assert!(is_in || result == full);
+    }
+}
+
+#[test]
+fn an_address_that_comes_and_goes_is_refused_for_a_while() {
+    let mut world = World::with(Limits {
+        connection_rate: 10,
+        login_rate: 10,
+        ..Limits::default()
+    });
+    let (here, there) = (ip("192.0.2.7"), ip("192.0.2.8"));
+    for _ in 0..20 {
+        let connection = world.try_connect_from(here).expect("it may come");
+        world.disconnect(connection, Cause::ClosedByPeer);
+    }
+    let refused = Err(Cause::RefusedTooOften);
+    assert_eq!(world.try_connect_from(here), refused);
+    assert!(world.try_connect_from(there).is_ok());
+    world.wait(REFUSAL_TIME - Duration::from_millis(1));
+    assert_eq!(world.try_connect_from(here), refused);
+    world.wait(Duration::from_millis(1));
+    assert!(world.try_connect_from(here).is_ok());
+}
+
+#[test]
+fn strangers_of_one_address_leave_room_for_others() {
+    let mut world = World::with(Limits {
+        connections_per_address: 100,
+        pending_connections: 40,
+        ..Limits::default()
+    });
+    let (crowded, share) = (ip("192.0.2.7"), 10);
+    let mut last = None;
+    for _ in 0..share {
+        last = Some(world.try_connect_from(crowded).expect("it has a share"));
+    }
+    let full = Err(Cause::RefusedTooManyPending);
+    assert_eq!(world.try_connect_from(crowded), full);
+    assert!(world.try_connect().is_ok());
+    let last = last.expect("the share is not nothing");
+    assert!(world.log_in(last, "alice").is_some());
+    assert!(world.try_connect_from(crowded).is_ok());
+    assert_eq!(world.try_connect_from(crowded), full);
+}
+
+#[test]
+fn the_banned_are_refused_unanswered_and_unheard() {
+    let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
+    let from = |text: &str| Peer {
+        remote: (ip(text), 1_000).into(),
+        local: None,
+    };
+    world.join_from(alice, from("198.51.100.1"));
+    world.join_from(bob, at(2));
+    world
+        .switchboard
+        .set_bans(bans("198.51.100.0/24\n10.0.0.1"));
+    // Her voice comes from a banned network, and her connection (the first, from 10.0.0.1) does too.
+    let refused = Err(Cause::VoiceUnknownSource);
+    assert_eq!(world.speak(from("198.51.100.1")), refused);
+    assert_eq!(world.speak(at(2)), Ok(vec![]));
+    let unanswered = Err(Cause::VoiceAuthBanned);
+    assert_eq!(world.prove(alice.token, from("198.51.100.9")), unanswered);
+    assert_eq!(world.prove(0, from("198.51.100.9")), unanswered);
+    let banned: Vec<_> = world.switchboard.banned().collect();
+    assert_eq!(banned, [alice.connection]);
+    world.disconnect(alice, Cause::ClosedBanned);
+    assert_eq!(world.switchboard.banned().count(), 0);
+    let refused = Err(Cause::RefusedBanned);
+    assert_eq!(world.try_connect_from(ip("::ffff:10.0.0.1")), refused);
+    assert!(world.try_connect().is_ok());
+
+    world.switchboard.set_bans(BanList::default());
+    assert_eq!(world.prove(bob.token, from("198.51.100.9")), Ok(true));
+    assert!(world.try_connect_from(ip("10.0.0.1")).is_ok());
+}
+
+#[test]
+fn shorter_bounds_than_the_usual_are_kept() {
+    let mut world = World::with(Limits {
+        chat_bytes: 5,
+        voice_bytes: 10,
+        ..Limits::default()
+    });
+    let (alice, bob) = (world.login("alice"), world.login("bob"));
+    world.hush();
+    world.chat(alice, "12345");
+    world.chat(alice, "123456");
+    assert_eq!(world.heard(bob), ["1 said at 1000000: 12345"]);
+    world.join_from(alice, at(1));
+    world.join_from(bob, at(2));
+    let mut say = |len: usize| world.send_datagram(at(1), &voice(0, &vec![7; len]));
+    assert!(matches!(say(10), Outcome::Relayed { .. }));
+    assert_eq!(say(11), Outcome::Dropped(Cause::DatagramTooLong));
+}
