@@ -20,7 +20,8 @@ Usage: crowd [OPTIONS]
 Puts a crowd of users on a running server, lets some of them speak, and reports what arrived, how late, and
 at what price. Linux only. Start the server so that it lets a crowd in and takes more than a person would say:
 
-  MAX_USERS=20000 MAX_VOICE_RATE=0 MAX_VOICE_BANDWIDTH=0 MAX_CHAT_RATE=0 voiceapp-server
+  MAX_USERS=20000 MAX_VOICE_RATE=0 MAX_VOICE_BANDWIDTH=0 MAX_CHAT_RATE=0 \\
+  MAX_CONNECTIONS_PER_ADDRESS=0 MAX_CONNECTION_RATE=0 MAX_LOGIN_RATE=0 voiceapp-server
 
 Load
   --server HOST[:PORT]      the server's TCP side (default 127.0.0.1:9001)
