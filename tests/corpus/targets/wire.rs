@@ -1,0 +1,139 @@
+//! The wire format, written once more from the protocol's tables, so that the library's reading is
+//! not checked against itself.
+
+use voiceapp_server::cause::Cause;
+use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_FRAME_BYTES_MAX, VOICE_HEADER_BYTES};
+
+pub const LOGIN_REQUEST: u8 = 0x01;
+pub const JOIN_REQUEST: u8 = 0x02;
+pub const VOICE_AUTH_REQUEST: u8 = 0x03;
+pub const LEAVE_REQUEST: u8 = 0x04;
+pub const CHAT_REQUEST: u8 = 0x05;
+pub const PING_REQUEST: u8 = 0x06;
+pub const LOGIN_RESPONSE: u8 = 0x21;
+pub const VOICE_AUTH_RESPONSE: u8 = 0x22;
+pub const JOIN_RESPONSE: u8 = 0x23;
+pub const LEAVE_RESPONSE: u8 = 0x24;
+pub const CHAT_RESPONSE: u8 = 0x25;
+pub const PING_RESPONSE: u8 = 0x26;
+pub const USER_MUTE_STATE: u8 = 0x46;
+pub const VOICE_DATA: u8 = 0x61;
+
+/// A field of a payload. A list is a count and that many participants.
+#[derive(Clone, Copy)]
+enum Field {
+    U64,
+    U32,
+    Bool,
+    Text,
+    List,
+    Rest,
+}
+
+/// The fields of every packet, or None for an id that the protocol does not know.
+fn fields(id: u8) -> Option<&'static [Field]> {
+    use Field::{Bool, List, Rest, Text, U32, U64};
+    Some(match id {
+        0x01 | 0x05 => &[U64, Text],
+        0x02 | 0x04 | 0x06 | 0x26 | 0x42..=0x44 => &[U64],
+        0x03 => &[U64, U64],
+        0x21 => &[U64, U64, U64, List],
+        0x22..=0x25 | 0x46 => &[U64, Bool],
+        0x41 => &[U64, Text, Bool, Bool],
+        0x45 => &[U64, U64, Text],
+        0x61 => &[U64, U32, U32, Rest],
+        _ => return None,
+    })
+}
+
+pub fn is_known(id: u8) -> bool {
+    fields(id).is_some()
+}
+
+/// The known fields of this payload as a server would write them, or None where they do not fit.
+/// What lies in a list is kept as it is.
+pub fn canonical(id: u8, payload: &[u8]) -> Option<Vec<u8>> {
+    let mut written = Vec::new();
+    for &field in fields(id)? {
+        let rest = &payload[written.len()..];
+        let len = match field {
+            Field::U64 => 8,
+            Field::U32 => 4,
+            Field::Bool => 1,
+            Field::Text => text_len(rest)?,
+            Field::List => list_len(rest)?,
+            Field::Rest => rest.len(),
+        };
+        let bytes = rest.get(..len)?;
+        match field {
+            Field::Bool => written.push((bytes[0] != 0).into()),
+            _ => written.extend_from_slice(bytes),
+        }
+    }
+    Some(written)
+}
+
+fn text_len(bytes: &[u8]) -> Option<usize> {
+    let len = 2 + usize::from(u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]));
+    std::str::from_utf8(bytes.get(2..len)?).ok()?;
+    Some(len)
+}
+
+fn list_len(bytes: &[u8]) -> Option<usize> {
+    let count = u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]);
+    let mut len = 2;
+    for _ in 0..count {
+        len += 8 + text_len(bytes.get(len + 8..)?)? + 2;
+    }
+    (len <= bytes.len()).then_some(len)
+}
+
+/// A frame around this payload, which must fit into one.
+pub fn frame(id: u8, payload: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(payload.len()).expect("targets stay within a frame");
+    let mut frame = vec![id];
+    frame.extend_from_slice(&len.to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// A length and these bytes, which need not be text at all.
+pub fn text(bytes: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(bytes.len()).expect("targets stay within a frame");
+    [&len.to_be_bytes(), bytes].concat()
+}
+
+/// The id and payload of the frame that these bytes start with, if it is whole.
+pub fn split(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let &[id, high, low, ref rest @ ..] = bytes else {
+        return None;
+    };
+    let len = u16::from_be_bytes([high, low]);
+    Some((id, rest.get(..usize::from(len))?))
+}
+
+/// What is wrong with a datagram that ends before its frame does: whatever fills its slot may have
+/// been longer.
+pub fn cut_off(datagram: &[u8]) -> Cause {
+    if datagram.len() < DATAGRAM_SLOT_BYTES {
+        Cause::DatagramMalformed
+    } else {
+        Cause::DatagramTooLong
+    }
+}
+
+/// The voice frame at the start of this datagram, or why there is none that may be relayed.
+pub fn voice_frame(datagram: &[u8]) -> Result<&[u8], Cause> {
+    let claimed = match datagram {
+        &[VOICE_DATA, high, low, ..] => 3 + usize::from(u16::from_be_bytes([high, low])),
+        _ => return Err(Cause::DatagramMalformed),
+    };
+    if claimed < VOICE_HEADER_BYTES || datagram.len() < VOICE_HEADER_BYTES {
+        return Err(Cause::DatagramMalformed);
+    }
+    let frame = datagram.get(..claimed).ok_or(cut_off(datagram))?;
+    if claimed > VOICE_FRAME_BYTES_MAX {
+        return Err(Cause::DatagramTooLong);
+    }
+    Ok(frame)
+}
