@@ -22,8 +22,7 @@ failed() {
 begin() {
     scenario=$1
     began=$EPOCHREALTIME
-    logs=$scratch/$scenario
-    mkdir "$logs"
+    logs=$(mktemp -d "$scratch/$scenario.XXXX")
 }
 
 seconds_since() { awk -v now="$EPOCHREALTIME" -v then="$1" 'BEGIN { printf "%.1f", now - then }'; }
