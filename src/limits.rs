@@ -226,8 +226,8 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub const LISTEN_BACKLOG: i32 = 1_024;
 
 /// Questions of the kernel's to a silent connection (`TCP_KEEPCNT`, tcp(7)) until it counts as dead.
-/// They begin after half of the time that a dead client may go unnoticed, and share the rest; one that
-/// is only silent answers them, and is never disturbed.
+/// They begin after a sixth of the time that a dead client may go unnoticed, and come twice as often
+/// then; one that is only silent answers them, and is never disturbed.
 pub const KEEPALIVE_RETRIES: u32 = 3;
 
 /// Deliveries (datagrams times listeners) after which a look at voice ends, beside

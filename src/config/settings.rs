@@ -142,10 +142,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "dead-peer-timeout",
         variable: "DEAD_PEER_TIMEOUT",
         value: "SECONDS",
-        help: "time until a client whose machine vanished is gone; less ends some over a brief outage",
-        expected: "a whole number of seconds from 6 to 3600",
+        help: "time until a vanished client is gone; an outage of under half of it ends nobody",
+        expected: "a whole number of seconds from 12 to 3600",
         set: |config, text| {
-            parse_seconds(text, 6, 3600).map(|time| config.limits.dead_peer_timeout = time)
+            parse_seconds(text, 12, 3600).map(|time| config.limits.dead_peer_timeout = time)
         },
         show: |config| config.limits.dead_peer_timeout.as_secs().to_string(),
     },

@@ -28,7 +28,7 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// How long a connection may take nothing of what is queued for it: 1 s to 300 s.
     pub stall_timeout: Duration,
-    /// How long a client whose machine vanished may go unnoticed: 6 s to 3,600 s.
+    /// How long a client whose machine vanished may go unnoticed: 12 s to 3,600 s.
     pub dead_peer_timeout: Duration,
     /// Bytes queued for all connections together. With more, a connection that does not read is
     /// ended when something is to be queued for it.
