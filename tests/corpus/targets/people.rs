@@ -5,10 +5,10 @@ use super::view::{Answer, Person, Said};
 use super::wire;
 use std::collections::BTreeMap;
 use std::time::Instant;
-use voiceapp_server::Rates;
+use voiceapp_server::Limits;
 use voiceapp_server::cause::{Cause, Counters};
 use voiceapp_server::event::{Event, Now, UserId, VoiceToken};
-use voiceapp_server::limits::{CHAT_BURST, CHAT_BYTES_MAX, LOGIN_DEADLINE, USERNAME_BYTES_MAX};
+use voiceapp_server::limits::{CHAT_BURST, USERNAME_BYTES_MAX};
 use voiceapp_server::protocol::{Frame, Packet, PacketError};
 
 /// Someone who is connected, and who they are once they have logged in.
@@ -16,7 +16,7 @@ pub struct Member {
     pub token: u64,
     pub deadline: Instant,
     pub id: Option<u64>,
-    /// As the others are to see them. Before the login it has no name yet.
+    /// As the others are to see them in the end. Before the login it has no name yet.
     pub person: Person,
     chat: Bucket,
 }
@@ -35,19 +35,19 @@ pub struct Reaction {
 pub struct People {
     pub members: BTreeMap<u32, Member>,
     pub counters: Counters,
-    max_users: usize,
+    limits: Limits,
     chat_limit: Limit,
     last_id: u64,
     last_chat_ms: u64,
 }
 
 impl People {
-    pub fn new(max_users: usize, rates: Rates) -> Self {
+    pub fn new(limits: Limits) -> Self {
         People {
             members: BTreeMap::new(),
             counters: Counters::new(),
-            max_users,
-            chat_limit: Limit::per_second(rates.chat_messages, CHAT_BURST),
+            limits,
+            chat_limit: Limit::per_second(limits.chat_rate, CHAT_BURST),
             last_id: 0,
             last_chat_ms: 0,
         }
@@ -56,7 +56,7 @@ impl People {
     pub fn connected(&mut self, now: Now, connection: u32, token: u64) {
         let member = Member {
             token,
-            deadline: now.instant + LOGIN_DEADLINE,
+            deadline: now.instant + self.limits.login_timeout,
             id: None,
             person: Person::default(),
             chat: Bucket::default(),
@@ -147,7 +147,7 @@ impl People {
     }
 
     fn log_in(&mut self, from: u32, name: &str, reaction: &mut Reaction) -> bool {
-        let (users, max_users) = (self.users().count(), self.max_users);
+        let (users, max_users) = (self.users().count(), self.limits.users);
         let refused = if self.member(from).id.is_some() {
             Some(Cause::LoginRepeated)
         } else if !(1..=USERNAME_BYTES_MAX).contains(&name.len()) || name.contains(char::is_control)
@@ -194,13 +194,13 @@ impl People {
     }
 
     fn say(&mut self, now: Now, from: u32, message: &str) -> Result<Said, Cause> {
-        let limit = self.chat_limit;
+        let (limit, bytes_max) = (self.chat_limit, self.limits.chat_bytes);
         let member = self.member(from);
         let id = member.id.ok_or(Cause::RequestBeforeLogin)?;
         if message.is_empty() {
             return Err(Cause::ChatEmpty);
         }
-        if message.len() > CHAT_BYTES_MAX {
+        if message.len() > bytes_max {
             return Err(Cause::ChatTooLong);
         }
         if !member.chat.try_spend(limit, now.instant, 1) {

@@ -26,7 +26,8 @@ struct World {
 
 pub fn run(data: &[u8]) {
     let mut input = Input(data);
-    let rates = server::rates(&mut input);
+    let mut limits = server::limits(&mut input);
+    limits.users = USERS_MAX;
     // Ids from 1, or such that each of their eight bytes has something in it.
     let next_id = if input.bool() {
         0x0102_0304_0506_0700
@@ -34,8 +35,8 @@ pub fn run(data: &[u8]) {
         1
     };
     let mut world = World {
-        relay: server::relay(USERS_MAX, rates),
-        rooms: Rooms::new(rates),
+        relay: server::relay(limits),
+        rooms: Rooms::new(limits),
         now: clock::start(),
         ids: Vec::new(),
         next_id,

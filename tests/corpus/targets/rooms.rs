@@ -4,7 +4,7 @@
 use super::bucket::{Bucket, Limit};
 use super::wire;
 use std::net::IpAddr;
-use voiceapp_server::Rates;
+use voiceapp_server::Limits;
 use voiceapp_server::cause::{Cause, Counters};
 use voiceapp_server::event::{Event, Now, Peer, UserId, VoiceToken};
 use voiceapp_server::limits::{
@@ -42,19 +42,16 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    pub fn new(rates: Rates) -> Self {
+    pub fn new(limits: Limits) -> Self {
         let burst = |rate: u32, largest: usize| (rate * VOICE_BURST).max(largest as u32);
         Rooms {
             users: Vec::new(),
             tokens: Vec::new(),
             refusals: Vec::new(),
-            datagram_limit: Limit::per_second(
-                rates.voice_datagrams,
-                burst(rates.voice_datagrams, 1),
-            ),
+            datagram_limit: Limit::per_second(limits.voice_rate, burst(limits.voice_rate, 1)),
             byte_limit: Limit::per_second(
-                rates.voice_bytes,
-                burst(rates.voice_bytes, VOICE_FRAME_BYTES_MAX),
+                limits.voice_bandwidth,
+                burst(limits.voice_bandwidth, VOICE_FRAME_BYTES_MAX),
             ),
             counters: Counters::new(),
         }

@@ -45,15 +45,15 @@ struct World {
 
 pub fn run(data: &[u8]) {
     let mut input = Input(data);
-    let rates = server::rates(&mut input);
-    let max_users = usize::from(1 + input.below(5));
+    let mut limits = server::limits(&mut input);
+    limits.users = usize::from(1 + input.below(5));
     let mut world = World {
-        switchboard: server::switchboard(max_users, rates),
+        switchboard: server::switchboard(limits),
         now: clock::start(),
         wires: Wires::default(),
         inbound: BTreeMap::new(),
-        people: People::new(max_users, rates),
-        rooms: Rooms::new(rates),
+        people: People::new(limits),
+        rooms: Rooms::new(limits),
         last_token: 0xbead_0000_0000_0000,
     };
     for _ in 0..STEPS_MAX {
