@@ -63,6 +63,7 @@ pub struct ManagementServer {
     last_user_id: u64,
     last_chat_ms: u64,
     users_at_most: usize,
+    chat_messages: u64,
     login_log: Throttle,
     counters: Counters,
 }
@@ -83,6 +84,7 @@ impl ManagementServer {
             last_user_id: 0,
             last_chat_ms: 0,
             users_at_most: 0,
+            chat_messages: 0,
             login_log: Throttle::default(),
             counters: Counters::new(),
         }
@@ -257,6 +259,27 @@ impl ManagementServer {
     /// The most users that were ever logged in at the same time.
     pub fn users_at_most(&self) -> usize {
         self.users_at_most
+    }
+
+    /// How many users are in voice, as the others are told.
+    pub fn voice_count(&self) -> usize {
+        let users = self.users.iter();
+        users.filter(|user| user.participant().in_voice).count()
+    }
+
+    /// How often someone has logged in.
+    pub fn logins(&self) -> u64 {
+        self.last_user_id
+    }
+
+    /// How many chat messages were passed on.
+    pub fn chat_messages(&self) -> u64 {
+        self.chat_messages
+    }
+
+    /// How many connections were taken note of.
+    pub fn connections(&self) -> u64 {
+        self.last_serial
     }
 
     /// How many connections have not logged in.
@@ -489,6 +512,7 @@ impl ManagementServer {
     }
 
     fn say(&mut self, now: Now, id: UserId, message: &str, outbox: &mut Outbox) {
+        self.chat_messages += 1;
         self.last_chat_ms = now.unix_ms.max(self.last_chat_ms + 1);
         outbox.send(
             To::Everyone,

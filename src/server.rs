@@ -176,10 +176,17 @@ impl Server {
         counters.add(&traffic.counters);
         Statistics {
             uptime: self.started.elapsed(),
+            connections: management.connections(),
+            pending: management.pending_count(),
+            logins: management.logins(),
             users: management.user_count(),
+            users_in_voice: management.voice_count(),
             users_at_most: management.users_at_most(),
+            chat_messages: management.chat_messages(),
             datagrams_received: traffic.datagrams_received,
+            bytes_received: traffic.bytes_received,
             datagrams_sent: traffic.datagrams_sent,
+            bytes_sent: traffic.bytes_sent,
             kernel_drops: traffic.kernel_drops,
             latency_ns: traffic.latency_ns.clone(),
             turn_ns: self.turn_ns.clone(),

@@ -10,14 +10,28 @@ use std::time::Duration;
 pub struct Statistics {
     /// How long ago that was.
     pub uptime: Duration,
+    /// Connections that were accepted and not refused.
+    pub connections: u64,
+    /// Those that have not logged in now.
+    pub pending: usize,
+    /// Successful logins.
+    pub logins: u64,
     /// Users who are logged in now.
     pub users: usize,
+    /// Users who are in voice now.
+    pub users_in_voice: usize,
     /// The most users who were logged in at the same time.
     pub users_at_most: usize,
+    /// Chat messages that were passed on.
+    pub chat_messages: u64,
     /// Datagrams received on the voice port, of whatever kind.
     pub datagrams_received: u64,
+    /// Bytes in them, as far as they fit into a slot, without IP and UDP headers.
+    pub bytes_received: u64,
     /// Datagrams handed to the kernel, however many to a message.
     pub datagrams_sent: u64,
+    /// Bytes in them, padding included, without IP and UDP headers.
+    pub bytes_sent: u64,
     /// Datagrams that the kernel dropped because the voice socket's receive buffer was full. Known
     /// on Linux only, from `SO_RXQ_OVFL` (socket(7)), and with the first datagram after the drops.
     pub kernel_drops: u64,
@@ -37,10 +51,17 @@ impl fmt::Display for Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut count = |name: &str, value: u64| writeln!(f, "  {name:<28} {value:>14}");
         count("uptime, s", self.uptime.as_secs())?;
+        count("connections", self.connections)?;
+        count("  not logged in now", self.pending as u64)?;
+        count("logins", self.logins)?;
         count("users now", self.users as u64)?;
+        count("  in voice", self.users_in_voice as u64)?;
         count("users at most", self.users_at_most as u64)?;
+        count("chat messages", self.chat_messages)?;
         count("datagrams received", self.datagrams_received)?;
+        count("  bytes", self.bytes_received)?;
         count("datagrams sent", self.datagrams_sent)?;
+        count("  bytes", self.bytes_sent)?;
         count("datagrams the kernel dropped", self.kernel_drops)?;
         for (cause, occurrences) in self.counters.occurred() {
             count(cause.name(), occurrences)?;
@@ -85,10 +106,17 @@ mod tests {
         latency_ns.record(2_500);
         let page = Statistics {
             uptime: Duration::from_secs(90),
+            connections: 9,
+            pending: 1,
+            logins: 7,
             users: 3,
+            users_in_voice: 2,
             users_at_most: 5,
+            chat_messages: 4,
             datagrams_received: 1_000_000_000_000,
+            bytes_received: 12,
             datagrams_sent: 7,
+            bytes_sent: 70,
             kernel_drops: 0,
             latency_ns,
             turn_ns: Histogram::new(),

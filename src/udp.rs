@@ -101,7 +101,9 @@ pub(crate) struct VoiceSocket {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) datagrams_received: u64,
+    pub(crate) bytes_received: u64,
     pub(crate) datagrams_sent: u64,
+    pub(crate) bytes_sent: u64,
     /// Datagrams that the kernel dropped because the socket's receive buffer was full.
     pub(crate) kernel_drops: u64,
     /// Datagrams per receive call, of those that brought any.
@@ -173,6 +175,8 @@ impl VoiceSocket {
         let received = self.slots.received.len();
         if received > 0 {
             self.traffic.datagrams_received += received as u64;
+            let bytes: usize = self.slots.received.iter().map(|it| it.len).sum();
+            self.traffic.bytes_received += bytes as u64;
             self.traffic.batches.record(received as u64);
         }
         received
@@ -254,6 +258,12 @@ impl<'a> Outgoing<'a> {
 }
 
 impl Traffic {
+    /// Counts datagrams that the kernel took.
+    fn count_sent(&mut self, datagrams: usize, bytes: usize) {
+        self.datagrams_sent += datagrams as u64;
+        self.bytes_sent += bytes as u64;
+    }
+
     /// Counts datagrams that the kernel did not take.
     fn count_failures(&mut self, error: &io::Error, datagrams: u64) {
         let is_full = error.kind() == io::ErrorKind::WouldBlock || is_out_of_buffers(error);

@@ -71,7 +71,7 @@ impl Plain {
         };
         loop {
             match socket.send_to(bytes, remote) {
-                Ok(_) => traffic.datagrams_sent += 1,
+                Ok(len) => traffic.count_sent(1, len),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => traffic.count_failures(&error, 1),
             }

@@ -85,6 +85,8 @@ fn datagrams_of_both_families_arrive_whole_with_their_sources() {
                 assert_eq!(source.local, None, "there is only one");
             }
             assert_eq!(voice.traffic().datagrams_received, sent.len() as u64);
+            let bytes: usize = sent.iter().map(Vec::len).sum();
+            assert_eq!(voice.traffic().bytes_received, bytes as u64);
         }
     }
 }
@@ -161,6 +163,7 @@ fn every_listener_but_the_sender_gets_every_frame() {
             assert_eq!(heard(client), b"from the last");
         }
         assert_eq!(voice.traffic().datagrams_sent, 199);
+        assert_eq!(voice.traffic().bytes_sent, 98 * (14 + 13) + 14 + 13 + 18);
     }
 }
 

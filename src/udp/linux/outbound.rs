@@ -218,7 +218,9 @@ impl Outbound {
                 Ok(count) => {
                     let sent = &self.messages[done..done + count];
                     let datagrams: usize = sent.iter().map(|message| message.datagrams).sum();
-                    traffic.datagrams_sent += datagrams as u64;
+                    let taken = &self.headers.headers[done..done + count];
+                    let bytes = taken.iter().map(|header| header.msg_len as usize).sum();
+                    traffic.count_sent(datagrams, bytes);
                     if datagrams > count {
                         self.refusals = 0;
                     }
@@ -293,7 +295,7 @@ impl Single {
         // SAFETY: the header points to the piece on the stack, and that to bytes that are borrowed
         // through the call.
         match unsafe { send_all(socket, &mut self.header.headers[..]) } {
-            Ok(_) => traffic.datagrams_sent += 1,
+            Ok(_) => traffic.count_sent(1, bytes.len()),
             Err(error) => traffic.count_failures(&error, 1),
         }
     }
