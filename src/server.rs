@@ -28,6 +28,7 @@ use crate::histogram::Histogram;
 use crate::limits::POLL_EVENTS;
 use crate::statistics::Statistics;
 use crate::system;
+use accept::{Door, TcpPort};
 use bans::BanFile;
 use log::info;
 use mio::net::{TcpListener, TcpStream};
@@ -47,15 +48,10 @@ const SIGNALS: Token = Token(usize::MAX - 3);
 /// A bound server, not running yet. [`run`](Server::run) takes over the thread that calls it.
 pub struct Server {
     poll: Poll,
-    listener: TcpListener,
-    /// Whether a connection may be waiting to be accepted.
-    is_accept_ready: bool,
-    /// Set while file descriptors have run out.
-    accept_paused_until: Option<Instant>,
+    door: Door<TcpPort>,
     voice: VoicePort,
     core: Core<TcpStream>,
     ban_file: BanFile,
-    dead_peer_timeout: Duration,
     handle: ServerHandle,
     #[cfg(unix)]
     signals: Option<signal_hook_mio::v1_0::Signals>,
@@ -101,15 +97,20 @@ impl Server {
                 .map_err(system("draw a random number"))?;
         }
         let ban_file = BanFile::new(config.ban_file.clone(), handle.clone());
+        let port = TcpPort {
+            listener: TcpListener::from_std(listener),
+            registry: poll
+                .registry()
+                .try_clone()
+                .map_err(system("share the poll"))?,
+            dead_peer_timeout: config.limits.dead_peer_timeout,
+        };
         let mut server = Server {
             poll,
-            listener: TcpListener::from_std(listener),
-            is_accept_ready: false,
-            accept_paused_until: None,
+            door: Door::new(port),
             voice,
             core: Core::new(config.limits, HashKey(key[0], key[1])),
             ban_file,
-            dead_peer_timeout: config.limits.dead_peer_timeout,
             handle,
             #[cfg(unix)]
             signals: None,
@@ -122,7 +123,11 @@ impl Server {
         };
         let registry = server.poll.registry();
         registry
-            .register(&mut server.listener, LISTENER, Interest::READABLE)
+            .register(
+                &mut server.door.listener.listener,
+                LISTENER,
+                Interest::READABLE,
+            )
             .map_err(system("register the TCP port"))?;
         registry
             .register(server.voice.socket.socket(), VOICE, Interest::READABLE)
@@ -241,34 +246,27 @@ impl Server {
             events.clear();
         }
         let now = read_clock();
-        self.core.connections.now = now.instant;
         self.note_readiness(events);
-        self.core.look_at_voice(now, &mut self.voice);
-        self.accept(now);
-        self.core.turn(now, &mut self.voice);
+        self.core.turn(now, &mut self.door, &mut self.voice);
         self.turn_ended = Instant::now();
         let turn = self.turn_ended.duration_since(now.instant);
         self.turn_ns.record(turn.as_nanos() as u64);
         Ok(())
     }
 
-    /// How long the loop may sleep: not at all with work left over, else until something is due.
+    /// How long the loop may sleep.
     fn timeout(&self) -> Option<Duration> {
-        let may_accept = self.is_accept_ready && self.accept_paused_until.is_none();
-        let has_work = self.voice.is_ready || may_accept || self.core.connections.has_work();
-        if has_work || self.thread_options.busy_poll {
+        if self.thread_options.busy_poll {
             return Some(Duration::ZERO);
         }
-        let deadlines = [self.core.next_deadline(), self.accept_paused_until];
-        let next = deadlines.into_iter().flatten().min()?;
-        Some(next.saturating_duration_since(self.turn_ended))
+        self.core.timeout(self.turn_ended, &self.door, &self.voice)
     }
 
     fn note_readiness(&mut self, events: &Events) {
         for event in events {
             match event.token() {
                 VOICE => self.voice.is_ready = true,
-                LISTENER => self.is_accept_ready = true,
+                LISTENER => self.door.is_ready = true,
                 WAKER => {}
                 #[cfg(unix)]
                 SIGNALS => {

@@ -1,78 +1,143 @@
 //! Taking connections in, and what to do when there is no room for more.
 
-use super::core::Admitted;
-use super::{Server, sockets};
+use super::core::{Admitted, Core, Voice};
+use super::sockets;
 use crate::cause::Cause;
-use crate::event::{Now, VoiceToken};
+use crate::event::{ConnectionId, Now, VoiceToken};
 use crate::limits::ACCEPT_PAUSE;
 use log::{debug, warn};
-use mio::net::TcpStream;
-use mio::{Interest, Token};
-use std::io;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-impl Server {
-    /// Takes in who is waiting, up to a budget.
-    pub(super) fn accept(&mut self, now: Now) {
-        match self.accept_paused_until {
-            Some(until) if now.instant < until => return,
-            _ => self.accept_paused_until = None,
+/// Where connections come from.
+pub(super) trait Listener {
+    type Stream: Read + Write;
+
+    /// The next that waits, as accept(2).
+    fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)>;
+
+    /// A random token that is not 0, or none if the system has no randomness to give.
+    fn draw_token(&mut self) -> Option<VoiceToken>;
+
+    /// Has its readiness reported from now on, under this id, on the edge.
+    fn register(&mut self, id: ConnectionId, stream: &mut Self::Stream) -> io::Result<()>;
+}
+
+/// The management port.
+pub(super) struct TcpPort {
+    pub(super) listener: TcpListener,
+    pub(super) registry: Registry,
+    pub(super) dead_peer_timeout: Duration,
+}
+
+impl Listener for TcpPort {
+    type Stream = TcpStream;
+
+    fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.listener.accept()
+    }
+
+    fn draw_token(&mut self) -> Option<VoiceToken> {
+        draw_token()
+    }
+
+    fn register(&mut self, id: ConnectionId, stream: &mut TcpStream) -> io::Result<()> {
+        sockets::prepare(stream, self.dead_peer_timeout);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.registry.register(stream, Token(id.index()), interest)
+    }
+}
+
+/// A listener, and whether it is listened to.
+pub(super) struct Door<L> {
+    pub(super) listener: L,
+    /// Whether a connection may be waiting to be accepted.
+    pub(super) is_ready: bool,
+    /// Set while file descriptors have run out.
+    paused_until: Option<Instant>,
+}
+
+impl<L: Listener> Door<L> {
+    pub(super) fn new(listener: L) -> Self {
+        Door {
+            listener,
+            is_ready: false,
+            paused_until: None,
         }
-        self.core.begin_stage();
-        while self.is_accept_ready && !self.core.is_stage_over() {
+    }
+
+    /// Whether there may be somebody to take in now.
+    pub(super) fn may_accept(&self) -> bool {
+        self.is_ready && self.paused_until.is_none()
+    }
+
+    /// Until when nobody is taken in, if that is so.
+    pub(super) fn paused_until(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    /// Takes in who is waiting, up to a budget.
+    pub(super) fn accept(&mut self, now: Now, core: &mut Core<L::Stream>, voice: &mut impl Voice) {
+        match self.paused_until {
+            Some(until) if now.instant < until => return,
+            _ => self.paused_until = None,
+        }
+        core.begin_stage();
+        while self.is_ready && !core.is_stage_over() {
             match self.listener.accept() {
                 Ok((stream, address)) => {
                     // Where each newcomer costs another its place, those who are here are listened
                     // to in between: they may be about to log in.
-                    if self.admit(now, stream, address) == Some(Admitted::ForAnother) {
+                    let admitted = self.admit(now, stream, address, core, voice);
+                    if admitted == Some(Admitted::ForAnother) {
                         return;
                     }
                 }
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => self.is_accept_ready = false,
+                    io::ErrorKind::WouldBlock => self.is_ready = false,
                     io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::ConnectionAborted => {
-                        self.core.counters.count(Cause::AcceptFailed)
-                    }
+                    io::ErrorKind::ConnectionAborted => core.counters.count(Cause::AcceptFailed),
                     _ => {
-                        self.pause_accepting(now, &error);
+                        if core.counters.get(Cause::AcceptPaused) == 0 {
+                            warn!(
+                                "cannot accept connections, trying again every {ACCEPT_PAUSE:?}: {error}"
+                            );
+                        }
+                        // Out of descriptors, most likely: whoever is connected is served on, and
+                        // the others wait in the kernel's queue.
+                        core.counters.count(Cause::AcceptPaused);
+                        self.paused_until = Some(now.instant + ACCEPT_PAUSE);
                         return;
                     }
                 },
             }
-            self.core.worked(now, &mut self.voice);
+            core.worked(now, voice);
         }
-    }
-
-    /// Out of descriptors, most likely: whoever is connected is served on, and the others wait in
-    /// the kernel's queue.
-    fn pause_accepting(&mut self, now: Now, error: &io::Error) {
-        if self.core.counters.get(Cause::AcceptPaused) == 0 {
-            warn!("cannot accept connections, trying again every {ACCEPT_PAUSE:?}: {error}");
-        }
-        self.core.counters.count(Cause::AcceptPaused);
-        self.accept_paused_until = Some(now.instant + ACCEPT_PAUSE);
     }
 
     /// Takes in a connection, if it may come in.
-    fn admit(&mut self, now: Now, stream: TcpStream, address: SocketAddr) -> Option<Admitted> {
-        let Some(token) = draw_token() else {
-            self.core.counters.count(Cause::AcceptFailed);
+    fn admit(
+        &mut self,
+        now: Now,
+        stream: L::Stream,
+        address: SocketAddr,
+        core: &mut Core<L::Stream>,
+        voice: &mut impl Voice,
+    ) -> Option<Admitted> {
+        let Some(token) = self.listener.draw_token() else {
+            core.counters.count(Cause::AcceptFailed);
             return None;
         };
-        let id = self.core.connections.next_id();
+        let id = core.connections.next_id();
         let address = address.ip().to_canonical();
-        let admitted = self
-            .core
-            .admit(now, stream, address, token, &mut self.voice)?;
-        let connection = self.core.connections.get(id)?;
-        sockets::prepare(&connection.stream, self.dead_peer_timeout);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registry = self.poll.registry();
-        let token = Token(id.index());
-        if let Err(error) = registry.register(&mut connection.stream, token, interest) {
+        let admitted = core.admit(now, stream, address, token, voice)?;
+        let connection = core.connections.get(id)?;
+        if let Err(error) = self.listener.register(id, &mut connection.stream) {
             debug!("cannot wait for events of a connection: {error}");
-            self.core.connections.end(id, Cause::AcceptFailed);
+            core.connections.end(id, Cause::AcceptFailed);
         }
         Some(admitted)
     }

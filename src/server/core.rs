@@ -1,8 +1,9 @@
-//! What the loop does in a turn, but for the poll and the sockets that listen: connections and the
-//! switchboard between them, within budgets, with voice looked at in between.
+//! What the loop does in a turn, but for the poll: connections and the switchboard between them,
+//! within budgets, with voice looked at in between.
 //!
-//! Streams and voice are whatever they are: the kernel's in production, simulated ones in tests.
+//! Streams, the door and voice are whatever they are: the kernel's in production, simulated ones in tests.
 
+use super::accept::{Door, Listener};
 use super::connections::Connections;
 use crate::bans::BanList;
 use crate::cause::{Cause, Counters};
@@ -18,12 +19,15 @@ use crate::throttle::CauseThrottles;
 use log::{Level, log};
 use std::io::{Read, Write};
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What has voice to relay.
 pub(super) trait Voice {
     /// Relays what has arrived, up to a bound. Asking costs little where nothing has.
     fn look(&mut self, now: Now, switchboard: &mut Switchboard);
+
+    /// Whether something may have been left by the last look.
+    fn is_ready(&self) -> bool;
 }
 
 /// How a connection was taken in.
@@ -72,7 +76,7 @@ impl<S: Read + Write> Core<S> {
     }
 
     /// Looks at voice.
-    pub(super) fn look_at_voice(&mut self, now: Now, voice: &mut impl Voice) {
+    fn look_at_voice(&mut self, now: Now, voice: &mut impl Voice) {
         self.work = 0;
         voice.look(now, &mut self.switchboard);
     }
@@ -128,18 +132,37 @@ impl<S: Read + Write> Core<S> {
         }
     }
 
-    /// When something is due, beside what readiness will be reported for.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
+    /// How long the loop may sleep from this moment on: not at all with work left over, else until
+    /// something is due.
+    pub(super) fn timeout<L: Listener>(
+        &self,
+        from: Instant,
+        door: &Door<L>,
+        voice: &impl Voice,
+    ) -> Option<Duration> {
+        if voice.is_ready() || door.may_accept() || self.connections.has_work() {
+            return Some(Duration::ZERO);
+        }
         let deadlines = [
             self.switchboard.next_deadline(),
             self.connections.next_flush(),
             self.connections.next_stall(),
+            door.paused_until(),
         ];
-        deadlines.into_iter().flatten().min()
+        let next = deadlines.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(from))
     }
 
-    /// Everything but accepting: frames, endings, flushing, deadlines.
-    pub(super) fn turn(&mut self, now: Now, voice: &mut impl Voice) {
+    /// Everything that there is to do: voice, accepting, frames, endings, flushing, deadlines.
+    pub(super) fn turn<L: Listener<Stream = S>>(
+        &mut self,
+        now: Now,
+        door: &mut Door<L>,
+        voice: &mut impl Voice,
+    ) {
+        self.connections.now = now.instant;
+        self.look_at_voice(now, voice);
+        door.accept(now, self, voice);
         self.handle_inbox(now, voice);
         self.end_marked(now, voice);
         self.flush(now, voice);

@@ -13,7 +13,10 @@ use std::time::Instant;
 /// Stops accepting, and offers the kernel what is queued until it has taken all, the time is up, or
 /// a further signal says that there is no time.
 pub(super) fn flush(server: &mut Server) {
-    let _ = server.poll.registry().deregister(&mut server.listener);
+    let _ = server
+        .poll
+        .registry()
+        .deregister(&mut server.door.listener.listener);
     let deadline = Instant::now() + STOP_DEADLINE;
     let mut events = Events::with_capacity(POLL_EVENTS);
     loop {

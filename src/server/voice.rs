@@ -62,4 +62,8 @@ impl Voice for VoicePort {
             }
         }
     }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready
+    }
 }
