@@ -9,7 +9,7 @@ use log::LevelFilter;
 use settings::SETTINGS;
 use std::ffi::OsString;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// What a server is started with. [`Config::default`] is what the binary does without any option,
@@ -27,6 +27,9 @@ pub struct Config {
     pub limits: Limits,
     /// A list of addresses to keep out, as [`BanList::parse`](crate::BanList::parse) reads it.
     pub ban_file: Option<PathBuf>,
+    /// Where metrics are served over HTTP, if anywhere: `/metrics` for Prometheus, and `/healthz`.
+    /// There is no authentication; a loopback address keeps others out.
+    pub metrics_address: Option<SocketAddr>,
     /// How datagrams are sent.
     pub udp_send: UdpSend,
     /// Whether the way of each voice datagram through the server is timed, from the kernel's
@@ -58,6 +61,7 @@ impl Default for Config {
             bind_address: None,
             limits: Limits::default(),
             ban_file: None,
+            metrics_address: None,
             udp_send: UdpSend::Auto,
             measure_latency: true,
             busy_poll: false,

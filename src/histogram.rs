@@ -13,6 +13,7 @@ const BUCKETS: usize = PER_OCTAVE * (64 - BITS as usize + 1);
 pub struct Histogram {
     buckets: Box<[u64; BUCKETS]>,
     count: u64,
+    sum: u64,
     max: u64,
 }
 
@@ -22,6 +23,7 @@ impl Histogram {
         Histogram {
             buckets: Box::new([0; BUCKETS]),
             count: 0,
+            sum: 0,
             max: 0,
         }
     }
@@ -30,12 +32,24 @@ impl Histogram {
     pub fn record(&mut self, value: u64) {
         self.buckets[bucket_of(value)] += 1;
         self.count += 1;
+        self.sum = self.sum.saturating_add(value);
         self.max = self.max.max(value);
     }
 
     /// How many values there are.
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// All values together; it stays at its highest when that is reached.
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// How many values are no more than this, to about 3 % of it.
+    pub fn count_up_to(&self, value: u64) -> u64 {
+        let (buckets, _) = self.buckets.split_at(bucket_of(value) + 1);
+        buckets.iter().sum()
     }
 
     /// The largest value, exactly; 0 if there is none.

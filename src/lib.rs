@@ -90,6 +90,7 @@ mod hash;
 pub mod histogram;
 pub mod limits;
 pub mod management;
+pub mod metrics;
 pub mod protocol;
 mod rate;
 pub mod relay;
@@ -102,7 +103,7 @@ mod throttle;
 mod udp;
 
 pub use bans::BanList;
-pub use cause::{Cause, Counters};
+pub use cause::{Cause, CauseKind, Counters};
 pub use config::Config;
 pub use hash::HashKey;
 pub use limits::Limits;

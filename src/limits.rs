@@ -217,6 +217,15 @@ pub const FALSE_ANSWER_INTERVAL: Duration = Duration::from_millis(500);
 /// allows (2,048 answers, or 24 KiB, a second).
 pub const FALSE_ANSWER_SOURCES: usize = 1_024;
 
+/// Exchanges on the metrics port at a time: collectors are few.
+pub const HTTP_EXCHANGES_MAX: usize = 4;
+
+/// The head of a request on the metrics port.
+pub const HTTP_REQUEST_BYTES_MAX: usize = 8 * 1_024;
+
+/// How long an exchange on the metrics port may take.
+pub const HTTP_DEADLINE: Duration = Duration::from_secs(5);
+
 /// How long accepting pauses when the process or the system has run out of file descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -50,6 +50,8 @@ fn serve(config: &Config) -> Result<(), ServerError> {
     let mut server = Server::bind(config)?;
     #[cfg(unix)]
     server.handle_signals()?;
+    #[cfg(target_os = "linux")]
+    server.notify_service_manager();
     server.run()?;
     Ok(())
 }

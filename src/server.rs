@@ -12,8 +12,11 @@ pub(crate) mod connections;
 mod core;
 mod error;
 mod handle;
+mod http;
 mod sockets;
 mod stop;
+#[cfg(target_os = "linux")]
+mod supervisor;
 mod thread;
 mod voice;
 
@@ -30,12 +33,15 @@ use crate::statistics::Statistics;
 use crate::system;
 use accept::{Door, TcpPort};
 use bans::BanFile;
+use http::HttpPort;
 use log::info;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
+#[cfg(target_os = "linux")]
+use supervisor::Supervisor;
 use thread::ThreadOptions;
 use voice::VoicePort;
 
@@ -52,16 +58,21 @@ pub struct Server {
     voice: VoicePort,
     core: Core<TcpStream>,
     ban_file: BanFile,
+    http: Option<HttpPort>,
+    #[cfg(target_os = "linux")]
+    supervisor: Supervisor,
     handle: ServerHandle,
     #[cfg(unix)]
     signals: Option<signal_hook_mio::v1_0::Signals>,
     turn_ns: Histogram,
     started: Instant,
+    started_at: SystemTime,
     /// When the last turn ended, and with it the last look at the clock.
     turn_ended: Instant,
     thread_options: ThreadOptions,
     management_address: SocketAddr,
     voice_relay_address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
 }
 
 impl Server {
@@ -105,21 +116,40 @@ impl Server {
                 .map_err(system("share the poll"))?,
             dead_peer_timeout: config.limits.dead_peer_timeout,
         };
+        let mut metrics_address = None;
+        let http = match config.metrics_address {
+            Some(address) => {
+                let listener = sockets::listen(address.ip(), address.port())?;
+                metrics_address = Some(
+                    listener
+                        .local_addr()
+                        .map_err(system("read the address of the metrics port"))?,
+                );
+                let port = HttpPort::new(listener, poll.registry());
+                Some(port.map_err(system("register the metrics port"))?)
+            }
+            None => None,
+        };
         let mut server = Server {
             poll,
             door: Door::new(port),
             voice,
             core: Core::new(config.limits, HashKey(key[0], key[1])),
             ban_file,
+            http,
+            #[cfg(target_os = "linux")]
+            supervisor: Supervisor::default(),
             handle,
             #[cfg(unix)]
             signals: None,
             turn_ns: Histogram::new(),
             started: Instant::now(),
+            started_at: SystemTime::now(),
             turn_ended: Instant::now(),
             thread_options: ThreadOptions::of(config),
             management_address,
             voice_relay_address,
+            metrics_address,
         };
         let registry = server.poll.registry();
         registry
@@ -136,10 +166,9 @@ impl Server {
         Ok(server)
     }
 
-    /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once; and SIGUSR1
-    /// write its [statistics](Self::statistics) to the log; and SIGHUP read the ban file again. Signals
-    /// belong to the whole process, so
-    /// this is for an application that leaves them to the server.
+    /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once; SIGUSR1 write
+    /// its [statistics](Self::statistics) to the log; and SIGHUP read the ban file again. Signals
+    /// belong to the whole process, so this is for an application that leaves them to the server.
     ///
     /// # Errors
     ///
@@ -167,6 +196,20 @@ impl Server {
         self.voice_relay_address
     }
 
+    /// The TCP address that metrics are served on, if they are, with the port that was chosen.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// Tells the service manager that started this process, if it wants to know, when the server is
+    /// ready, when it stops, and that its loop turns (sd_notify(3), sd_watchdog_enabled(3)). It is
+    /// for an application that leaves that to the server, and reads `NOTIFY_SOCKET`, `WATCHDOG_USEC`
+    /// and `WATCHDOG_PID`.
+    #[cfg(target_os = "linux")]
+    pub fn notify_service_manager(&mut self) {
+        self.supervisor = Supervisor::from_environment();
+    }
+
     /// A handle to the server for other threads, and for when it runs.
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
@@ -180,7 +223,9 @@ impl Server {
         counters.add(&self.core.switchboard.counters());
         counters.add(&traffic.counters);
         Statistics {
+            started_at: self.started_at,
             uptime: self.started.elapsed(),
+            memory_bytes: system::resident_bytes(),
             connections: management.connections(),
             pending: management.pending_count(),
             logins: management.logins(),
@@ -188,6 +233,8 @@ impl Server {
             users_in_voice: management.voice_count(),
             users_at_most: management.users_at_most(),
             chat_messages: management.chat_messages(),
+            outbound_bytes: self.core.connections.outbound_total(),
+            outbound_bytes_at_most: self.core.connections.outbound_total_at_most(),
             datagrams_received: traffic.datagrams_received,
             bytes_received: traffic.bytes_received,
             datagrams_sent: traffic.datagrams_sent,
@@ -217,6 +264,11 @@ impl Server {
             self.voice_relay_address,
             self.core.switchboard.management().max_users(),
         );
+        if let Some(address) = self.metrics_address {
+            info!("metrics on http://{address}/metrics");
+        }
+        #[cfg(target_os = "linux")]
+        self.supervisor.ready(Instant::now());
         let mut events = Events::with_capacity(POLL_EVENTS);
         while !self.handle.wants_stop() {
             if self.handle.takes_statistics_request() {
@@ -230,6 +282,8 @@ impl Server {
             }
             self.turn(&mut events)?;
         }
+        #[cfg(target_os = "linux")]
+        self.supervisor.stopping();
         stop::flush(&mut self);
         let statistics = stop::close(self);
         info!("stopped\n{}", statistics.to_string().trim_end());
@@ -248,6 +302,9 @@ impl Server {
         let now = read_clock();
         self.note_readiness(events);
         self.core.turn(now, &mut self.door, &mut self.voice);
+        self.attend_metrics(now.instant);
+        #[cfg(target_os = "linux")]
+        self.supervisor.turned(now.instant);
         self.turn_ended = Instant::now();
         let turn = self.turn_ended.duration_since(now.instant);
         self.turn_ns.record(turn.as_nanos() as u64);
@@ -259,7 +316,29 @@ impl Server {
         if self.thread_options.busy_poll {
             return Some(Duration::ZERO);
         }
-        self.core.timeout(self.turn_ended, &self.door, &self.voice)
+        if self.http.as_ref().is_some_and(|http| http.is_ready) {
+            return Some(Duration::ZERO);
+        }
+        #[cfg(target_os = "linux")]
+        let watchdog = self.supervisor.next_deadline();
+        #[cfg(not(target_os = "linux"))]
+        let watchdog = None;
+        let http = self.http.as_ref().and_then(HttpPort::next_deadline);
+        let others = [watchdog, http].into_iter().flatten();
+        let others = others.map(|at| at.saturating_duration_since(self.turn_ended));
+        let own = self.core.timeout(self.turn_ended, &self.door, &self.voice);
+        own.into_iter().chain(others).min()
+    }
+
+    /// Answers collectors of metrics, after everything else.
+    fn attend_metrics(&mut self, now: Instant) {
+        let is_due = |http: &HttpPort| {
+            http.is_ready || http.next_deadline().is_some_and(|deadline| deadline <= now)
+        };
+        if let Some(mut http) = self.http.take_if(|http| is_due(http)) {
+            http.attend(now, self.poll.registry(), || self.statistics());
+            self.http = Some(http);
+        }
     }
 
     fn note_readiness(&mut self, events: &Events) {
@@ -272,6 +351,11 @@ impl Server {
                 SIGNALS => {
                     if self.take_signals_of_stop() {
                         self.handle.request_stop();
+                    }
+                }
+                Token(token) if http::TOKENS.contains(&token) => {
+                    if let Some(http) = &mut self.http {
+                        http.is_ready = true;
                     }
                 }
                 Token(index) => {

@@ -3,13 +3,17 @@
 use crate::cause::Counters;
 use crate::histogram::Histogram;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A server's statistics, since it was bound.
 #[derive(Clone, Debug)]
 pub struct Statistics {
+    /// When that was.
+    pub started_at: SystemTime,
     /// How long ago that was.
     pub uptime: Duration,
+    /// Memory of the process that is resident, in bytes, where the system tells (Linux).
+    pub memory_bytes: Option<u64>,
     /// Connections that were accepted and not refused.
     pub connections: u64,
     /// Those that have not logged in now.
@@ -24,6 +28,10 @@ pub struct Statistics {
     pub users_at_most: usize,
     /// Chat messages that were passed on.
     pub chat_messages: u64,
+    /// Bytes queued for all connections that the kernel has not taken yet.
+    pub outbound_bytes: usize,
+    /// The most that it ever was.
+    pub outbound_bytes_at_most: usize,
     /// Datagrams received on the voice port, of whatever kind.
     pub datagrams_received: u64,
     /// Bytes in them, as far as they fit into a slot, without IP and UDP headers.
@@ -51,6 +59,9 @@ impl fmt::Display for Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut count = |name: &str, value: u64| writeln!(f, "  {name:<28} {value:>14}");
         count("uptime, s", self.uptime.as_secs())?;
+        if let Some(bytes) = self.memory_bytes {
+            count("memory, KiB", bytes / 1_024)?;
+        }
         count("connections", self.connections)?;
         count("  not logged in now", self.pending as u64)?;
         count("logins", self.logins)?;
@@ -58,6 +69,7 @@ impl fmt::Display for Statistics {
         count("  in voice", self.users_in_voice as u64)?;
         count("users at most", self.users_at_most as u64)?;
         count("chat messages", self.chat_messages)?;
+        count("queued bytes at most", self.outbound_bytes_at_most as u64)?;
         count("datagrams received", self.datagrams_received)?;
         count("  bytes", self.bytes_received)?;
         count("datagrams sent", self.datagrams_sent)?;
@@ -105,7 +117,9 @@ mod tests {
         let mut latency_ns = Histogram::new();
         latency_ns.record(2_500);
         let page = Statistics {
+            started_at: SystemTime::UNIX_EPOCH,
             uptime: Duration::from_secs(90),
+            memory_bytes: Some(2_048),
             connections: 9,
             pending: 1,
             logins: 7,
@@ -113,6 +127,8 @@ mod tests {
             users_in_voice: 2,
             users_at_most: 5,
             chat_messages: 4,
+            outbound_bytes: 0,
+            outbound_bytes_at_most: 100,
             datagrams_received: 1_000_000_000_000,
             bytes_received: 12,
             datagrams_sent: 7,

@@ -241,6 +241,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        option: "metrics-address",
+        variable: "METRICS_ADDRESS",
+        value: "ADDRESS:PORT",
+        help: "serve /metrics (Prometheus) and /healthz over HTTP, to anyone who reaches it",
+        expected: "an address with a port, such as 127.0.0.1:9003, or none",
+        set: |config, text| {
+            config.metrics_address = match text {
+                "none" => None,
+                address => Some(address.parse().ok()?),
+            };
+            Some(())
+        },
+        show: |config| {
+            let address = config.metrics_address;
+            address.map_or("none".into(), |address| address.to_string())
+        },
+    },
+    Setting {
         option: "udp-send",
         variable: "UDP_SEND",
         value: "WAY",

@@ -52,13 +52,14 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
         (16, "0", "1000000000"),
         (17, "1400", "1"),
         (18, "none", "/etc/bans"),
-        (19, "batch", "plain"),
-        (20, "yes", "no"),
-        (21, "no", "yes"),
-        (22, "0", "1023"),
-        (23, "1", "99"),
-        (24, "no", "yes"),
-        (25, "off", "trace"),
+        (19, "none", "[::1]:0"),
+        (20, "batch", "plain"),
+        (21, "yes", "no"),
+        (22, "no", "yes"),
+        (23, "0", "1023"),
+        (24, "1", "99"),
+        (25, "no", "yes"),
+        (26, "off", "trace"),
     ] {
         let setting = &SETTINGS[setting];
         let name = setting.option;
@@ -80,7 +81,7 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
             );
         }
     }
-    assert_eq!(SETTINGS.len(), 26, "a new setting belongs into this table");
+    assert_eq!(SETTINGS.len(), 27, "a new setting belongs into this table");
 }
 
 #[test]
@@ -113,6 +114,8 @@ fn what_cannot_be_used_names_its_setting() {
         ("--max-chat-rate -1", "--max-chat-rate"),
         ("--max-voice-rate 1000000001", "--max-voice-rate"),
         ("--max-voice-bandwidth 64k", "--max-voice-bandwidth"),
+        ("--metrics-address 9003", "--metrics-address"),
+        ("--metrics-address localhost:9003", "--metrics-address"),
         ("--udp-send fast", "--udp-send"),
         ("--measure-latency maybe", "--measure-latency"),
         ("--busy-poll 1", "--busy-poll"),

@@ -37,6 +37,7 @@ pub(crate) struct Connections<S> {
     /// The same for all of them together, and what it is now.
     outbound_total_max: usize,
     outbound_total: usize,
+    outbound_total_at_most: usize,
     /// Connections that have not logged in and hold more than they should.
     large_strangers: usize,
     /// What was copied to recipients since somebody last asked, in bytes and their overhead.
@@ -58,6 +59,7 @@ impl<S: Read + Write> Connections<S> {
             outbound_bytes_max: outbound_bytes_max(limits.users),
             outbound_total_max: limits.outbound_bytes,
             outbound_total: 0,
+            outbound_total_at_most: 0,
             large_strangers: 0,
             copying_cost: 0,
             now: Instant::now(),
@@ -171,6 +173,16 @@ impl<S: Read + Write> Connections<S> {
         true
     }
 
+    /// Bytes queued for all connections.
+    pub(super) fn outbound_total(&self) -> usize {
+        self.outbound_total
+    }
+
+    /// The most that ever were.
+    pub(super) fn outbound_total_at_most(&self) -> usize {
+        self.outbound_total_at_most
+    }
+
     /// When the next connection has stalled.
     pub(super) fn next_stall(&self) -> Option<Instant> {
         self.stalling.first().map(|&(at, _)| at)
@@ -269,6 +281,7 @@ impl<S: Read + Write> Connections<S> {
             connection.queue(frames);
         }
         self.outbound_total += frames.len();
+        self.outbound_total_at_most = self.outbound_total_at_most.max(self.outbound_total);
         self.copying_cost += frames.len() + COPY_OVERHEAD_BYTES;
         true
     }

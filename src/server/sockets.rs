@@ -56,7 +56,7 @@ fn means_no_ipv6(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.kind() == io::ErrorKind::Unsupported
 }
 
-fn listen(address: IpAddr, port: u16) -> Result<TcpListener, ServerError> {
+pub(super) fn listen(address: IpAddr, port: u16) -> Result<TcpListener, ServerError> {
     let address = SocketAddr::new(address, port);
     open(address, Type::STREAM, Protocol::TCP)
         .and_then(|socket| {

@@ -74,8 +74,14 @@ fn a_port_in_use_is_named_and_exit_code_1() {
     assert!(message.contains(&port), "{message}");
 }
 
+/// The binary with these variables.
+#[cfg(target_os = "linux")]
+pub fn start_under(variables: &[(&str, &str)]) -> Started {
+    Started::new(command(BINARY).envs(variables.iter().copied()))
+}
+
 /// The binary running on ports of its choice, which its first line tells.
-struct Started {
+pub struct Started {
     child: Child,
     place: Place,
     stderr: BufReader<ChildStderr>,
@@ -116,7 +122,7 @@ impl Started {
     }
 
     #[cfg(unix)]
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args([format!("-{name}"), self.child.id().to_string()])
             .status()
@@ -124,7 +130,7 @@ impl Started {
         assert!(status.success());
     }
 
-    fn wait(mut self) -> (Option<i32>, String) {
+    pub fn wait(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
         self.stderr.read_to_string(&mut log).expect("it is text");
         (self.child.wait().expect("it was started").code(), log)

@@ -2,6 +2,7 @@
 
 mod binary;
 mod client;
+mod metrics;
 
 use client::{Client, Place, encoded};
 use std::io::{Read, Write};
@@ -32,6 +33,10 @@ impl Running {
             ..config
         })
         .expect("the system has free ports");
+        Running::run(server)
+    }
+
+    fn run(server: Server) -> Running {
         Running {
             tcp_port: server.management_address().port(),
             udp_port: server.voice_relay_address().port(),

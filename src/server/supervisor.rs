@@ -1,0 +1,89 @@
+//! What a service manager such as systemd is told (sd_notify(3)): that the server is ready, that it
+//! stops, and, while its loop turns, that it does. The datagrams never block the loop: what the
+//! manager has no room for is not told.
+
+use log::{debug, warn};
+use std::env;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process;
+use std::time::{Duration, Instant};
+
+/// The way to the manager, if there is one.
+#[derive(Default)]
+pub(super) struct Supervisor {
+    socket: Option<UnixDatagram>,
+    /// How often it wants to hear that the loop turns, halved, so that it never waits.
+    interval: Option<Duration>,
+    next: Option<Instant>,
+}
+
+impl Supervisor {
+    /// Takes from the environment what the manager has put there for this process.
+    pub(super) fn from_environment() -> Self {
+        let Some(path) = env::var_os("NOTIFY_SOCKET") else {
+            return Supervisor::default();
+        };
+        let socket = connect(path.as_bytes())
+            .inspect_err(|error| warn!("cannot reach the service manager: {error}"))
+            .ok();
+        let number = |name| {
+            env::var(name)
+                .ok()
+                .and_then(|text| text.parse::<u64>().ok())
+        };
+        let is_for_us = number("WATCHDOG_PID").is_none_or(|pid| pid == process::id().into());
+        let timeout = number("WATCHDOG_USEC").filter(|&us| is_for_us && us > 0);
+        Supervisor {
+            socket,
+            interval: timeout.map(|us| Duration::from_micros(us) / 2),
+            next: None,
+        }
+    }
+
+    /// The server serves from now on.
+    pub(super) fn ready(&mut self, now: Instant) {
+        self.tell("READY=1");
+        self.next = self.interval.map(|interval| now + interval);
+    }
+
+    /// The server is about to stop.
+    pub(super) fn stopping(&self) {
+        self.tell("STOPPING=1");
+    }
+
+    /// The loop has come round.
+    pub(super) fn turned(&mut self, now: Instant) {
+        if self.next.is_some_and(|next| next <= now) {
+            self.tell("WATCHDOG=1");
+            self.next = self.interval.map(|interval| now + interval);
+        }
+    }
+
+    /// When the loop must come round next.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.next
+    }
+
+    fn tell(&self, state: &str) {
+        if let Some(socket) = &self.socket {
+            if let Err(error) = socket.send(state.as_bytes()) {
+                debug!("the service manager was not told {state}: {error}");
+            }
+        }
+    }
+}
+
+/// A path, or with an `@` in front, a name in Linux's abstract namespace (unix(7)).
+fn connect(path: &[u8]) -> io::Result<UnixDatagram> {
+    let address = match path.strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path))?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&address)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
