@@ -9,13 +9,14 @@ use crate::world::{Ghost, World};
 use std::net::SocketAddr;
 use std::time::Duration;
 use voiceapp_server::cause::Cause;
-use voiceapp_server::event::Peer;
+use voiceapp_server::event::{ConnectionId, Peer};
 use voiceapp_server::limits::FALSE_ANSWERS_BURST;
 
 impl World {
     pub fn act(&mut self, client: usize, action: Action) {
         match action {
             Action::Connect => {
+                self.move_home(client, 5);
                 // Most say who they are at once.
                 if self.connect(client) && self.random.percent(70) {
                     self.act(client, Action::LogIn);
@@ -29,6 +30,15 @@ impl World {
                 let name = junk::bad_name(&mut self.random);
                 self.request(client, Request::LogIn(name));
             }
+            Action::FloodWithLogins => {
+                for _ in 0..self.random.between(2, 30) {
+                    let action =
+                        self.random
+                            .pick(&[Action::LogIn, Action::LogIn, Action::LogInBadly]);
+                    self.act(client, action);
+                }
+            }
+            Action::ComeAndGo => self.come_and_go(client),
             Action::StaySilent => self.clients[client].session.is_silent = true,
             Action::Join => {
                 self.request(client, Request::Join);
@@ -40,6 +50,15 @@ impl World {
             Action::Leave => self.request(client, Request::Leave),
             Action::Mute => self.mute(client, true),
             Action::Unmute => self.mute(client, false),
+            Action::Flap => {
+                let requests = [Action::Join, Action::Leave, Action::Mute, Action::Unmute];
+                for _ in 0..self.random.between(3, 40) {
+                    match self.random.pick(&requests) {
+                        Action::Join => self.request(client, Request::Join),
+                        action => self.act(client, action),
+                    }
+                }
+            }
             Action::Chat => {
                 // Now and then more than any rate permits at once.
                 let count = self.random.pick(&[1, 1, 1, 1, 1, 1, 1, 12]);
@@ -49,7 +68,7 @@ impl World {
                 }
             }
             Action::ChatOddly => {
-                let message = junk::odd_message(&mut self.random);
+                let message = junk::odd_message(self.plan.limits.chat_bytes, &mut self.random);
                 self.request(client, Request::Chat(message));
             }
             Action::Ping => self.request(client, Request::Ping),
@@ -84,13 +103,30 @@ impl World {
             Action::Speak => {
                 for _ in 0..self.random.between(1, 3) {
                     let data_len = self.random.between(180, 300);
+                    let data_len = data_len.min(self.plan.limits.voice_bytes);
                     self.speak(client, self.clients[client].address, data_len);
                 }
             }
+            Action::FloodWithVoice => {
+                // A hundred times what may be sent while most steps last.
+                for _ in 0..200 {
+                    self.speak(client, self.clients[client].address, 1);
+                }
+            }
             Action::SpeakOddly => {
-                let data_len = self
-                    .random
-                    .pick(&[0, 1, 1_399, 1_400, 1_401, 2_029, 2_030, 4_000]);
+                let longest = self.plan.limits.voice_bytes;
+                let edges = [
+                    0,
+                    1,
+                    longest - 1,
+                    longest,
+                    longest + 1,
+                    1_400,
+                    2_029,
+                    2_030,
+                    4_000,
+                ];
+                let data_len = self.random.pick(&edges);
                 self.speak(client, self.clients[client].address, data_len);
             }
             Action::ForgeVoice => {
@@ -125,6 +161,27 @@ impl World {
             }
             Action::LeaveServer => self.leave_server(client),
             Action::Vanish => self.vanish(client),
+        }
+    }
+
+    /// Connects and leaves over and over, from one place or from several.
+    fn come_and_go(&mut self, client: usize) {
+        for _ in 0..self.random.between(2, 8) {
+            self.move_home(client, 20);
+            if !self.connect(client) {
+                return;
+            }
+            if self.random.percent(40) {
+                self.act(client, Action::LogIn);
+            }
+            self.leave_server(client);
+        }
+    }
+
+    /// Some come from elsewhere next time.
+    fn move_home(&mut self, client: usize, percent: usize) {
+        if self.random.percent(percent) {
+            self.clients[client].ip = self.random.pick(&self.plan.homes);
         }
     }
 
@@ -231,19 +288,34 @@ impl World {
         };
         let causes = [
             Cause::ClosedBroken,
+            Cause::ClosedStalled,
             Cause::ClosedTooSlow,
             Cause::ClosedByPeer,
         ];
+        let cause = self.random.pick(&causes);
+        let unnoticed = Duration::from_millis(self.random.below(9_000) as u64);
+        self.abandon(connection, cause, unnoticed);
+    }
+
+    /// A connection is over for its client, and not yet for the server.
+    pub fn abandon(&mut self, connection: ConnectionId, cause: Cause, after: Duration) {
+        let line = self.lines[connection.0 as usize].as_mut();
+        let client = line.expect("it is connected").client.take();
+        let client = &mut self.clients[client.expect("nobody vanishes twice")];
+        client.disconnected();
+        // The session that is left behind is still bound to this address.
+        client.shares_address = true;
         self.ghosts.push(Ghost {
             connection,
-            ends_at: self.elapsed + Duration::from_millis(self.random.below(9_000) as u64),
-            cause: self.random.pick(&causes),
+            ends_at: self.elapsed + after,
+            cause,
         });
-        let line = self.lines[connection.0 as usize].as_mut();
-        line.expect("it is connected").client = None;
-        self.clients[client].disconnected();
-        // The session that is left behind is still bound to this address.
-        self.clients[client].shares_address = true;
+    }
+
+    pub fn is_ghost(&self, connection: ConnectionId) -> bool {
+        self.ghosts
+            .iter()
+            .any(|ghost| ghost.connection == connection)
     }
 
     /// Sends a piece of what is written, of any size, or all of it.
