@@ -10,14 +10,14 @@ use voiceapp_server::bans::BanList;
 use voiceapp_server::cause::Cause;
 
 impl World {
-    /// Now and then the list changes; every other time it is emptied.
+    /// Now and then the list changes. Most of the time it is empty, as everything else needs people.
     pub fn change_bans(&mut self) {
         if !self.plan.has_bans || self.random.below(300) != 0 {
             return;
         }
         let mut bans = Vec::new();
         let mut text = String::new();
-        for _ in 0..self.random.pick(&[0, 1, 2, 6]) {
+        for _ in 0..self.random.pick(&[0, 0, 0, 1, 2, 6]) {
             let someone = self.random.below(self.clients.len());
             let someone = &self.clients[someone];
             let ip = self.random.pick(&[someone.ip, someone.address.ip()]);

@@ -11,6 +11,7 @@ mod actions;
 mod bans;
 mod bucket;
 mod client;
+mod datagrams;
 mod finale;
 mod inputs;
 mod junk;
@@ -36,7 +37,7 @@ use voiceapp_server::cause::{Cause, Counters};
 use world::World;
 
 /// Some with few clients and some with hundreds.
-const FIXED_SEEDS: [u64; 6] = [9, 10, 3, 8, 11, 12];
+const FIXED_SEEDS: [u64; 14] = [9, 10, 3, 8, 11, 12, 1, 4, 5, 7, 19, 23, 24, 30];
 /// What those must run into, so that they do not come to miss it one day without anyone noticing.
 const MUST_OCCUR: [Cause; 31] = [
     Cause::VoiceUnknownSource,

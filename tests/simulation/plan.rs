@@ -138,18 +138,20 @@ impl Plan {
             }
             Scale::Crowd => (random.between(1_500, 1_520), 2_000, 200),
         };
-        let limits = match scale {
-            // A crowd is there to be let in.
-            Scale::Crowd => Limits {
-                connections_per_address: 0,
-                connection_rate: 0,
-                login_rate: 0,
-                pending_connections: 1_024,
-                ..limits(max_users, random)
-            },
-            _ => limits(max_users, random),
+        // A crowd is there to be let in, and a run in which hardly anyone gets in sees little else.
+        let mut limits = limits(max_users, random);
+        if scale == Scale::Crowd || random.percent(50) {
+            limits.connections_per_address = 0;
+            limits.connection_rate = 0;
+            limits.login_rate = 0;
+        }
+        if scale == Scale::Crowd {
+            limits.pending_connections = 1_024;
+        }
+        let home_count = match scale {
+            Scale::Few => random.pick(&[1, 3, 10]),
+            _ => random.pick(&[3, 20, 50, 100, 100]),
         };
-        let home_count = random.pick(&[1, 3, 10, 10, 40, 100]).min(clients);
         let homes = (0..home_count).map(|_| home(random)).collect();
         let factor = |&(action, _): &(Action, [usize; 3])| match action {
             Action::Connect | Action::LogIn => 1,
@@ -182,9 +184,9 @@ fn limits(users: usize, random: &mut Random) -> Limits {
     Limits {
         users,
         pending_connections: random.pick(&[1_024, 1_024, 64, 8, 4]),
-        connections_per_address: random.pick(&[0, 256, 256, 20, 2]),
-        connection_rate: random.pick(&[0, 300, 300, 300, 60, 7, 1]),
-        login_rate: random.pick(&[0, 150, 150, 150, 30, 7, 1]),
+        connections_per_address: random.pick(&[0, 256, 256, 20, 20, 2]),
+        connection_rate: random.pick(&[0, 300, 300, 60, 60, 7, 1]),
+        login_rate: random.pick(&[0, 150, 150, 30, 30, 7, 1]),
         login_timeout: Duration::from_secs(random.pick(&[10, 10, 10, 1, 300])),
         chat_rate: random.pick(&[0, 2, 2, 1]),
         chat_bytes: random.pick(&[4_096, 4_096, 4_096, 60, 1]),
