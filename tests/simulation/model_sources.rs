@@ -133,6 +133,13 @@ impl Model {
         self.source(ip).logins.take(at, 1)
     }
 
+    /// When something that was refused or put off is due next, or now if nothing is.
+    pub fn next_moment(&self, at: Duration) -> Duration {
+        let refusals = self.sources.iter().map(|source| source.refused_until);
+        let moments = refusals.chain(self.next_deadline());
+        moments.filter(|&moment| moment > at).min().unwrap_or(at)
+    }
+
     pub fn is_banned(&self, ip: IpAddr) -> bool {
         self.bans.iter().any(|ban| ban.has(ip))
     }

@@ -168,7 +168,12 @@ impl World {
     fn advance_clock(&mut self) {
         let micros = match self.random.below(1_000) {
             0..=299 => 0,
-            300..=989 => self.random.below(20_000),
+            // To the very moment at which something changes.
+            300..=303 => {
+                self.elapsed = self.model.next_moment(self.elapsed);
+                0
+            }
+            304..=989 => self.random.below(20_000),
             990..=998 => self.random.below(500_000),
             _ => {
                 let most_seconds = self.random.pick(&[12, 12, 12, 12, 90, 600, 36_000]);
