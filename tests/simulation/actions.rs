@@ -106,8 +106,10 @@ impl World {
             }
             Action::FloodWithVoice => {
                 // A hundred times what may be sent while most steps last.
+                let longest = self.plan.limits.voice_bytes;
                 for _ in 0..200 {
-                    self.speak(client, self.clients[client].address, 1);
+                    let data_len = self.random.pick(&[1, 1, 1, longest]);
+                    self.speak(client, self.clients[client].address, data_len);
                 }
             }
             Action::SpeakOddly => {

@@ -272,6 +272,7 @@ impl World {
         let hears = |user: &User| user.peer.is_some() && user.in_voice;
         let listeners = self.model.count_users(hears);
         assert_eq!(management.user_count(), users);
+        assert_eq!(management.users_at_most(), self.model.users_at_most);
         assert_eq!(relay.user_count(), users);
         assert_eq!(management.pending_count(), self.model.pending_count());
         assert_eq!(relay.address_count(), addresses);

@@ -73,6 +73,7 @@ pub struct Model {
     pub bans: Vec<Ban>,
     last_user_id: u64,
     last_chat_ms: u64,
+    pub users_at_most: usize,
     /// What the current input must bring about.
     pub sent: Outputs,
     pub counters: Counters,
@@ -88,6 +89,7 @@ impl Model {
             bans: Vec::new(),
             last_user_id: 0,
             last_chat_ms: 0,
+            users_at_most: 0,
             sent: Outputs::default(),
             counters: Counters::new(),
             allowances: Allowances::default(),
@@ -180,6 +182,7 @@ impl Model {
         let connection = self.connection(from);
         connection.user = Some(newcomer.clone());
         let token = connection.token;
+        self.users_at_most = self.users_at_most.max(others.len() + 1);
         self.tell_newcomer(from, request_id, token, &newcomer, &others);
         let announcement = newcomer.put(Payload::new()).frame(wire::USER_JOINED_SERVER);
         self.tell_others(from, &announcement);

@@ -184,15 +184,15 @@ fn limits(users: usize, random: &mut Random) -> Limits {
     Limits {
         users,
         pending_connections: random.pick(&[1_024, 1_024, 64, 8, 4]),
-        connections_per_address: random.pick(&[0, 256, 256, 20, 20, 2]),
+        connections_per_address: random.pick(&[0, 256, 256, 20, 2, 2]),
         connection_rate: random.pick(&[0, 300, 300, 60, 60, 7, 1]),
         login_rate: random.pick(&[0, 150, 150, 30, 30, 7, 1]),
         login_timeout: Duration::from_secs(random.pick(&[10, 10, 10, 1, 300])),
         chat_rate: random.pick(&[0, 2, 2, 1]),
         chat_bytes: random.pick(&[4_096, 4_096, 4_096, 60, 1]),
         state_rate: random.pick(&[0, 5, 5, 5, 1]),
-        voice_rate: random.pick(&[0, 100, 100, 100, 1]),
-        voice_bandwidth: random.pick(&[0, 65_536, 65_536, 65_536, 1_000]),
+        voice_rate: random.pick(&[0, 100, 100, 1]),
+        voice_bandwidth: random.pick(&[0, 65_536, 65_536, 500]),
         voice_bytes: random.pick(&[1_400, 1_400, 1_400, 1_400, 200, 1]),
         ..Limits::default()
     }
