@@ -1,21 +1,19 @@
 //! What a client does when its turn comes.
 
-use crate::client::{Proof, Request};
+use crate::client::Request;
 use crate::junk;
-use crate::network::{Datagram, SERVER_ADDRESSES};
 use crate::plan::Action;
-use crate::wire::{self, Payload};
 use crate::world::{Ghost, World};
-use std::net::SocketAddr;
 use std::time::Duration;
 use voiceapp_server::cause::Cause;
-use voiceapp_server::event::Peer;
+use voiceapp_server::event::ConnectionId;
 use voiceapp_server::limits::FALSE_ANSWERS_BURST;
 
 impl World {
     pub fn act(&mut self, client: usize, action: Action) {
         match action {
             Action::Connect => {
+                self.move_home(client, 5);
                 // Most say who they are at once.
                 if self.connect(client) && self.random.percent(70) {
                     self.act(client, Action::LogIn);
@@ -29,6 +27,15 @@ impl World {
                 let name = junk::bad_name(&mut self.random);
                 self.request(client, Request::LogIn(name));
             }
+            Action::FloodWithLogins => {
+                for _ in 0..self.random.between(2, 30) {
+                    let action =
+                        self.random
+                            .pick(&[Action::LogIn, Action::LogIn, Action::LogInBadly]);
+                    self.act(client, action);
+                }
+            }
+            Action::ComeAndGo => self.come_and_go(client),
             Action::StaySilent => self.clients[client].session.is_silent = true,
             Action::Join => {
                 self.request(client, Request::Join);
@@ -40,6 +47,15 @@ impl World {
             Action::Leave => self.request(client, Request::Leave),
             Action::Mute => self.mute(client, true),
             Action::Unmute => self.mute(client, false),
+            Action::Flap => {
+                let requests = [Action::Join, Action::Leave, Action::Mute, Action::Unmute];
+                for _ in 0..self.random.between(3, 40) {
+                    match self.random.pick(&requests) {
+                        Action::Join => self.request(client, Request::Join),
+                        action => self.act(client, action),
+                    }
+                }
+            }
             Action::Chat => {
                 // Now and then more than any rate permits at once.
                 let count = self.random.pick(&[1, 1, 1, 1, 1, 1, 1, 12]);
@@ -49,7 +65,7 @@ impl World {
                 }
             }
             Action::ChatOddly => {
-                let message = junk::odd_message(&mut self.random);
+                let message = junk::odd_message(self.plan.limits.chat_bytes, &mut self.random);
                 self.request(client, Request::Chat(message));
             }
             Action::Ping => self.request(client, Request::Ping),
@@ -84,13 +100,32 @@ impl World {
             Action::Speak => {
                 for _ in 0..self.random.between(1, 3) {
                     let data_len = self.random.between(180, 300);
+                    let data_len = data_len.min(self.plan.limits.voice_bytes);
+                    self.speak(client, self.clients[client].address, data_len);
+                }
+            }
+            Action::FloodWithVoice => {
+                // A hundred times what may be sent while most steps last.
+                let longest = self.plan.limits.voice_bytes;
+                for _ in 0..200 {
+                    let data_len = self.random.pick(&[1, 1, 1, longest]);
                     self.speak(client, self.clients[client].address, data_len);
                 }
             }
             Action::SpeakOddly => {
-                let data_len = self
-                    .random
-                    .pick(&[0, 1, 1_399, 1_400, 1_401, 2_029, 2_030, 4_000]);
+                let longest = self.plan.limits.voice_bytes;
+                let edges = [
+                    0,
+                    1,
+                    longest - 1,
+                    longest,
+                    longest + 1,
+                    1_400,
+                    2_029,
+                    2_030,
+                    4_000,
+                ];
+                let data_len = self.random.pick(&edges);
                 self.speak(client, self.clients[client].address, data_len);
             }
             Action::ForgeVoice => {
@@ -128,6 +163,27 @@ impl World {
         }
     }
 
+    /// Connects and leaves over and over, from one place or from several.
+    fn come_and_go(&mut self, client: usize) {
+        for _ in 0..self.random.between(2, 8) {
+            self.move_home(client, 20);
+            if !self.connect(client) {
+                return;
+            }
+            if self.random.percent(40) {
+                self.act(client, Action::LogIn);
+            }
+            self.leave_server(client);
+        }
+    }
+
+    /// Some come from elsewhere next time.
+    fn move_home(&mut self, client: usize, percent: usize) {
+        if self.random.percent(percent) {
+            self.clients[client].ip = self.random.pick(&self.plan.homes);
+        }
+    }
+
     pub fn request(&mut self, client: usize, request: Request) {
         let request_id = self.random.field();
         let tail_len = if self.random.percent(3) {
@@ -149,71 +205,6 @@ impl World {
         self.clients[client].mute(claimed_id, is_muted, as_byte);
     }
 
-    /// Proves its address with its own token, and asks again until it is answered.
-    pub fn prove_own(&mut self, client: usize) {
-        if self.random.percent(15) {
-            // The server has several addresses, and this client has just dialled another.
-            self.clients[client].server_address = self.random.pick(&SERVER_ADDRESSES);
-        }
-        let request_id = self.random.next();
-        let prover = &mut self.clients[client];
-        let datagram = proof(request_id, prover.session.token);
-        prover.proof = Some(Proof {
-            request_id,
-            datagram: datagram.clone(),
-            again_at: self.elapsed + Duration::from_secs(5),
-        });
-        self.send_datagram(client, self.clients[client].address, datagram);
-    }
-
-    /// Proves with whatever token, from wherever.
-    fn prove(&mut self, client: usize, token: u64, from: SocketAddr) {
-        let is_someones = self.model.connections.iter().any(|c| c.token == token);
-        for &neighbour in self.at_address.get(&from).into_iter().flatten() {
-            self.clients[neighbour].shares_address |= is_someones;
-        }
-        let request_id = self.random.field();
-        self.send_datagram(client, from, proof(request_id, token));
-    }
-
-    pub fn speak(&mut self, client: usize, from: SocketAddr, data_len: usize) {
-        let claimed_id = self.random.field();
-        let data = self.random.bytes(data_len);
-        let speaker = &mut self.clients[client];
-        speaker.sequence += 1;
-        let voice = Payload::new()
-            .u64(claimed_id)
-            .u32(speaker.sequence)
-            .u32(speaker.sequence.wrapping_mul(960))
-            .bytes(&data);
-        self.send_datagram(client, from, voice.frame(wire::VOICE_DATA));
-    }
-
-    pub fn send_datagram(&mut self, client: usize, from: SocketAddr, datagram: Vec<u8>) {
-        let peer = Peer {
-            remote: from,
-            local: self.clients[client].server_address,
-        };
-        let datagram = Datagram::ToServer(peer, datagram);
-        self.network.send(self.elapsed, datagram, &mut self.random);
-    }
-
-    pub fn move_to_fresh_address(&mut self, client: usize) {
-        let address = self.network.fresh_address(&mut self.random);
-        self.move_to(client, address);
-        let mover = &mut self.clients[client];
-        mover.shares_address = false;
-        mover.server_address = self.random.pick(&SERVER_ADDRESSES);
-    }
-
-    fn move_to(&mut self, client: usize, address: SocketAddr) {
-        let old = std::mem::replace(&mut self.clients[client].address, address);
-        if let Some(here) = self.at_address.get_mut(&old) {
-            here.retain(|&other| other != client);
-        }
-        self.at_address.entry(address).or_default().push(client);
-    }
-
     /// Closes the connection when everything written has been sent.
     pub fn leave_server(&mut self, client: usize) {
         self.transmit_all(client);
@@ -231,19 +222,34 @@ impl World {
         };
         let causes = [
             Cause::ClosedBroken,
+            Cause::ClosedStalled,
             Cause::ClosedTooSlow,
             Cause::ClosedByPeer,
         ];
+        let cause = self.random.pick(&causes);
+        let unnoticed = Duration::from_millis(self.random.below(9_000) as u64);
+        self.abandon(connection, cause, unnoticed);
+    }
+
+    /// A connection is over for its client, and not yet for the server.
+    pub fn abandon(&mut self, connection: ConnectionId, cause: Cause, after: Duration) {
+        let line = self.lines[connection.0 as usize].as_mut();
+        let client = line.expect("it is connected").client.take();
+        let client = &mut self.clients[client.expect("nobody vanishes twice")];
+        client.disconnected();
+        // The session that is left behind is still bound to this address.
+        client.shares_address = true;
         self.ghosts.push(Ghost {
             connection,
-            ends_at: self.elapsed + Duration::from_millis(self.random.below(9_000) as u64),
-            cause: self.random.pick(&causes),
+            ends_at: self.elapsed + after,
+            cause,
         });
-        let line = self.lines[connection.0 as usize].as_mut();
-        line.expect("it is connected").client = None;
-        self.clients[client].disconnected();
-        // The session that is left behind is still bound to this address.
-        self.clients[client].shares_address = true;
+    }
+
+    pub fn is_ghost(&self, connection: ConnectionId) -> bool {
+        self.ghosts
+            .iter()
+            .any(|ghost| ghost.connection == connection)
     }
 
     /// Sends a piece of what is written, of any size, or all of it.
@@ -272,23 +278,4 @@ impl World {
         let piece: Vec<u8> = sender.unsent.drain(..len).collect();
         self.bytes(connection, &piece);
     }
-
-    /// Nobody's, or that of someone who has not logged in and so is not alive yet.
-    fn unknown_token(&mut self) -> u64 {
-        let mut strangers = self.model.connections.iter().filter(|c| c.user.is_none());
-        match strangers.next_back() {
-            Some(stranger) if self.random.percent(30) => stranger.token,
-            _ => self.random.field(),
-        }
-    }
-
-    fn address_of_someone(&mut self) -> SocketAddr {
-        let someone = self.random.below(self.clients.len());
-        self.clients[someone].address
-    }
-}
-
-fn proof(request_id: u64, token: u64) -> Vec<u8> {
-    let payload = Payload::new().u64(request_id).u64(token);
-    payload.frame(wire::VOICE_AUTH_REQUEST)
 }

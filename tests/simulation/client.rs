@@ -25,6 +25,8 @@ pub struct Proof {
 
 pub struct Client {
     pub connection: Option<ConnectionId>,
+    /// Where it connects from.
+    pub ip: IpAddr,
     /// Written, and not yet with the server.
     pub unsent: Vec<u8>,
     pub address: SocketAddr,
@@ -43,9 +45,15 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(address: SocketAddr, server_address: Option<IpAddr>, keeps_list: bool) -> Self {
+    pub fn new(
+        ip: IpAddr,
+        address: SocketAddr,
+        server_address: Option<IpAddr>,
+        keeps_list: bool,
+    ) -> Self {
         Client {
             connection: None,
+            ip,
             unsent: Vec::new(),
             address,
             server_address,
@@ -108,13 +116,14 @@ impl Client {
         self.session.wrote(Sent::Mute(is_muted));
     }
 
-    /// The server sends a voice datagram to this client's address.
-    pub fn hear(&mut self, datagram: &[u8]) {
+    /// The server sends a voice datagram to this client's address. Of a speaker whose last change of
+    /// state it still owes to the others, they know little.
+    pub fn hear(&mut self, datagram: &[u8], is_owed: bool) {
         let voice = VoiceDatagram::check(datagram).expect("a client is sent what it can read");
         assert_eq!(voice.frame().len(), datagram.len(), "bytes after the frame");
         self.heard += 1;
         if !self.shares_address {
-            self.session.hear(voice.user_id().0);
+            self.session.hear(voice.user_id().0, is_owed);
         }
     }
 }

@@ -8,29 +8,36 @@ use crate::session::Person;
 use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use voiceapp_server::limits::LOGIN_DEADLINE;
+
+/// After this long no rate stands in the way, whatever the limits are, and nothing is owed.
+const A_WHILE: Duration = Duration::from_secs(60);
 
 /// Enough to see that everyone hears; everybody to everybody would take longer than the rest of the
 /// run.
 const LAST_SPEAKERS: usize = 10;
 
 impl World {
-    /// Everyone connects before anyone logs in, and then all have the longest names there are.
+    /// Everyone connects before anyone logs in, so that the first are crowded out and have to come
+    /// again. Then all have the longest names there are.
     pub fn gather_crowd(&mut self) {
-        for client in 0..self.clients.len() {
-            if !self.connect(client) {
-                self.log_in_waiting();
-                assert!(self.connect(client), "there is room again");
+        for _ in 0..2 {
+            for client in 0..self.clients.len() {
+                if self.clients[client].connection.is_none() {
+                    assert!(
+                        self.connect(client),
+                        "there is no limit that it has reached"
+                    );
+                }
             }
+            self.log_in_waiting();
         }
-        self.log_in_waiting();
     }
 
     fn log_in_waiting(&mut self) {
         for client in 0..self.clients.len() {
             let newcomer = &self.clients[client];
             if newcomer.connection.is_some() && !newcomer.session.is_logged_in() {
-                let name = long_name(client);
+                let name = long_name(self.model.count_users(|_| true));
                 self.request(client, Request::LogIn(name));
                 if client % 3 == 0 {
                     self.request(client, Request::Join);
@@ -46,10 +53,16 @@ impl World {
     pub fn finish(&mut self) {
         self.note(|| "the faults stop".to_string());
         self.network.stop_faults();
+        self.set_bans(Vec::new(), "");
+        self.accepts_again_at = Duration::ZERO;
+        self.plan.runs_out_of_descriptors = false;
         self.settle();
         self.compare_tables();
+        for client in &self.clients {
+            client.session.assert_all_answered();
+        }
+        self.let_all_be_told();
         for client in 0..self.clients.len() {
-            self.clients[client].session.assert_all_answered();
             self.check_list(client);
         }
         self.check_voice();
@@ -71,7 +84,21 @@ impl World {
         self.let_things_happen();
     }
 
-    /// What a client has in its list must be the truth.
+    /// Time passes, and from then on what the others have been told is the truth.
+    fn let_all_be_told(&mut self) {
+        self.elapsed += A_WHILE;
+        self.end_overdue();
+        self.tick();
+        self.compare_tables();
+        for user in self.model.users() {
+            let told = (user.told_in_voice, user.told_muted);
+            assert_eq!(told, (user.in_voice, user.is_muted), "{}", user.id);
+            assert_eq!(user.owed_at, None, "{}", user.id);
+        }
+    }
+
+    /// What a client has in its list must be the truth about itself, and what it has been told of the
+    /// others.
     pub fn check_list(&self, client: usize) {
         let client = &self.clients[client];
         let mut connections = self.model.connections.iter();
@@ -88,16 +115,20 @@ impl World {
         let mut truth = BTreeMap::new();
         let mut in_voice = BTreeSet::new();
         for user in self.model.users() {
+            let is_other = own != Some(user.id);
+            let (is_in_voice, is_muted) = match is_other {
+                true => (user.told_in_voice, user.told_muted),
+                false => (user.in_voice, user.is_muted),
+            };
             let person = Person {
                 name: user.name.clone(),
-                in_voice: user.in_voice,
-                is_muted: user.is_muted,
+                in_voice: is_in_voice,
+                is_muted,
             };
-            let is_other = own != Some(user.id);
             if is_other || knows_itself {
                 assert_eq!(session.people.get(&user.id), Some(&person), "{}", user.id);
             }
-            if is_other && user.in_voice {
+            if is_other && is_in_voice {
                 in_voice.insert(user.id);
             }
             truth.insert(user.id, person);
@@ -119,8 +150,7 @@ impl World {
             }
         }
         self.settle();
-        // By then nobody's rate stands in the way.
-        self.elapsed += LOGIN_DEADLINE;
+        self.elapsed += A_WHILE;
         let mut speakers = Vec::new();
         for (place, client) in self.clients.iter_mut().enumerate() {
             let session = &client.session;
@@ -135,7 +165,8 @@ impl World {
             }
         }
         for &speaker in &speakers {
-            self.speak(speaker, self.clients[speaker].address, 240);
+            let data_len = self.plan.limits.voice_bytes.min(240);
+            self.speak(speaker, self.clients[speaker].address, data_len);
         }
         self.settle();
         for (place, client) in self.clients.iter().enumerate() {
@@ -160,7 +191,7 @@ impl World {
                 self.leave_server(client);
             }
         }
-        self.elapsed += LOGIN_DEADLINE;
+        self.elapsed += self.plan.limits.login_timeout;
         self.end_overdue();
         for client in 0..self.clients.len() {
             self.elapsed += Duration::from_millis(20);
@@ -175,16 +206,18 @@ impl World {
         assert_eq!(relay.user_count(), 0);
         assert_eq!(relay.address_count(), 0);
         assert_eq!(relay.listener_count(), 0);
+        assert_eq!(self.switchboard.next_deadline(), None);
+        assert_eq!(self.switchboard.banned().count(), 0);
     }
 }
 
 /// As long as names can be, but for two things: with six bytes less in front, a list of 1,489 is
 /// one byte too long for a newcomer of 32 bytes, and just fits for one of 31.
-fn long_name(client: usize) -> String {
-    let len = match client {
+fn long_name(rank: usize) -> String {
+    let len = match rank {
         0 => 26,
         1..=1_487 => 32,
-        _ => 31 + client % 2,
+        _ => 31 + rank % 2,
     };
-    format!("{client:0>len$}")
+    format!("{rank:0>len$}")
 }

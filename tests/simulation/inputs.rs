@@ -21,17 +21,22 @@ pub struct Line {
 }
 
 impl World {
-    /// False if the server has too many strangers already.
+    /// False if the server refuses it, or does not take in anyone at present.
     pub fn connect(&mut self, client: usize) -> bool {
+        if self.elapsed < self.accepts_again_at {
+            self.waiting.push(client);
+            return false;
+        }
         self.inputs += 1;
         let connection = self.free_connection();
         let token = self.random.next().max(1);
-        let now = self.now();
+        let (now, ip) = (self.now(), self.clients[client].ip);
         let result = self
             .switchboard
-            .handle_connect(now, connection, VoiceToken(token));
-        let expected = self.model.connect(self.elapsed, connection, token);
-        assert_eq!(result, expected);
+            .handle_connect(now, connection, ip, VoiceToken(token));
+        self.note(|| format!("  client {client} comes from {ip} as {connection}: {result:?}"));
+        let expected = self.model.connect(self.elapsed, connection, ip, token);
+        assert_eq!(result, expected, "from {ip}");
         self.digest
             .number(u64::from(connection.0) << 1 | u64::from(result.is_ok()));
         if result.is_ok() {
@@ -40,6 +45,9 @@ impl World {
                 client: Some(client),
             });
             self.clients[client].connected(connection);
+        }
+        if let Ok(Some(oldest)) = result {
+            self.end(oldest, Cause::ClosedCrowdedOut);
         }
         result.is_ok()
     }
@@ -79,6 +87,9 @@ impl World {
                     .frame(self.elapsed, now.unix_ms, connection, packet_id, &payload);
             assert_eq!(result, expected, "packet {packet_id:#04x}");
             self.hand_out();
+            let is_pending = self.model.connection(connection).user.is_none();
+            let management = self.switchboard.management();
+            assert_eq!(management.is_pending(connection), is_pending);
             if let Err(cause) = result {
                 return self.end(connection, cause);
             }
@@ -122,6 +133,21 @@ impl World {
             [],
             "overdue and not named"
         );
+    }
+
+    /// Tells whatever is owed and due.
+    pub fn tick(&mut self) {
+        loop {
+            let now = self.now();
+            let was_told = self.switchboard.handle_tick(now, &mut self.outputs);
+            assert_eq!(was_told, self.model.tick(self.elapsed));
+            self.hand_out();
+            if !was_told {
+                return;
+            }
+            self.inputs += 1;
+            self.note(|| "  someone's state is told at last".to_string());
+        }
     }
 
     /// A datagram arrives at the server.
@@ -171,13 +197,14 @@ impl World {
                 "client {client} speaks as someone else"
             );
         }
+        let is_owed = self.model.is_owed(id_in(frame));
         for (place, peer) in to.iter().enumerate() {
             self.digest.number(u64::from(peer.remote.port()));
             assert_ne!(peer.remote, from.remote, "voice goes back to its source");
             let is_double = place > 0 && to[place - 1].remote == peer.remote;
             assert!(!is_double, "{} hears it twice", peer.remote);
             for client in self.at_address.get(&peer.remote).into_iter().flatten() {
-                self.clients[*client].hear(frame);
+                self.clients[*client].hear(frame, is_owed);
             }
         }
     }
@@ -245,6 +272,7 @@ impl World {
         let hears = |user: &User| user.peer.is_some() && user.in_voice;
         let listeners = self.model.count_users(hears);
         assert_eq!(management.user_count(), users);
+        assert_eq!(management.users_at_most(), self.model.users_at_most);
         assert_eq!(relay.user_count(), users);
         assert_eq!(management.pending_count(), self.model.pending_count());
         assert_eq!(relay.address_count(), addresses);

@@ -29,8 +29,9 @@ pub fn message(random: &mut Random) -> String {
     text(random, len)
 }
 
-pub fn odd_message(random: &mut Random) -> String {
-    let len = random.pick(&[0, 0, 1, 4_096, 4_097, 4_097, 60_000]);
+/// Nothing, or as much as may be, or a little too much, or far too much.
+pub fn odd_message(longest: usize, random: &mut Random) -> String {
+    let len = random.pick(&[0, 0, 1, longest, longest + 1, 4_097, 60_000]);
     text(random, len)
 }
 

@@ -8,11 +8,16 @@
 //! for so long; add `-- --nocapture` to see the figures.
 
 mod actions;
+mod bans;
+mod bucket;
 mod client;
+mod datagrams;
 mod finale;
 mod inputs;
 mod junk;
 mod model;
+mod model_sources;
+mod model_state;
 mod model_voice;
 mod network;
 mod outputs;
@@ -32,9 +37,9 @@ use voiceapp_server::cause::{Cause, Counters};
 use world::World;
 
 /// Some with few clients and some with hundreds.
-const FIXED_SEEDS: [u64; 6] = [9, 10, 3, 8, 11, 12];
+const FIXED_SEEDS: [u64; 14] = [9, 10, 3, 8, 11, 12, 1, 4, 5, 7, 19, 23, 24, 30];
 /// What those must run into, so that they do not come to miss it one day without anyone noticing.
-const MUST_OCCUR: [Cause; 22] = [
+const MUST_OCCUR: [Cause; 31] = [
     Cause::VoiceUnknownSource,
     Cause::VoiceNotInChannel,
     Cause::VoiceMuted,
@@ -44,18 +49,27 @@ const MUST_OCCUR: [Cause; 22] = [
     Cause::DatagramTooLong,
     Cause::VoiceAuthUnknownToken,
     Cause::VoiceAuthUnanswered,
+    Cause::VoiceAuthBanned,
     Cause::LoginBadName,
     Cause::LoginServerFull,
+    Cause::LoginTooFast,
     Cause::LoginRepeated,
     Cause::RequestBeforeLogin,
     Cause::ChatEmpty,
     Cause::ChatTooLong,
     Cause::ChatTooFast,
+    Cause::StateToldLater,
     Cause::FrameUnknownId,
     Cause::FrameUnexpectedId,
+    Cause::RefusedBanned,
+    Cause::RefusedTooOften,
+    Cause::RefusedTooManyFromAddress,
+    Cause::RefusedTooManyPending,
     Cause::ClosedByPeer,
     Cause::ClosedMalformed,
     Cause::ClosedTooSlow,
+    Cause::ClosedBanned,
+    Cause::ClosedCrowdedOut,
     Cause::ClosedLoginDeadline,
 ];
 const CROWD_SEED: u64 = 6;
@@ -97,8 +111,8 @@ fn a_crowd() {
         return;
     }
     assert_eq!(Scale::of(CROWD_SEED), Scale::Crowd);
-    let refused = run(CROWD_SEED, false).counters;
-    assert!(refused.get(Cause::RefusedTooManyPending) > 0);
+    let counters = run(CROWD_SEED, false).counters;
+    assert!(counters.get(Cause::ClosedCrowdedOut) > 0);
 }
 
 #[test]

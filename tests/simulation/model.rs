@@ -2,65 +2,20 @@
 //! scans, and one function for each rule; nothing here is taken from the server but the names of
 //! its causes and its bounds.
 //!
-//! This file has the TCP side, rules 1 to 8. The UDP side is in `model_voice`.
+//! This file has most of the TCP side, rules 1 to 8. Who may come in is in `model_sources`, voice and
+//! mute states are in `model_state`, and the UDP side is in `model_voice`.
 
+use crate::bucket::Bucket;
+use crate::model_sources::{Ban, Source};
 use crate::model_voice::Allowances;
 use crate::outputs::Outputs;
 use crate::wire::{self, Fields, Payload};
+use std::net::IpAddr;
 use std::time::Duration;
-use voiceapp_server::Rates;
+use voiceapp_server::Limits;
 use voiceapp_server::cause::{Cause, Counters};
 use voiceapp_server::event::{ConnectionId, Peer};
-use voiceapp_server::limits::{CHAT_BURST, CHAT_BYTES_MAX};
-use voiceapp_server::limits::{LOGIN_DEADLINE, PENDING_CONNECTIONS_MAX, VOICE_BURST};
-
-/// A bucket that fills at a rate, as a stock of time: a unit costs the time in which one comes in.
-/// Or a bottomless one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bucket {
-    unit: Duration,
-    room: Duration,
-    stock: Duration,
-    filled: Duration,
-}
-
-impl Bucket {
-    fn new(units_per_second: u32, burst: u32) -> Self {
-        let unit = match units_per_second {
-            0 => Duration::ZERO,
-            units => Duration::from_nanos(1_000_000_000 / u64::from(units)),
-        };
-        Bucket {
-            unit,
-            room: unit * burst,
-            stock: unit * burst,
-            filled: Duration::ZERO,
-        }
-    }
-
-    fn of_voice(units_per_second: u32) -> Self {
-        Bucket::new(units_per_second, VOICE_BURST * units_per_second)
-    }
-
-    fn fill(&mut self, at: Duration) {
-        self.stock = self.room.min(self.stock + (at - self.filled));
-        self.filled = at;
-    }
-
-    pub fn has(&mut self, at: Duration, units: u32) -> bool {
-        self.fill(at);
-        self.stock >= self.unit * units
-    }
-
-    /// Takes units out if there are so many.
-    pub fn take(&mut self, at: Duration, units: u32) -> bool {
-        let has = self.has(at, units);
-        if has {
-            self.stock -= self.unit * units;
-        }
-        has
-    }
-}
+use voiceapp_server::limits::{CHAT_BURST, STATE_BURST, VOICE_BURST};
 
 /// Someone who is logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +24,14 @@ pub struct User {
     pub name: String,
     pub in_voice: bool,
     pub is_muted: bool,
+    /// What the others have been told, and newcomers are.
+    pub told_in_voice: bool,
+    pub told_muted: bool,
+    /// The others are to be told whether this user is muted even if they know.
+    pub must_tell_mute: bool,
+    /// When the others are told what they do not know, if there is something.
+    pub owed_at: Option<Duration>,
+    pub events: Bucket,
     /// The address that this user has proved, and the server's address that it was proved to.
     pub peer: Option<Peer>,
     pub chat: Bucket,
@@ -82,8 +45,8 @@ impl User {
         payload
             .u64(self.id)
             .string(self.name.as_bytes())
-            .bool(self.in_voice)
-            .bool(self.is_muted)
+            .bool(self.told_in_voice)
+            .bool(self.told_muted)
     }
 
     fn wire_len(&self) -> usize {
@@ -93,20 +56,24 @@ impl User {
 
 pub struct Connection {
     pub id: ConnectionId,
+    pub ip: IpAddr,
     pub token: u64,
     pub user: Option<User>,
-    accepted: Duration,
-    muted_before_login: bool,
+    pub accepted: Duration,
+    pub muted_before_login: bool,
     /// What has arrived and is not a whole frame yet.
-    unread: Vec<u8>,
+    pub unread: Vec<u8>,
 }
 
 pub struct Model {
-    max_users: usize,
-    rates: Rates,
+    pub limits: Limits,
+    /// In the order in which they came.
     pub connections: Vec<Connection>,
+    pub sources: Vec<Source>,
+    pub bans: Vec<Ban>,
     last_user_id: u64,
     last_chat_ms: u64,
+    pub users_at_most: usize,
     /// What the current input must bring about.
     pub sent: Outputs,
     pub counters: Counters,
@@ -114,33 +81,19 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(max_users: usize, rates: Rates) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Model {
-            max_users,
-            rates,
+            limits,
             connections: Vec::new(),
+            sources: Vec::new(),
+            bans: Vec::new(),
             last_user_id: 0,
             last_chat_ms: 0,
+            users_at_most: 0,
             sent: Outputs::default(),
             counters: Counters::new(),
             allowances: Allowances::default(),
         }
-    }
-
-    pub fn connect(&mut self, at: Duration, id: ConnectionId, token: u64) -> Result<(), Cause> {
-        if self.pending_count() >= PENDING_CONNECTIONS_MAX {
-            self.counters.count(Cause::RefusedTooManyPending);
-            return Err(Cause::RefusedTooManyPending);
-        }
-        self.connections.push(Connection {
-            id,
-            token,
-            user: None,
-            accepted: at,
-            muted_before_login: false,
-            unread: Vec::new(),
-        });
-        Ok(())
     }
 
     /// Bytes arrived: the frames that are whole now.
@@ -189,28 +142,30 @@ impl Model {
     ) -> Option<()> {
         let first = fields.u64()?;
         match packet_id {
-            wire::LOGIN_REQUEST => self.login(from, first, fields.string()?),
-            wire::JOIN_REQUEST => self.move_in_voice(from, first, wire::JOIN_RESPONSE, true),
-            wire::LEAVE_REQUEST => self.move_in_voice(from, first, wire::LEAVE_RESPONSE, false),
+            wire::LOGIN_REQUEST => self.login(at, from, first, fields.string()?),
+            wire::JOIN_REQUEST => self.move_in_voice(at, from, first, wire::JOIN_RESPONSE, true),
+            wire::LEAVE_REQUEST => self.move_in_voice(at, from, first, wire::LEAVE_RESPONSE, false),
             wire::CHAT_REQUEST => self.chat(at, unix_ms, from, first, fields.string()?),
             wire::PING_REQUEST => {
                 let pong = Payload::new().u64(first).frame(wire::PING_RESPONSE);
                 self.sent.send(from, &pong);
             }
-            wire::USER_MUTE_STATE => self.mute(from, fields.bool()?),
+            wire::USER_MUTE_STATE => self.mute(at, from, fields.bool()?),
             _ => unreachable!("a client may not send it"),
         }
         Some(())
     }
 
-    fn login(&mut self, from: ConnectionId, request_id: u64, name: &str) {
+    fn login(&mut self, at: Duration, from: ConnectionId, request_id: u64, name: &str) {
         let is_bad = |c: char| c < ' ' || ('\u{7f}'..='\u{9f}').contains(&c);
         let refusal = if self.connection(from).user.is_some() {
             Some(Cause::LoginRepeated)
         } else if name.is_empty() || name.len() > 32 || name.contains(is_bad) {
             Some(Cause::LoginBadName)
-        } else if self.count_users(|_| true) >= self.max_users {
+        } else if self.count_users(|_| true) >= self.limits.users {
             Some(Cause::LoginServerFull)
+        } else if !self.may_log_in(at, from) {
+            Some(Cause::LoginTooFast)
         } else {
             None
         };
@@ -222,22 +177,37 @@ impl Model {
         }
         let others: Vec<User> = self.users().into_iter().cloned().collect();
         self.last_user_id += 1;
-        let newcomer = User {
-            id: self.last_user_id,
-            name: name.to_string(),
-            in_voice: false,
-            is_muted: self.connection(from).muted_before_login,
-            peer: None,
-            chat: Bucket::new(self.rates.chat_messages, CHAT_BURST),
-            voice_datagrams: Bucket::of_voice(self.rates.voice_datagrams),
-            voice_bytes: Bucket::of_voice(self.rates.voice_bytes),
-        };
+        let is_muted = self.connection(from).muted_before_login;
+        let newcomer = self.new_user(self.last_user_id, name, is_muted);
         let connection = self.connection(from);
         connection.user = Some(newcomer.clone());
         let token = connection.token;
+        self.users_at_most = self.users_at_most.max(others.len() + 1);
         self.tell_newcomer(from, request_id, token, &newcomer, &others);
         let announcement = newcomer.put(Payload::new()).frame(wire::USER_JOINED_SERVER);
         self.tell_others(from, &announcement);
+    }
+
+    fn new_user(&self, id: u64, name: &str, is_muted: bool) -> User {
+        let limits = &self.limits;
+        // The longest frame gets through at any rate.
+        let longest = 3 + 16 + limits.voice_bytes as u32;
+        let (datagrams, bytes) = (limits.voice_rate, limits.voice_bandwidth);
+        User {
+            id,
+            name: name.to_string(),
+            in_voice: false,
+            is_muted,
+            told_in_voice: false,
+            told_muted: is_muted,
+            must_tell_mute: false,
+            owed_at: None,
+            events: Bucket::per_second(limits.state_rate, STATE_BURST),
+            peer: None,
+            chat: Bucket::per_second(limits.chat_rate, CHAT_BURST),
+            voice_datagrams: Bucket::per_second(datagrams, VOICE_BURST * datagrams),
+            voice_bytes: Bucket::per_second(bytes, longest.max(VOICE_BURST * bytes)),
+        }
     }
 
     /// The list, and whatever of it does not fit; then who is in voice; then who is muted.
@@ -269,33 +239,14 @@ impl Model {
             let announcement = other.put(Payload::new()).frame(wire::USER_JOINED_SERVER);
             self.sent.send(to, &announcement);
         }
-        for other in others.iter().filter(|other| other.in_voice) {
+        for other in others.iter().filter(|other| other.told_in_voice) {
             let announcement = Payload::new().u64(other.id).frame(wire::USER_JOINED_VOICE);
             self.sent.send(to, &announcement);
         }
-        for other in others.iter().filter(|other| other.is_muted) {
+        for other in others.iter().filter(|other| other.told_muted) {
             let state = Payload::new().u64(other.id).bool(true);
             self.sent.send(to, &state.frame(wire::USER_MUTE_STATE));
         }
-    }
-
-    fn move_in_voice(&mut self, from: ConnectionId, request_id: u64, response: u8, into: bool) {
-        if !self.answer(from, request_id, response, true) {
-            return;
-        }
-        let user = self.user(from);
-        if user.in_voice == into {
-            return;
-        }
-        user.in_voice = into;
-        user.is_muted = false;
-        let id = user.id;
-        let event = if into {
-            wire::USER_JOINED_VOICE
-        } else {
-            wire::USER_LEFT_VOICE
-        };
-        self.tell_others(from, &Payload::new().u64(id).frame(event));
     }
 
     fn chat(
@@ -306,10 +257,11 @@ impl Model {
         request_id: u64,
         message: &str,
     ) {
+        let longest = self.limits.chat_bytes;
         let user = self.connection(from).user.as_mut();
         let refused = if message.is_empty() {
             Some(Cause::ChatEmpty)
-        } else if message.len() > CHAT_BYTES_MAX {
+        } else if message.len() > longest {
             Some(Cause::ChatTooLong)
         } else if user.is_some_and(|user| !user.chat.take(at, 1)) {
             Some(Cause::ChatTooFast)
@@ -338,24 +290,13 @@ impl Model {
         self.tell_others(from, &message);
     }
 
-    fn mute(&mut self, from: ConnectionId, is_muted: bool) {
-        let connection = self.connection(from);
-        let Some(user) = &mut connection.user else {
-            connection.muted_before_login = is_muted;
-            return;
-        };
-        user.is_muted = is_muted;
-        let state = Payload::new().u64(user.id).bool(is_muted);
-        self.tell_others(from, &state.frame(wire::USER_MUTE_STATE));
-    }
-
     pub fn disconnect(&mut self, id: ConnectionId, cause: Cause) {
         self.counters.count(cause);
         let place = self.connections.iter().position(|c| c.id == id);
         let gone = self.connections.remove(place.expect("it is connected"));
         let Some(user) = gone.user else { return };
         let who = Payload::new().u64(user.id);
-        if user.in_voice {
+        if user.told_in_voice {
             self.tell_others(id, &who.frame(wire::USER_LEFT_VOICE));
         }
         self.tell_others(id, &who.frame(wire::USER_LEFT_SERVER));
@@ -365,14 +306,16 @@ impl Model {
     pub fn overdue(&self, at: Duration) -> Vec<ConnectionId> {
         let strangers = self.connections.iter().filter(|c| c.user.is_none());
         strangers
-            .filter(|c| at >= c.accepted + LOGIN_DEADLINE)
+            .filter(|c| at >= c.accepted + self.limits.login_timeout)
             .map(|c| c.id)
             .collect()
     }
 
     pub fn next_deadline(&self) -> Option<Duration> {
         let strangers = self.connections.iter().filter(|c| c.user.is_none());
-        strangers.map(|c| c.accepted + LOGIN_DEADLINE).min()
+        let logins = strangers.map(|c| c.accepted + self.limits.login_timeout);
+        let users = self.connections.iter().flat_map(|c| &c.user);
+        logins.chain(users.flat_map(|user| user.owed_at)).min()
     }
 
     pub fn pending_count(&self) -> usize {
@@ -393,7 +336,13 @@ impl Model {
 
     /// Answers a request, with false if it came before the login. True if the request is to take
     /// its course.
-    fn answer(&mut self, to: ConnectionId, request_id: u64, response: u8, success: bool) -> bool {
+    pub fn answer(
+        &mut self,
+        to: ConnectionId,
+        request_id: u64,
+        response: u8,
+        success: bool,
+    ) -> bool {
         let is_logged_in = self.connection(to).user.is_some();
         if !is_logged_in {
             self.counters.count(Cause::RequestBeforeLogin);
@@ -403,7 +352,7 @@ impl Model {
         is_logged_in
     }
 
-    fn tell_others(&mut self, except: ConnectionId, frame: &[u8]) {
+    pub fn tell_others(&mut self, except: ConnectionId, frame: &[u8]) {
         for connection in &self.connections {
             if connection.user.is_some() && connection.id != except {
                 self.sent.send(connection.id, frame);
@@ -411,12 +360,12 @@ impl Model {
         }
     }
 
-    fn connection(&mut self, id: ConnectionId) -> &mut Connection {
+    pub fn connection(&mut self, id: ConnectionId) -> &mut Connection {
         let mut connections = self.connections.iter_mut();
         connections.find(|c| c.id == id).expect("it is connected")
     }
 
-    fn user(&mut self, id: ConnectionId) -> &mut User {
+    pub fn user(&mut self, id: ConnectionId) -> &mut User {
         let user = self.connection(id).user.as_mut();
         user.expect("it is logged in")
     }

@@ -5,13 +5,13 @@
 //! left, and what would be left if everyone shared one place.
 
 use crate::model::Model;
+use crate::model_sources::network_of;
 use crate::wire::{self, Fields, Payload};
 use std::net::IpAddr;
 use std::time::Duration;
 use voiceapp_server::cause::Cause;
 use voiceapp_server::event::Peer;
-use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_DATA_BYTES_MAX};
-use voiceapp_server::limits::{FALSE_ANSWER_INTERVAL, FALSE_ANSWERS_BURST};
+use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, FALSE_ANSWER_INTERVAL, FALSE_ANSWERS_BURST};
 
 /// What becomes of a datagram.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ impl Model {
     /// has a choice.
     pub fn datagram(&mut self, at: Duration, from: Peer, datagram: &[u8], fate: &Fate) -> Fate {
         let expected = match wire::split_frame(datagram) {
+            // Whatever else is wrong with it.
+            _ if self.is_banned_proof(from, datagram) => Fate::Drop(Cause::VoiceAuthBanned),
             Some((wire::VOICE_DATA, payload)) => self.voice(at, from, payload),
             Some((wire::VOICE_AUTH_REQUEST, payload)) => self.proof(at, from, payload, fate),
             Some(_) => Fate::Drop(Cause::DatagramUnknownId),
@@ -38,11 +40,15 @@ impl Model {
         expected
     }
 
+    fn is_banned_proof(&self, from: Peer, datagram: &[u8]) -> bool {
+        datagram.first() == Some(&wire::VOICE_AUTH_REQUEST) && self.is_banned(from.remote.ip())
+    }
+
     fn voice(&mut self, at: Duration, from: Peer, payload: &[u8]) -> Fate {
         if payload.len() < 16 {
             return Fate::Drop(Cause::DatagramMalformed);
         }
-        if payload.len() - 16 > VOICE_DATA_BYTES_MAX {
+        if payload.len() - 16 > self.limits.voice_bytes {
             return Fate::Drop(Cause::DatagramTooLong);
         }
         let proved = |peer: Option<Peer>| peer.is_some_and(|peer| peer.remote == from.remote);
@@ -135,7 +141,7 @@ pub fn sort(peers: &mut [Peer]) {
 /// at which they would be paid for at the permitted rate.
 #[derive(Default)]
 pub struct Allowances {
-    of_sources: Vec<(IpAddr, Duration)>,
+    of_sources: Vec<(u128, Duration)>,
     of_all: Duration,
 }
 
@@ -143,7 +149,10 @@ impl Allowances {
     /// Whether there must be an answer: the server's choice, unless the bounds leave none.
     fn permit(&mut self, at: Duration, source: IpAddr, was_answered: bool) -> bool {
         let source = network_of(source);
-        let known = self.of_sources.iter().position(|(ip, _)| *ip == source);
+        let known = self
+            .of_sources
+            .iter()
+            .position(|(network, _)| *network == source);
         let place = known.unwrap_or_else(|| {
             self.of_sources.push((source, Duration::ZERO));
             self.of_sources.len() - 1
@@ -163,12 +172,4 @@ impl Allowances {
 /// Whether one more answer stays within the burst.
 fn has_left(at: Duration, paid_at: Duration) -> bool {
     paid_at.saturating_sub(at) <= FALSE_ANSWER_INTERVAL * (FALSE_ANSWERS_BURST - 1)
-}
-
-/// Who has one address of an IPv6 /64 has all of it.
-fn network_of(source: IpAddr) -> IpAddr {
-    match source {
-        IpAddr::V4(_) => source,
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
-    }
 }

@@ -5,7 +5,9 @@
 //! never gets far into any corner.
 
 use crate::random::Random;
-use voiceapp_server::Rates;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+use voiceapp_server::Limits;
 
 /// Everything that a client can do in one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +15,14 @@ pub enum Action {
     Connect,
     LogIn,
     LogInBadly,
+    FloodWithLogins,
+    ComeAndGo,
     StaySilent,
     Join,
     Leave,
     Mute,
     Unmute,
+    Flap,
     Chat,
     ChatOddly,
     Ping,
@@ -29,6 +34,7 @@ pub enum Action {
     FloodWithProofs,
     ForgeProof,
     Speak,
+    FloodWithVoice,
     SpeakOddly,
     ForgeVoice,
     MoveAddress,
@@ -50,15 +56,18 @@ pub enum Stage {
 }
 
 /// How often each action is chosen: away, as a stranger, as a user.
-const WEIGHTS: [(Action, [usize; 3]); 29] = [
+const WEIGHTS: [(Action, [usize; 3]); 33] = [
     (Action::Connect, [60, 0, 0]),
     (Action::LogIn, [0, 60, 1]),
     (Action::LogInBadly, [0, 6, 1]),
+    (Action::FloodWithLogins, [0, 2, 0]),
+    (Action::ComeAndGo, [2, 0, 0]),
     (Action::StaySilent, [0, 2, 0]),
     (Action::Join, [0, 2, 16]),
     (Action::Leave, [0, 1, 6]),
     (Action::Mute, [0, 3, 6]),
     (Action::Unmute, [0, 1, 5]),
+    (Action::Flap, [0, 0, 2]),
     (Action::Chat, [0, 1, 4]),
     (Action::ChatOddly, [0, 0, 1]),
     (Action::Ping, [0, 2, 3]),
@@ -70,6 +79,7 @@ const WEIGHTS: [(Action, [usize; 3]); 29] = [
     (Action::FloodWithProofs, [0, 0, 1]),
     (Action::ForgeProof, [0, 0, 1]),
     (Action::Speak, [2, 2, 40]),
+    (Action::FloodWithVoice, [0, 0, 1]),
     (Action::SpeakOddly, [0, 0, 4]),
     (Action::ForgeVoice, [1, 1, 1]),
     (Action::MoveAddress, [1, 1, 3]),
@@ -104,8 +114,11 @@ impl Scale {
 pub struct Plan {
     pub scale: Scale,
     pub clients: usize,
-    pub max_users: usize,
-    pub rates: Rates,
+    pub limits: Limits,
+    /// Where clients connect from. There are fewer than clients, and some count as one.
+    pub homes: Vec<IpAddr>,
+    pub has_bans: bool,
+    pub runs_out_of_descriptors: bool,
     pub steps: u64,
     /// What each action's weight is multiplied by in this run.
     factors: Vec<usize>,
@@ -125,12 +138,21 @@ impl Plan {
             }
             Scale::Crowd => (random.between(1_500, 1_520), 2_000, 200),
         };
-        // Without limits, as usual, or so tight that hardly anything is permitted.
-        let rates = Rates {
-            chat_messages: random.pick(&[0, 2, 2, 1]),
-            voice_datagrams: random.pick(&[0, 100, 100, 100, 1]),
-            voice_bytes: random.pick(&[0, 65_536, 65_536, 65_536, 1_000]),
+        // A crowd is there to be let in, and a run in which hardly anyone gets in sees little else.
+        let mut limits = limits(max_users, random);
+        if scale == Scale::Crowd || random.percent(50) {
+            limits.connections_per_address = 0;
+            limits.connection_rate = 0;
+            limits.login_rate = 0;
+        }
+        if scale == Scale::Crowd {
+            limits.pending_connections = 1_024;
+        }
+        let home_count = match scale {
+            Scale::Few => random.pick(&[1, 3, 10]),
+            _ => random.pick(&[3, 20, 50, 100, 100]),
         };
+        let homes = (0..home_count).map(|_| home(random)).collect();
         let factor = |&(action, _): &(Action, [usize; 3])| match action {
             Action::Connect | Action::LogIn => 1,
             _ => random.pick(&[0, 1, 1, 1, 3]),
@@ -139,8 +161,10 @@ impl Plan {
         Plan {
             scale,
             clients,
-            max_users,
-            rates,
+            limits,
+            homes,
+            has_bans: random.percent(60),
+            runs_out_of_descriptors: random.percent(30),
             steps,
             factors,
         }
@@ -152,5 +176,39 @@ impl Plan {
         };
         let weights: Vec<usize> = WEIGHTS.iter().zip(&self.factors).map(weight).collect();
         random.weighted(&weights).map(|place| WEIGHTS[place].0)
+    }
+}
+
+/// Each without limits, as usual, or so tight that hardly anything is permitted.
+fn limits(users: usize, random: &mut Random) -> Limits {
+    Limits {
+        users,
+        pending_connections: random.pick(&[1_024, 1_024, 64, 8, 4]),
+        connections_per_address: random.pick(&[0, 256, 256, 20, 2, 2]),
+        connection_rate: random.pick(&[0, 300, 300, 60, 60, 7, 1]),
+        login_rate: random.pick(&[0, 150, 150, 30, 30, 7, 1]),
+        login_timeout: Duration::from_secs(random.pick(&[10, 10, 10, 1, 300])),
+        chat_rate: random.pick(&[0, 2, 2, 1]),
+        chat_bytes: random.pick(&[4_096, 4_096, 4_096, 60, 1]),
+        state_rate: random.pick(&[0, 5, 5, 5, 1]),
+        voice_rate: random.pick(&[0, 100, 100, 1]),
+        voice_bandwidth: random.pick(&[0, 65_536, 65_536, 500]),
+        voice_bytes: random.pick(&[1_400, 1_400, 1_400, 1_400, 200, 1]),
+        ..Limits::default()
+    }
+}
+
+/// An IPv4 address in either of its forms, which some are given to several clients, or an IPv6 address,
+/// in a network of its own or with others.
+fn home(random: &mut Random) -> IpAddr {
+    let v4 = Ipv4Addr::new(198, 51, 100, random.below(4) as u8);
+    let host = random.next() as u128;
+    match random.below(6) {
+        0 => v4.into(),
+        1 => v4.to_ipv6_mapped().into(),
+        2 => Ipv4Addr::from_bits(0x0A00_0000 | random.below(200) as u32).into(),
+        3 => Ipv6Addr::from_bits(0x2001_0db8_0001_u128 << 80 | host).into(),
+        4 => Ipv6Addr::from_bits(0x2001_0db8_0003_u128 << 80 | (host & 1) << 64 | host).into(),
+        _ => Ipv6Addr::from_bits(0x2001_0db8_0002_u128 << 80 | (host & 0xff) << 64 | 1).into(),
     }
 }

@@ -104,13 +104,16 @@ impl Session {
         assert!(self.inbox.is_empty(), "half a frame was sent");
     }
 
-    /// This speaker is heard.
-    pub fn hear(&self, speaker: u64) {
+    /// This speaker is heard, of whom news may be owed.
+    pub fn hear(&self, speaker: u64, is_owed: bool) {
         let own = self.id.expect("who is not logged in hears nothing");
         assert_ne!(speaker, own, "someone hears themselves");
         assert!(self.in_voice || self.is_garbled, "heard outside of voice");
         if self.keeps_list {
             let heard = &self.people[&speaker];
+            if is_owed {
+                return;
+            }
             assert!(heard.in_voice && !heard.is_muted, "{speaker}: {heard:?}");
             let is_known = self.audible.contains(&speaker);
             assert!(is_known, "{speaker} is unknown to the sound");

@@ -15,9 +15,9 @@ use crate::random::{Digest, Random};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use voiceapp_server::HashKey;
 use voiceapp_server::cause::Cause;
 use voiceapp_server::event::{ConnectionId, Now};
-use voiceapp_server::relay::HashKey;
 use voiceapp_server::switchboard::Switchboard;
 
 /// How many lines of what has happened are kept for whoever replays a failure.
@@ -43,6 +43,9 @@ pub struct World {
     /// The server's end of each connection, by connection id.
     pub lines: Vec<Option<Line>>,
     pub ghosts: Vec<Ghost>,
+    /// The server is out of descriptors until then, and whoever comes waits for it.
+    pub accepts_again_at: Duration,
+    pub waiting: Vec<usize>,
     pub network: Network,
     /// Which clients sit at an address.
     pub at_address: BTreeMap<SocketAddr, Vec<usize>>,
@@ -67,12 +70,14 @@ impl World {
         let key = HashKey(random.next(), random.next());
         let network = Network::new(&mut random);
         let mut world = World {
-            switchboard: Switchboard::new(plan.max_users, plan.rates, key),
-            model: Model::new(plan.max_users, plan.rates),
+            switchboard: Switchboard::new(plan.limits, key),
+            model: Model::new(plan.limits),
             outputs: Outputs::default(),
             clients: Vec::new(),
             lines: Vec::new(),
             ghosts: Vec::new(),
+            accepts_again_at: Duration::ZERO,
+            waiting: Vec::new(),
             network,
             at_address: BTreeMap::new(),
             base: Instant::now(),
@@ -96,7 +101,9 @@ impl World {
             let address = self.network.fresh_address(&mut self.random);
             let dialled = self.random.pick(&SERVER_ADDRESSES);
             let keeps_list = !is_crowd || client % 100 == 0;
-            self.clients.push(Client::new(address, dialled, keeps_list));
+            let ip = self.random.pick(&self.plan.homes);
+            let newcomer = Client::new(ip, address, dialled, keeps_list);
+            self.clients.push(newcomer);
             self.at_address.entry(address).or_default().push(client);
         }
     }
@@ -110,6 +117,7 @@ impl World {
             self.advance_clock();
             self.let_things_happen();
             self.let_someone_act();
+            self.change_bans();
             self.compare_tables();
             if self.step % 16 == 0 {
                 let client = self.random.below(self.clients.len());
@@ -155,14 +163,22 @@ impl World {
         }
     }
 
-    /// Usually a few milliseconds, sometimes none, seldom long enough for deadlines. The wall clock
-    /// is now and then set, as clocks are.
+    /// Usually a few milliseconds, sometimes none, seldom long enough for deadlines, and now and then
+    /// so long that the machine must have slept. The wall clock is set at times, as clocks are.
     fn advance_clock(&mut self) {
         let micros = match self.random.below(1_000) {
             0..=299 => 0,
-            300..=989 => self.random.below(20_000),
+            // To the very moment at which something changes.
+            300..=303 => {
+                self.elapsed = self.model.next_moment(self.elapsed);
+                0
+            }
+            304..=989 => self.random.below(20_000),
             990..=998 => self.random.below(500_000),
-            _ => self.random.below(12_000_000),
+            _ => {
+                let most_seconds = self.random.pick(&[12, 12, 12, 12, 90, 600, 36_000]);
+                self.random.below(most_seconds * 1_000_000)
+            }
         };
         self.elapsed += Duration::from_micros(micros as u64);
         if self.random.percent(1) {
@@ -184,9 +200,30 @@ impl World {
             self.end(ghost.connection, ghost.cause);
         }
         self.ask_again();
+        self.accept_waiting();
         // The loop may be late with its deadlines; whoever logs in meanwhile has made it.
         if self.random.percent(80) {
             self.end_overdue();
+        }
+        if self.random.percent(80) {
+            self.tick();
+        }
+    }
+
+    /// Now and then the server can take in nobody for a while. Then all who have come since do so
+    /// at once, unless they have given up.
+    fn accept_waiting(&mut self) {
+        if self.elapsed < self.accepts_again_at {
+            return;
+        }
+        for client in std::mem::take(&mut self.waiting) {
+            if self.clients[client].connection.is_none() && self.random.percent(90) {
+                self.connect(client);
+            }
+        }
+        if self.plan.runs_out_of_descriptors && self.random.below(200) == 0 {
+            let pause = Duration::from_millis(self.random.below(1_500) as u64);
+            self.accepts_again_at = self.elapsed + pause;
         }
     }
 
