@@ -154,6 +154,13 @@ impl UdpSend {
 pub enum Command {
     /// Run a server.
     Run(Config),
+    /// Print what it would be run with, and exit.
+    Check {
+        /// All of it.
+        config: Config,
+        /// A line for each setting: its option, its value, and where that comes from.
+        report: String,
+    },
     /// Print [`help`] and exit.
     Help,
     /// Print the version and exit.
@@ -189,11 +196,13 @@ pub fn parse(
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Command, ConfigError> {
     let mut values = vec![None; SETTINGS.len()];
+    let mut is_check = false;
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next().map_err(usage_error)? {
         match argument {
             lexopt::Arg::Short('h') | lexopt::Arg::Long("help") => return Ok(Command::Help),
             lexopt::Arg::Short('V') | lexopt::Arg::Long("version") => return Ok(Command::Version),
+            lexopt::Arg::Long("check-config") => is_check = true,
             lexopt::Arg::Long(name) => {
                 let known = SETTINGS.iter().position(|setting| setting.option == name);
                 let place = known.ok_or_else(|| usage_error(argument.unexpected()))?;
@@ -203,20 +212,29 @@ pub fn parse(
         }
     }
     let mut config = Config::default();
+    let mut report = String::new();
     for (setting, value) in SETTINGS.iter().zip(values) {
-        let (name, value) = match value {
-            Some(value) => (format!("--{}", setting.option), value),
-            None => match environment(setting.variable) {
-                Some(value) => (setting.variable.to_string(), value),
-                None => continue,
-            },
+        let given = match value {
+            Some(value) => Some((format!("--{}", setting.option), value)),
+            None => environment(setting.variable).map(|value| (setting.variable.into(), value)),
         };
-        let error = || setting.error(&name, &value.to_string_lossy());
-        let text = value.to_str().ok_or_else(error)?;
-        (setting.set)(&mut config, text).ok_or_else(error)?;
+        let origin = given
+            .as_ref()
+            .map_or("default", |(name, _)| name)
+            .to_string();
+        if let Some((name, value)) = given {
+            let error = || setting.error(&name, &value.to_string_lossy());
+            let text = value.to_str().ok_or_else(error)?;
+            (setting.set)(&mut config, text).ok_or_else(error)?;
+        }
+        let value = (setting.show)(&config);
+        report += &format!("{:<28} {value:<20} {origin}\n", setting.option);
     }
     config.check_together()?;
-    Ok(Command::Run(config))
+    Ok(match is_check {
+        true => Command::Check { config, report },
+        false => Command::Run(config),
+    })
 }
 
 fn usage_error(error: lexopt::Error) -> ConfigError {
@@ -243,6 +261,8 @@ pub fn help() -> String {
             (setting.show)(&defaults),
         );
     }
+    text +=
+        "  --check-config\n      print what would be in force and where it comes from, and exit\n";
     text += "  -h, --help\n      print this and exit\n";
     text += "  -V, --version\n      print the version and exit\n\n";
     text += "SIGINT or SIGTERM stops the server, SIGUSR1 writes its statistics to the log, SIGHUP reads the\n\

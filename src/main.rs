@@ -16,6 +16,13 @@ fn main() -> ExitCode {
     match config::parse(arguments, |name| std::env::var_os(name)) {
         Ok(Command::Help) => print!("{}", config::help()),
         Ok(Command::Version) => println!("voiceapp-server {}", env!("CARGO_PKG_VERSION")),
+        Ok(Command::Check { config, report }) => {
+            print!("{report}");
+            if let Err(error) = config.read_bans() {
+                eprintln!("voiceapp-server: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
         Ok(Command::Run(config)) => {
             start_log(&config);
             let result = serve(&config);

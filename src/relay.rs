@@ -373,8 +373,8 @@ impl VoiceRelayServer {
                     self.users[moved].listener = Some(place);
                 }
             }
-            (None, None) => {}
-            (Some(place), Some(peer)) => self.listeners[place] = peer,
+            // A listener with another address was none for a moment: see `bind`.
+            (None, None) | (Some(_), Some(_)) => {}
         }
     }
 }

@@ -162,7 +162,7 @@ impl Server {
         registry
             .register(server.voice.socket.socket(), VOICE, Interest::READABLE)
             .map_err(system("register the UDP port"))?;
-        server.core.set_bans(server.ban_file.read()?);
+        server.core.set_bans(config.read_bans()?);
         Ok(server)
     }
 

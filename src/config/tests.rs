@@ -193,6 +193,30 @@ fn a_config_made_by_hand_is_checked_too() {
 }
 
 #[test]
+fn a_check_shows_every_value_and_where_it_comes_from() {
+    let arguments = "--check-config --max-users 7 --log-level debug";
+    let environment = [("MAX_USERS", "5"), ("UDP_SEND", "plain")];
+    let Ok(Command::Check { config, report }) = parse_words(arguments, &environment) else {
+        panic!("it is asked for");
+    };
+    assert_eq!(config.limits.users, 7);
+    let lines: Vec<Vec<&str>> = report
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines.len(), SETTINGS.len());
+    for expected in [
+        ["management-port", "9001", "default"],
+        ["max-users", "7", "--max-users"],
+        ["udp-send", "plain", "UDP_SEND"],
+        ["log-level", "debug", "--log-level"],
+    ] {
+        assert!(lines.contains(&expected.to_vec()), "{report}");
+    }
+    assert!(parse_words("--check-config --max-users 0", &[]).is_err());
+}
+
+#[test]
 fn what_makes_no_sense_together_is_refused() {
     for (arguments, named) in [
         ("--max-login-rate 301", "--max-connection-rate 300"),

@@ -161,3 +161,36 @@ fn the_answer_is_a_voice_auth_response() {
         assert_eq!(answer(u64::MAX - 1, success).as_slice(), expected);
     }
 }
+
+#[test]
+fn what_is_refused_for_its_bytes_costs_no_datagram() {
+    let limits = Limits {
+        voice_rate: 1,
+        voice_bandwidth: 500,
+        ..Limits::UNLIMITED
+    };
+    let mut relay = VoiceRelayServer::new(limits, HashKey(1, 2));
+    let (id, token) = (ALICE, VoiceToken(1));
+    relay.handle_event(Event::UserConnected { id, token });
+    relay.handle_event(Event::VoiceJoined { id });
+    relay.bind(0, at(1));
+    let start = Instant::now();
+    let mut say = |after_ms: u64, data_len: u16| {
+        let now = Now {
+            instant: start + std::time::Duration::from_millis(after_ms),
+            unix_ms: 0,
+        };
+        let mut datagram = vec![0; 19 + usize::from(data_len)];
+        datagram[0] = id::VOICE_DATA;
+        datagram[1..3].copy_from_slice(&(16 + data_len).to_be_bytes());
+        match relay.handle_datagram(now, at(1), &mut datagram) {
+            Verdict::Relay { .. } => None,
+            Verdict::Drop(cause) => Some(cause),
+            Verdict::Answer(_) => panic!("voice is not answered"),
+        }
+    };
+    assert_eq!(say(0, 1_400), None, "the burst");
+    assert_eq!(say(0, 1_400), Some(Cause::VoiceTooFast), "for its bytes");
+    assert_eq!(say(100, 1), None, "the second datagram of two");
+    assert_eq!(say(100, 1), Some(Cause::VoiceTooFast), "for their number");
+}

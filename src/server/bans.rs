@@ -2,6 +2,7 @@
 
 use super::{ServerError, ServerHandle};
 use crate::bans::BanList;
+use crate::config::Config;
 use crate::limits::BAN_FILE_BYTES_MAX;
 use log::{error, info};
 use std::fs::File;
@@ -29,13 +30,6 @@ impl BanFile {
             receiver,
             is_reading: false,
         }
-    }
-
-    /// Reads it now. Where there is no file, nobody is banned.
-    pub(super) fn read(&self) -> Result<BanList, ServerError> {
-        self.path
-            .as_deref()
-            .map_or_else(|| Ok(BanList::default()), read)
     }
 
     /// Begins to read it on a thread of its own, because a disk may take its time and voice may not
@@ -82,6 +76,18 @@ impl BanFile {
                 None
             }
         }
+    }
+}
+
+impl Config {
+    /// Reads the [ban file](Self::ban_file). Where there is none, nobody is banned.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::BanFile`] if it cannot be read, or a line of it is no ban.
+    pub fn read_bans(&self) -> Result<BanList, ServerError> {
+        let path = self.ban_file.as_deref();
+        path.map_or_else(|| Ok(BanList::default()), read)
     }
 }
 

@@ -203,7 +203,10 @@ fn what_users_send_cannot_forge_the_log() {
     server.signal("TERM");
     let (code, log) = server.wait();
     assert_eq!(code, Some(0));
-    let lines: Vec<&str> = log.lines().filter(|it| it.contains("logged in")).collect();
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|it| it.contains("logged in as"))
+        .collect();
     assert_eq!(lines.len(), 1, "{log}");
     assert!(lines[0].contains(r#""x\u{202e}\u{2028}\"y""#), "{log}");
 }
