@@ -17,6 +17,9 @@ pub(super) struct BanFile {
     sender: Sender<Result<BanList, ServerError>>,
     receiver: Receiver<Result<BanList, ServerError>>,
     is_reading: bool,
+    /// Whether somebody has asked again since the reading began, and may have changed the file after
+    /// it was read.
+    is_asked_again: bool,
 }
 
 impl BanFile {
@@ -28,6 +31,7 @@ impl BanFile {
             sender,
             receiver,
             is_reading: false,
+            is_asked_again: false,
         }
     }
 
@@ -46,6 +50,7 @@ impl BanFile {
             return;
         };
         if self.is_reading {
+            self.is_asked_again = true;
             return;
         }
         let (sender, handle) = (self.sender.clone(), self.handle.clone());
@@ -69,6 +74,9 @@ impl BanFile {
         }
         let result = self.receiver.try_recv().ok()?;
         self.is_reading = false;
+        if std::mem::take(&mut self.is_asked_again) {
+            self.reload();
+        }
         match result {
             Ok(bans) => {
                 info!(

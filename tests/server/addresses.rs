@@ -8,6 +8,7 @@ use crate::{Config, Running};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 use voiceapp_server::event::UserId;
 use voiceapp_server::protocol::Packet;
@@ -108,6 +109,33 @@ fn a_ban_keeps_out_and_ends_who_is_there_until_it_is_lifted() {
     assert_eq!(statistics.counters.get(Cause::ClosedBanned), 3);
     assert!(statistics.counters.get(Cause::RefusedBanned) >= 3);
     assert_eq!(statistics.users, 1);
+}
+
+/// A pipe instead of a file keeps the reading of it waiting for as long as the test likes.
+#[test]
+fn bans_that_change_while_they_are_read_are_read_again() {
+    let file = BanFile::new("pipe", "");
+    let server = Running::start_with(file.config());
+    let mut alice = Client::log_in(server.place(), "alice");
+    let pipe = BanFile::new("pipe-itself", "");
+    std::fs::remove_file(&pipe.0).expect("it is there");
+    let made = Command::new("mkfifo").arg(&pipe.0).status();
+    assert!(made.expect("mkfifo is everywhere").success());
+    std::fs::remove_file(&file.0).expect("it is there");
+    std::os::unix::fs::symlink(&pipe.0, &file.0).expect("the directory is there");
+    server.handle.reload_bans();
+    // This waits for the reader to have opened it.
+    let mut old = std::fs::File::create(&pipe.0).expect("it is there");
+    file.write("127.0.0.2\n");
+    server.handle.reload_bans();
+    // The second ping is answered in a turn of the loop that has seen the request.
+    alice.expect_quiet();
+    alice.expect_quiet();
+    old.write_all(b"# nobody\n").expect("somebody reads it");
+    drop(old);
+    until("the new ban counts", || !is_welcome(server.place(), BAD));
+    alice.expect_quiet();
+    server.stop();
 }
 
 #[test]
