@@ -18,6 +18,9 @@ pub(super) struct BanFile {
     sender: Sender<Result<BanList, ServerError>>,
     receiver: Receiver<Result<BanList, ServerError>>,
     is_reading: bool,
+    /// Whether somebody has asked again since the reading began, and may have changed the file after
+    /// it was read.
+    is_asked_again: bool,
 }
 
 impl BanFile {
@@ -29,6 +32,7 @@ impl BanFile {
             sender,
             receiver,
             is_reading: false,
+            is_asked_again: false,
         }
     }
 
@@ -40,6 +44,7 @@ impl BanFile {
             return;
         };
         if self.is_reading {
+            self.is_asked_again = true;
             return;
         }
         let (sender, handle) = (self.sender.clone(), self.handle.clone());
@@ -63,6 +68,9 @@ impl BanFile {
         }
         let result = self.receiver.try_recv().ok()?;
         self.is_reading = false;
+        if std::mem::take(&mut self.is_asked_again) {
+            self.reload();
+        }
         match result {
             Ok(bans) => {
                 info!(

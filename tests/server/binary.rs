@@ -7,9 +7,9 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use voiceapp_server::protocol::Packet;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_voiceapp-server");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_voiceapp-server");
 
-fn run(arguments: &[&str]) -> Output {
+pub fn run(arguments: &[&str]) -> Output {
     command(BINARY)
         .args(arguments)
         .output()
@@ -17,7 +17,7 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 /// A command that sees none of the settings that the tests' own environment may have.
-fn command(program: &str) -> Command {
+pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     let help = voiceapp_server::config::help();
     let variables = help.split("(or ").skip(1);
@@ -27,7 +27,7 @@ fn command(program: &str) -> Command {
     command
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -83,12 +83,12 @@ pub fn start_under(variables: &[(&str, &str)]) -> Started {
 /// The binary running on ports of its choice, which its first line tells.
 pub struct Started {
     child: Child,
-    place: Place,
+    pub place: Place,
     stderr: BufReader<ChildStderr>,
 }
 
 impl Started {
-    fn new(command: &mut Command) -> Started {
+    pub fn new(command: &mut Command) -> Started {
         let mut child = command
             .env("MANAGEMENT_PORT", "0")
             .env("VOICE_RELAY_PORT", "0")
@@ -130,6 +130,23 @@ impl Started {
         assert!(status.success());
     }
 
+    /// Reads the log up to the end of the next statistics, which are asked for.
+    #[cfg(unix)]
+    pub fn log_until_now(&mut self) -> String {
+        self.signal("USR1");
+        self.log_until("datagrams per batch")
+    }
+
+    /// Reads the log up to a line with this in it.
+    pub fn log_until(&mut self, awaited: &str) -> String {
+        let mut log = String::new();
+        while !log.contains(awaited) {
+            let read = self.stderr.read_line(&mut log).expect("it is text");
+            assert!(read > 0, "the log ends before {awaited:?}: {log}");
+        }
+        log
+    }
+
     pub fn wait(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
         self.stderr.read_to_string(&mut log).expect("it is text");
@@ -165,12 +182,7 @@ fn sigusr1_writes_the_statistics_and_harms_nobody() {
     let mut server = Started::new(&mut command(BINARY));
     let mut alice = Client::log_in(server.place, "alice");
     for _ in 0..2 {
-        server.signal("USR1");
-        let mut log = String::new();
-        while !log.contains("datagrams per batch") {
-            let read = server.stderr.read_line(&mut log).expect("it is text");
-            assert!(read > 0, "the statistics end: {log}");
-        }
+        let log = server.log_until_now();
         for line in ["users now", "relay latency", "loop turns"] {
             assert!(log.contains(line), "{log}");
         }
@@ -250,6 +262,15 @@ fn when_descriptors_run_out_the_connected_are_served_and_the_others_wait() {
         alice.expect_quiet();
     }
     last.expect(Packet::PingResponse { request_id: 1 });
+    // And there is room for users again.
+    let bob = last.logged_in("bob");
+    let carol = Client::log_in(server.place, "carol");
+    for user_id in [bob.id, carol.id] {
+        alice.next(|packet| match packet {
+            Packet::UserJoinedServer(who) => assert_eq!(who.user_id, user_id),
+            other => panic!("not the coming of {user_id}: {other:?}"),
+        });
+    }
     server.signal("TERM");
     let (code, log) = server.wait();
     assert_eq!(code, Some(0));
