@@ -26,7 +26,8 @@ pub struct Limits {
     pub login_rate: u32,
     /// How long a connection may exist without being logged in, whatever it sends: 1 s to 300 s.
     pub login_timeout: Duration,
-    /// How long a connection may take nothing of what is queued for it: 1 s to 300 s.
+    /// How long a connection may take nothing of what is queued for it: 1 s to 300 s. What its machine
+    /// acknowledges counts as taken, where the system tells (Linux).
     pub stall_timeout: Duration,
     /// How long a client whose machine vanished may go unnoticed: 12 s to 3,600 s.
     pub dead_peer_timeout: Duration,

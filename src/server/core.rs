@@ -7,7 +7,7 @@ use super::accept::{Door, Listener};
 use super::connections::Connections;
 use crate::bans::BanList;
 use crate::cause::{Cause, Counters};
-use crate::connection::ReadOutcome;
+use crate::connection::{ReadOutcome, Stream};
 use crate::event::{ConnectionId, Now, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::{
@@ -17,7 +17,6 @@ use crate::limits::{
 use crate::switchboard::Switchboard;
 use crate::throttle::CauseThrottles;
 use log::{Level, log};
-use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -52,7 +51,7 @@ pub(super) struct Core<S> {
     work_left: usize,
 }
 
-impl<S: Read + Write> Core<S> {
+impl<S: Stream> Core<S> {
     pub(super) fn new(limits: Limits, key: HashKey) -> Self {
         Core {
             connections: Connections::new(limits),

@@ -196,7 +196,6 @@ fn reads_slowly() -> bool {
 /// The kernel reports that it takes more only when a third of its buffer is free, which on loopback
 /// is a megabyte: whoever reads less than that in the stall timeout is taken for one who has stopped.
 #[test]
-#[ignore = "fails: a steady reader is ended as stalled if the kernel holds much for it"]
 fn a_steady_reader_is_not_taken_for_a_stalled_one_however_much_the_kernel_holds() {
     const STALL_TIMEOUT: Duration = Duration::from_secs(1);
     let server = start_within(Limits {
