@@ -204,7 +204,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-voice-bandwidth",
         variable: "MAX_VOICE_BANDWIDTH",
         value: "BYTES",
-        help: "bytes of voice a second from a user, burst 2 s, over it dropped; 0: no limit",
+        help: "bytes of voice frames a second from a user, burst 2 s, over it dropped; 0: no limit",
         expected: EXPECTED_RATE,
         set: |config, text| parse_rate(text).map(|rate| config.limits.voice_bandwidth = rate),
         show: |config| config.limits.voice_bandwidth.to_string(),
