@@ -70,6 +70,8 @@ causes! {
         VoiceAuthUnanswered => "voice_auth_unanswered",
         /// A VoiceAuthRequest from a banned address, not answered.
         VoiceAuthBanned => "voice_auth_banned",
+        /// A VoiceAuthRequest with a live token from the server's own voice port, not answered.
+        VoiceAuthOwnAddress => "voice_auth_own_address",
         /// A datagram that the kernel did not take because the socket's send buffer was full.
         SendBufferFull => "send_buffer_full",
         /// A datagram that the kernel refused to send to its one destination.

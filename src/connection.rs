@@ -27,8 +27,8 @@ impl Stream for TcpStream {
 /// What an attempt to read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadOutcome {
-    /// Bytes were added to what came in.
-    Received,
+    /// So many bytes were added to what came in.
+    Received(usize),
     /// There is nothing to read; readiness will be reported.
     WouldBlock,
     /// The client will send nothing more.
@@ -89,7 +89,7 @@ impl<S: Stream> Connection<S> {
                 Ok(0) => Ok(ReadOutcome::Ended),
                 Ok(len) => {
                     self.inbound.extend(&scratch[..len]);
-                    Ok(ReadOutcome::Received)
+                    Ok(ReadOutcome::Received(len))
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => Ok(ReadOutcome::WouldBlock),

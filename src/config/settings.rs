@@ -5,6 +5,7 @@ use crate::limits::{
     CHAT_BYTES_MAX, MAX_USERS_CEILING, PENDING_CONNECTIONS_CEILING, RATE_CEILING,
     VOICE_DATA_BYTES_MAX,
 };
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -52,11 +53,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         variable: "BIND_ADDRESS",
         value: "ADDRESS",
         help: "address to listen on; 0.0.0.0 is all of IPv4 alone",
-        expected: "an IPv4 or IPv6 address",
+        expected: "an IPv4 or IPv6 address of this machine",
         set: |config, text| {
-            text.parse()
-                .ok()
-                .map(|address| config.bind_address = Some(address))
+            let address: IpAddr = text.parse().ok()?;
+            let is_many = address.is_multicast() || address == Ipv4Addr::BROADCAST;
+            (!is_many).then(|| config.bind_address = Some(address))
         },
         show: |config| match config.bind_address {
             Some(address) => address.to_string(),

@@ -93,6 +93,8 @@ fn what_cannot_be_used_names_its_setting() {
         ("--voice-relay-port nine", "--voice-relay-port"),
         ("--bind-address localhost", "--bind-address"),
         ("--bind-address 1.2.3", "--bind-address"),
+        ("--bind-address 224.0.0.1", "--bind-address"),
+        ("--bind-address 255.255.255.255", "--bind-address"),
         ("--max-users 0", "--max-users"),
         ("--max-users 100001", "--max-users"),
         ("--max-users", "--max-users"),
