@@ -8,6 +8,9 @@ readonly PLAZA_USERS=100 PLAZA_SPEAKERS=6 GARDEN_USERS=50 GARDEN_SPEAKERS=4
 readonly FLAPPERS=4
 # What the storm keeps on the server: those who chat, those who never read, and those who come and go.
 readonly STORM_CHATTERS=12 STORM_SLOW_READERS=50 STORM_LOGINS=8
+# Those of them who have gone a moment ago, which a server that shares a busy machine has not read yet: 0.1 s of the 210
+# who go in a second. It must stay below a crowd of ghosts.
+readonly STORM_LEAVING=20
 # `crowd` waits twenty seconds for quiet before it speaks and after it, and there is none here.
 readonly CROWD_PATIENCE_S=45
 
