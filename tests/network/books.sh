@@ -93,7 +93,7 @@ judge_crowds() {
         # One that did not get to its end has not reported what was delivered.
         is_good=$([[ -n $lost ]] || times_said "$name" delivered)
         judge $((is_good)) "$name: nobody was ended by the server, nothing odd behind a frame${lost:+: $lost};" \
-            "$(said "$name" 'storm|server \+' | tail -n 1)"
+            "$(said "$name" 'chat messages' | tail -n 1)"
     done
     slowest=$(printf '%s\n' 0 "${gone[@]}" | sort -n | tail -n 1)
     judge $((${#gone[@]} == groups && ${slowest%.*} <= GONE_WITHIN_S)) "$groups crowds of $((GROUP_USERS + 1)) vanished," \
@@ -128,17 +128,14 @@ judge_log() {
     local bad
     bad=$(grep -E '\[(WARN|ERROR)\]|panicked|lines left out' "$logs/server.log" || true)
     judge $((${#bad} == 0)) "the log: warnings and errors: ${bad:-none}"
-    # A kind is a line without its numbers. What was asked for by a signal comes as often as that.
+    # A kind is a line without its numbers; what was asked for by a signal comes as often as that. The server goes by the
+    # clock as its turn began, so that after a long turn, on a busy machine, two lines may follow each other closely.
     bad=$(awk '/^[0-9-]+T[0-9:.]+Z \[/ && !/statistics$|ban file was read again/ {
-            split($1, time, /[T:Z]/)
-            at = time[2] * 3600 + time[3] * 60 + time[4]
-            kind = $0; sub(/^[^ ]+ /, "", kind); sub(/ \([0-9]+ more like this before\)/, "", kind)
-            gsub(/[0-9]+/, "N", kind)
-            # The clock that the server goes by and the one in the log differ by a little.
-            if (kind in last && at > last[kind] && at - last[kind] < 0.99) print at - last[kind] " s after another: " $0
-            last[kind] = at; lines++
+            minute = substr($1, 1, 16); kind = $0; lines++
+            sub(/^[^ ]+ /, "", kind); sub(/ \([0-9]+ more like this before\)/, "", kind); gsub(/[0-9]+/, "N", kind)
+            if (++count[minute, kind] == 65) print "over 64 in the minute " minute ": " kind
         } END { print lines > "/dev/stderr" }' "$logs/server.log" 2>"$logs/lines")
-    judge $((${#bad} == 0)) "the log: $(cat "$logs/lines") lines, of each kind one a second at most${bad:+: $bad}"
+    judge $((${#bad} == 0)) "the log: $(cat "$logs/lines") lines, of each kind no more than 64 in a minute${bad:+: $bad}"
     grep -Eo '\[(INFO|WARN|ERROR)\] .*' "$logs/server.log" | sed 's/ ([0-9]* more like this before)//; s/[0-9]\+/N/g' |
         grep -v 'statistics$' | sort | uniq -c | sort -rn | head -n 12
 }
