@@ -223,6 +223,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |config| config.limits.voice_bytes.to_string(),
     },
     Setting {
+        option: "voice-from-anywhere",
+        variable: "VOICE_FROM_ANYWHERE",
+        value: "YES|NO",
+        help: "voice may use another address than its user's connection; no: no voice by forged sources",
+        expected: EXPECTED_YES_OR_NO,
+        set: |config, text| {
+            parse_yes_or_no(text).map(|yes| config.limits.voice_from_anywhere = yes)
+        },
+        show: |config| show_yes_or_no(config.limits.voice_from_anywhere),
+    },
+    Setting {
         option: "ban-file",
         variable: "BAN_FILE",
         value: "FILE",
