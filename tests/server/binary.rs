@@ -1,19 +1,38 @@
 //! The binary as its user starts it: what it prints, how it ends, and what it does when descriptors
 //! run out.
 
-use crate::client::{Client, Place};
+use crate::client::{Client, PATIENCE, Place};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use voiceapp_server::protocol::Packet;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_voiceapp-server");
 
 pub fn run(arguments: &[&str]) -> Output {
-    command(BINARY)
+    let child = command(BINARY)
         .args(arguments)
-        .output()
-        .expect("the binary starts")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let _patience = end_after_patience(child.id());
+    child.wait_with_output().expect("it was started")
+}
+
+/// Kills a process that goes on for longer than the tests have patience for, so that whoever waits for
+/// it fails rather than hangs. What this returns calls it off when it is dropped.
+fn end_after_patience(process: u32) -> Sender<()> {
+    let (call_off, is_called_off) = channel();
+    std::thread::spawn(move || {
+        if is_called_off.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill")
+                .args(["-KILL", &process.to_string()])
+                .status();
+        }
+    });
+    call_off
 }
 
 /// A command that sees none of the settings that the tests' own environment may have.
@@ -139,6 +158,7 @@ impl Started {
 
     /// Reads the log up to a line with this in it.
     pub fn log_until(&mut self, awaited: &str) -> String {
+        let _patience = end_after_patience(self.child.id());
         let mut log = String::new();
         while !log.contains(awaited) {
             let read = self.stderr.read_line(&mut log).expect("it is text");

@@ -1,6 +1,6 @@
 //! A client for tests: blocking, and patient enough for a slow machine.
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -33,6 +33,7 @@ impl Client {
     }
 
     /// Connects from this address of the machine. On Linux, all of 127.0.0.0/8 is.
+    #[cfg(target_os = "linux")]
     pub fn connect_from(place: Place, from: IpAddr) -> Client {
         Client::dial(place, |socket| {
             socket.bind(&SocketAddr::new(from, 0).into())
@@ -103,8 +104,9 @@ impl Client {
     }
 
     /// Closes the connection so that the server hears of it as a reset.
+    #[cfg(target_os = "linux")]
     pub fn reset(self) {
-        SockRef::from(&self.tcp)
+        socket2::SockRef::from(&self.tcp)
             .set_linger(Some(Duration::ZERO))
             .expect("it is a socket");
     }
@@ -140,6 +142,7 @@ impl Client {
     }
 
     /// Whether a whole frame comes before the end of the connection.
+    #[cfg(target_os = "linux")]
     pub fn is_answered(&mut self) -> bool {
         while !self.frames.has_frame() {
             if !self.receive() {
@@ -155,6 +158,7 @@ impl Client {
     }
 
     /// Takes bytes that were read past this client, to be looked at with what comes next.
+    #[cfg(target_os = "linux")]
     pub fn put_back(&mut self, bytes: &[u8]) {
         self.frames.extend(bytes);
     }
@@ -183,6 +187,7 @@ impl Client {
     }
 
     /// Says something, and hears it.
+    #[cfg(target_os = "linux")]
     pub fn chat(&mut self, said: &str) {
         let request_id = self.request_id();
         self.send(&Packet::ChatMessageRequest {

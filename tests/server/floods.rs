@@ -140,16 +140,18 @@ fn a_flood_of_one_users_voice_costs_the_others_nothing() {
     let flooded = std::thread::scope(|scope| {
         let flood = scope.spawn(|| {
             let mut sent = 0;
-            while !is_over.load(Ordering::Relaxed) {
+            loop {
                 for _ in 0..AT_ONCE {
                     sent += 1;
                     mallory.speak(sent, b"listen to me");
                 }
                 mallory.ask_for_proof();
                 voice_before_an_answer(&mallory);
+                if is_over.load(Ordering::Relaxed) {
+                    return sent;
+                }
                 std::thread::sleep(Duration::from_secs(1) * AT_ONCE / (100 * RATE));
             }
-            sent
         });
         let ears = [(&alice, bob.id), (&bob, alice.id)]
             .map(|(listener, other)| scope.spawn(move || hear_out(listener, other, SPOKEN)));
@@ -198,6 +200,11 @@ fn hear_out(listener: &Client, other: UserId, spoken: u32) -> u64 {
     others
 }
 
+const SIZES: [usize; 19] = [
+    0, 1, 2, 3, 4, 18, 19, 20, 1_418, 1_419, 1_420, 1_500, 2_047, 2_048, 2_049, 4_096, 4_097,
+    9_000, 65_507,
+];
+
 #[test]
 fn datagrams_of_every_size_are_relayed_whole_or_not_at_all() {
     let server = start_within(Limits::UNLIMITED);
@@ -216,10 +223,11 @@ fn datagrams_of_every_size_are_relayed_whole_or_not_at_all() {
             success: true,
         });
         let mut marker = 0;
-        for size in [
-            0, 1, 2, 3, 4, 18, 19, 20, 1_418, 1_419, 1_420, 1_500, 2_047, 2_048, 2_049, 4_096,
-            4_097, 9_000, 65_507,
-        ] {
+        for size in SIZES {
+            // Few systems send longer ones.
+            if size > 9_000 && !cfg!(target_os = "linux") {
+                continue;
+            }
             let is_cut = size >= DATAGRAM_SLOT_BYTES;
             match size {
                 0..3 => malformed += 1,
