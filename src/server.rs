@@ -13,6 +13,8 @@ mod core;
 mod error;
 mod handle;
 mod http;
+#[cfg(test)]
+mod simulation;
 mod sockets;
 mod stop;
 #[cfg(target_os = "linux")]

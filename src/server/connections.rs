@@ -18,6 +18,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+#[path = "simulation/recount.rs"]
+pub(in crate::server) mod recount;
+
 /// The table of connections: see the [module](self).
 pub(crate) struct Connections<S> {
     slab: Slab<Connection<S>>,
@@ -44,6 +48,9 @@ pub(crate) struct Connections<S> {
     pub(super) copying_cost: usize,
     /// When this turn began.
     pub(super) now: Instant,
+    /// Who was to be ended and why, for the simulation.
+    #[cfg(test)]
+    pub(super) marks: Vec<recount::Mark>,
 }
 
 impl<S: Stream> Connections<S> {
@@ -63,6 +70,8 @@ impl<S: Stream> Connections<S> {
             large_strangers: 0,
             copying_cost: 0,
             now: Instant::now(),
+            #[cfg(test)]
+            marks: Vec::new(),
         }
     }
 
@@ -248,6 +257,8 @@ impl<S: Stream> Connections<S> {
             if connection.ending.is_none() {
                 connection.ending = Some(cause);
                 self.ending.push_back(id);
+                #[cfg(test)]
+                self.note_mark(id, cause);
             }
         }
     }

@@ -1,0 +1,245 @@
+//! What clients do, each from its own whim, and what they do all at once.
+
+use super::client::{Client, Manner};
+use super::picture::Sent;
+use super::plan::Action;
+use super::random::Random;
+use super::world::World;
+use crate::bans::BanList;
+use crate::protocol::{Packet, VoiceDatagram};
+use std::time::Duration;
+
+impl World {
+    /// Something happens outside of the server: clients come, write, read and go.
+    pub fn outside(&mut self) {
+        if self.clients.len() < self.plan.clients && self.random.percent(60) {
+            for _ in 0..self.random.between(1, 1 + self.plan.clients / 4) {
+                if self.clients.len() < self.plan.clients {
+                    self.connect();
+                }
+            }
+        }
+        if self.random.percent(self.plan.unison) {
+            self.all_at_once();
+        }
+        if self.random.percent(30) {
+            self.backlog.borrow_mut().unblock();
+        }
+        if self.random.below(300) == 0 {
+            let until = self.clock.get() + Duration::from_millis(self.random.below(2_000) as u64);
+            self.backlog.borrow_mut().is_out_until = Some(until);
+        }
+        let serials: Vec<u64> = self.clients.keys().copied().collect();
+        for serial in serials {
+            if self.random.percent(40) {
+                if self.random.percent(self.plan.activity) {
+                    self.act(serial);
+                }
+                self.pump(serial);
+                if self.random.percent(50) {
+                    self.clients[&serial].pipe.borrow_mut().unblock();
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, serial: u64) {
+        let client = self.clients.get_mut(&serial).expect("it is here");
+        // Who has far more to write than it can has done enough.
+        if !client.is_active() || client.unsent.len() > 300_000 {
+            return;
+        }
+        let is_user = client.picture.id.is_some();
+        if let Some(action) = self.plan.choose(is_user, &mut self.random) {
+            self.log.add(|| format!("{serial}: {action:?}"));
+            self.perform(serial, action);
+        }
+    }
+
+    /// Everyone has the same idea, as after a restart or an outage, so that budgets are spent.
+    fn all_at_once(&mut self) {
+        if self.random.percent(30) {
+            return self.resume();
+        }
+        if self.random.percent(20) {
+            return self.shout();
+        }
+        let action = self.random.pick(&[
+            if self.plan.is_shy {
+                Action::SendHuge
+            } else {
+                Action::LogIn
+            },
+            Action::Flood,
+            Action::Flood,
+            Action::Chat,
+            Action::Join,
+            Action::StopReading,
+            Action::ReadOn,
+            Action::SendHuge,
+            Action::Reset,
+            Action::Vanish,
+        ]);
+        let share = self.random.pick(&[30, 100]);
+        self.log.add(|| format!("{share} % of all: {action:?}"));
+        let serials: Vec<u64> = self.clients.keys().copied().collect();
+        for serial in serials {
+            if self.clients[&serial].is_active() && self.random.percent(share) {
+                self.perform(serial, action);
+                if self.random.percent(90) {
+                    self.pump(serial);
+                }
+            }
+        }
+    }
+
+    /// Some say much, and everyone would read it, so that there is more to flush than a turn does.
+    fn shout(&mut self) {
+        self.log.add(|| "shouting".to_string());
+        let is_limited = self.plan.limits.chat_rate > 0;
+        for (place, client) in self.clients.values_mut().enumerate() {
+            if client.is_active() && place < 6 {
+                client.writing = Manner::AtOnce;
+                (0..3).for_each(|_| client.chat(4_096, is_limited));
+            }
+        }
+        let serials: Vec<u64> = self.clients.keys().copied().collect();
+        serials.into_iter().for_each(|serial| {
+            self.pump(serial);
+        });
+    }
+
+    /// The machine was suspended for as long as nobody may take nothing, and then all read at once.
+    fn resume(&mut self) {
+        self.log.add(|| "resumed".to_string());
+        let timeout = self.plan.limits.stall_timeout;
+        self.clock.set(self.clock.get() + timeout);
+        let serials: Vec<u64> = self.clients.keys().copied().collect();
+        for serial in serials {
+            if let Some(client) = self.clients.get_mut(&serial) {
+                client.reading = Manner::AtOnce;
+            }
+            self.pump(serial);
+        }
+    }
+
+    /// Somebody reads a list of bans, or an empty one.
+    pub fn ban_somebody(&mut self) {
+        let some = self.clients.values().map(|client| client.address.ip());
+        let some: Vec<_> = some.take(self.random.below(3)).collect();
+        let list: String = some.iter().map(|ip| format!("{ip}\n")).collect();
+        self.log.add(|| format!("banned: {some:?}"));
+        let list = BanList::parse(&list).expect("these are addresses");
+        self.core.set_bans(list.clone());
+        self.bans = list;
+    }
+
+    fn perform(&mut self, serial: u64, action: Action) {
+        let must_succeed = self.plan.limits.users > self.plan.clients;
+        let is_limited = self.plan.limits.chat_rate > 0;
+        let random = &mut self.random;
+        let client = self.clients.get_mut(&serial).expect("it is here");
+        match action {
+            Action::LogIn => {
+                let name = client.name.clone();
+                client.request(Sent::LogIn { name, must_succeed });
+            }
+            Action::LogInBadly => {
+                let name = random.pick(&["", "\n", "a name of more than thirty-two bytes"]);
+                client.request(Sent::LogIn {
+                    name: name.to_string(),
+                    must_succeed: false,
+                });
+            }
+            Action::Join => client.request(Sent::Join),
+            Action::Leave => client.request(Sent::Leave),
+            Action::Mute => client.request(Sent::Mute(random.percent(50))),
+            Action::Chat => {
+                let len = random.pick(&[0, 1, 20, 200, 4_096, 4_097]);
+                client.chat(len, is_limited);
+            }
+            Action::Ping => client.request(Sent::Ping),
+            Action::Flood => {
+                for _ in 0..random.between(2, 120) {
+                    client.request(Sent::Ping);
+                }
+            }
+            Action::Gossip => {
+                for _ in 0..random.between(2, 40) {
+                    client.chat(random.pick(&[10, 4_096]), is_limited);
+                }
+            }
+            Action::Waver => {
+                for _ in 0..random.between(2, 20) {
+                    let step = random.below(3);
+                    client.request(match step {
+                        0 => Sent::Join,
+                        1 => Sent::Leave,
+                        _ => Sent::Mute(random.percent(50)),
+                    });
+                }
+            }
+            Action::SendJunk => {
+                let id = random.pick(&[0x00, 0x07, 0x1F, 0x21, 0x41, 0x61, 0xFF]);
+                client.write_frame(id, random.pick(&[0, 1, 30, 3_000]));
+            }
+            Action::SendHuge => {
+                let len = random.pick(&[4_093, 4_094, 5_000, 65_534, 65_535]);
+                client.write_frame(0x7F, len);
+                if random.percent(70) {
+                    client.writing = Manner::Slowly(random.pick(&[1_500, 5_000]));
+                }
+            }
+            Action::SendMalformed => {
+                client.write_frame(0x06, 7);
+                client.has_written_malformed = true;
+                client.wants_to_finish = true;
+            }
+            Action::Prove | Action::Speak => self.send_datagram(serial, action),
+            Action::ReadSlowly => client.reading = Manner::Slowly(random.between(1, 500)),
+            Action::StopReading => client.reading = Manner::NotAtAll,
+            Action::ReadOn => client.reading = Manner::AtOnce,
+            Action::WriteSlowly => {
+                let share = random.pick(&[0, 1, 5, 100]);
+                client.writing = match share {
+                    0 => Manner::NotAtAll,
+                    share => Manner::Slowly(share),
+                };
+            }
+            Action::WriteOn => client.writing = Manner::AtOnce,
+            Action::Finish => client.wants_to_finish = true,
+            Action::Vanish => leave(client, random, false),
+            Action::Reset => leave(client, random, true),
+        }
+    }
+
+    fn send_datagram(&mut self, serial: u64, action: Action) {
+        let client = &self.clients[&serial];
+        let address = client.address;
+        let mut datagram = Vec::new();
+        match action {
+            Action::Prove => {
+                let packet = Packet::VoiceAuthRequest {
+                    request_id: serial,
+                    voice_token: crate::event::VoiceToken(client.picture.token),
+                };
+                packet.encode(&mut datagram).expect("it is short");
+                self.voice.arrive(address, datagram);
+            }
+            _ => {
+                datagram.extend([0x61, 0, 116]);
+                datagram.resize(119, 0);
+                VoiceDatagram::check(&datagram[..]).expect("it is voice");
+                for _ in 0..self.random.pick(&[1, 1, 1, 100]) {
+                    self.voice.arrive(address, datagram.clone());
+                }
+            }
+        }
+    }
+}
+
+/// A client goes without a word; some of its last words may have got through.
+fn leave(client: &mut Client, random: &mut Random, with_reset: bool) {
+    let with_reset = with_reset || random.percent(20);
+    client.vanish(with_reset);
+}

@@ -1,0 +1,228 @@
+//! What must be so after every turn, and whenever the loop goes to sleep: nobody is ended without a
+//! reason, and nothing is left behind.
+
+use super::client::Client;
+use super::world::World;
+use crate::cause::Cause;
+use crate::limits::{CHAT_BYTES_MAX, FRAME_BYTES_MAX, LARGE_STRANGERS_MAX};
+use crate::server::connections::recount::Mark;
+use std::time::Instant;
+
+impl World {
+    /// Whoever the server has dropped in this turn was dropped for a reason, and reads what it left.
+    pub fn look_at_ended(&mut self) {
+        let drops = std::mem::take(&mut self.ledger.borrow_mut().drops);
+        if !drops.is_empty() {
+            self.count_strangers();
+        }
+        for serial in drops {
+            // In as many pieces as it likes.
+            while self.pump(serial) {}
+            let mut client = self.clients.remove(&serial).expect("it is dropped once");
+            self.voice.forget(client.address);
+            let id = client.pipe.borrow().id;
+            match id {
+                None => self.check_refused(&client),
+                Some(id) => {
+                    let marks = &mut self.core.connections.marks;
+                    let place = marks.iter().position(|mark| mark.id == id);
+                    let mark = marks.remove(place.expect("only who was marked is ended"));
+                    self.log.add(|| format!("{serial} ended: {mark:?}"));
+                    self.causes.count(mark.cause);
+                    self.digest.number(mark.cause as u64);
+                    if !mark.is_checked {
+                        self.check_reason(&client, mark);
+                    }
+                    check_heard_out(&client, mark.cause);
+                }
+            }
+            let picture = &mut client.picture;
+            self.events += picture.events;
+            self.heard_by_gone.push(std::mem::take(&mut picture.said));
+            if let Some(id) = picture.id {
+                let (messages, refused) = (picture.messages.clone(), picture.refused.clone());
+                self.said_by_gone.insert(id, (messages, refused));
+            }
+        }
+        // Whoever is marked and not ended yet was marked for a reason that may be gone by then.
+        let mut marks = std::mem::take(&mut self.core.connections.marks);
+        for mark in marks.iter_mut().filter(|mark| !mark.is_checked) {
+            let is_marked = |client: &&Client| client.pipe.borrow().id == Some(mark.id);
+            let client = self.clients.values().find(is_marked);
+            self.check_reason(client.expect("it is here"), *mark);
+            mark.is_checked = true;
+        }
+        self.core.connections.marks = marks;
+    }
+
+    fn check_refused(&self, client: &Client) {
+        let limits = &self.plan.limits;
+        assert!(
+            self.bans.contains(client.address.ip())
+                || self.plan.accept_fault > 0
+                || limits.connections_per_address > 0,
+            "refused without a reason"
+        );
+    }
+
+    fn check_reason(&self, client: &Client, mark: Mark) {
+        let (now, limits) = (self.clock.get(), &self.plan.limits);
+        let pipe = client.pipe.borrow();
+        let cause = mark.cause;
+        let is_reason = match cause {
+            Cause::ClosedByPeer => pipe.end_was_read,
+            Cause::ClosedBroken => pipe.error_was_told,
+            Cause::ClosedMalformed => client.has_written_malformed,
+            Cause::ClosedTooSlow => {
+                // What is queued at once: for who logs in, the list; else one message and its like.
+                let at_once = match client.was_stranger {
+                    true => FRAME_BYTES_MAX + 70 * limits.users,
+                    false => CHAT_BYTES_MAX + 100,
+                };
+                let bound = self.core.connections.bytes_max();
+                let is_over = mark.queued + at_once > bound;
+                !mark.is_writable && (is_over || mark.total + at_once > limits.outbound_bytes)
+            }
+            Cause::ClosedStalled => {
+                pipe.is_told_full && now >= pipe.stuck_since + limits.stall_timeout
+            }
+            Cause::ClosedBanned => self.bans.contains(client.address.ip()),
+            Cause::ClosedCrowdedOut => client.was_stranger && self.is_crowded(client),
+            Cause::ClosedLoginDeadline => {
+                client.was_stranger && now >= pipe.came_in_at + limits.login_timeout
+            }
+            Cause::AcceptFailed => pipe.registration_failed,
+            _ => false,
+        };
+        assert!(is_reason, "{cause:?} of {}: {mark:?}", client.name);
+    }
+
+    /// Remembers what is queued for those that take nothing in the turn that begins.
+    pub fn note_full(&mut self) {
+        self.ledger.borrow_mut().written = 0;
+        self.total_before = self.core.connections.total();
+        for client in self.clients.values_mut() {
+            let pipe = client.pipe.borrow();
+            let look = pipe.id.map(|id| self.core.connections.look(id));
+            let full = look.filter(|look| !look.is_writable && !look.is_ending);
+            client.queued_while_full = full.map(|look| look.queued);
+        }
+    }
+
+    /// With all together over their bound, whoever takes nothing was not given more.
+    pub fn check_full(&self) {
+        let ledger = self.ledger.borrow();
+        let least = self.total_before.saturating_sub(ledger.written);
+        if !ledger.drops.is_empty() || least <= self.plan.limits.outbound_bytes {
+            return;
+        }
+        for client in self.clients.values() {
+            if let (Some(id), Some(queued)) = (client.pipe.borrow().id, client.queued_while_full) {
+                let look = self.core.connections.look(id);
+                assert!(look.queued <= queued, "{} was given more", client.name);
+            }
+        }
+    }
+
+    /// Whether one stranger too many has come, or one too many writes long frames.
+    fn is_crowded(&self, client: &Client) -> bool {
+        self.pending_at_most > self.plan.limits.pending_connections
+            || (client.has_written_much && self.large_at_most > LARGE_STRANGERS_MAX)
+    }
+
+    /// How many strangers there were in this turn at most, and how many of them may have been large.
+    fn count_strangers(&mut self) {
+        let now = self.clock.get();
+        let came = |client: &&Client| {
+            let pipe = client.pipe.borrow();
+            pipe.id.is_some() && pipe.came_in_at == now
+        };
+        self.pending_at_most = self.pending_before + self.clients.values().filter(came).count();
+        let writes_much = |client: &&Client| client.has_written_much && client.was_stranger;
+        self.large_at_most = self.clients.values().filter(writes_much).count();
+    }
+
+    /// The server believes of each connection what is so.
+    pub fn check_awake(&self) {
+        let (mut count, mut users) = (0, 0);
+        for client in self.clients.values() {
+            let pipe = &mut *client.pipe.borrow_mut();
+            let Some(id) = pipe.id else {
+                continue;
+            };
+            count += 1;
+            let look = self.core.connections.look(id);
+            users += usize::from(!self.core.switchboard.management().is_pending(id));
+            assert_eq!(look.is_writable, !pipe.is_told_full, "{}", client.name);
+            if look.is_ending {
+                continue;
+            }
+            if look.queued > 0 && !look.is_writable {
+                let stalls_at = look.stalls_at.expect("it may stall");
+                let due = pipe.stuck_since + self.plan.limits.stall_timeout;
+                // Only if it could not be offered more in time, its time begins again.
+                assert!(stalls_at == due || (pipe.was_put_off && stalls_at > due));
+            } else if look.queued == 0 {
+                assert_eq!(look.stalls_at, None);
+            } else {
+                pipe.was_put_off |= pipe.is_stuck;
+            }
+        }
+        assert_eq!(count, self.core.connections.count(), "connections");
+        let management = self.core.switchboard.management();
+        assert_eq!(users, management.user_count());
+        assert_eq!(count - users, management.pending_count());
+        assert_eq!(users, self.core.switchboard.relay().user_count());
+    }
+
+    /// The loop is about to sleep until it is due: nothing waits that nobody will tell it of.
+    pub fn check_asleep(&self, due: Option<Instant>) {
+        self.core.connections.recount_asleep(due);
+        assert!(self.voice.is_empty(), "voice is left behind");
+        let wakes_by = |at: Instant| due.is_some_and(|due| due <= at);
+        let is_ready = self.backlog.borrow().is_ready();
+        let is_paused = self.door.paused_until().is_some_and(wakes_by);
+        assert!(!is_ready || is_paused, "somebody waits to be accepted");
+        let limits = &self.plan.limits;
+        for client in self.clients.values() {
+            let pipe = client.pipe.borrow();
+            let Some(id) = pipe.id else {
+                continue;
+            };
+            let (name, look) = (&client.name, self.core.connections.look(id));
+            assert!(!pipe.is_readable(), "{name} is not read from");
+            assert!(!look.has_frame, "{name} is not listened to");
+            if look.queued > 0 {
+                let will_flush = look.is_writable && look.is_held_back && due.is_some();
+                let is_full = !look.is_writable && !pipe.is_writable();
+                assert!(will_flush || is_full, "{name} is not written to");
+            }
+            assert!(look.stalls_at.is_none_or(wakes_by), "{name} stalls");
+            // All that it wrote was handled, and all that was written to it was read: an answer that is
+            // still missing is held back.
+            let is_handled = pipe.to_server.len() + look.unhandled + client.unsent.len() == 0;
+            if is_handled && pipe.to_client.len() == 0 && look.is_writable && !client.is_gone {
+                let sent = &client.picture.sent;
+                assert!(sent.is_empty(), "{name} waits for its answer to {sent:?}");
+            }
+            if self.core.switchboard.management().is_pending(id) {
+                assert!(wakes_by(pipe.came_in_at + limits.login_timeout));
+            } else {
+                assert!(!look.is_large, "{name} is no stranger");
+            }
+            let is_large = look.is_large || look.unhandled <= crate::limits::STRANGER_BYTES;
+            let is_pending = self.core.switchboard.management().is_pending(id);
+            assert!(is_large || !is_pending, "{name} holds much");
+        }
+    }
+}
+
+/// Who was ended after its last word has been answered, if there was room for the answers.
+fn check_heard_out(client: &Client, cause: Cause) {
+    let was_heard_out = matches!(cause, Cause::ClosedByPeer | Cause::ClosedMalformed);
+    if was_heard_out && !client.is_gone && !client.pipe.borrow().is_told_full {
+        let picture = &client.picture;
+        assert!(picture.sent.is_empty(), "unanswered: {:?}", picture.sent);
+        assert!(picture.unechoed.is_empty() && !picture.has_part_of_a_frame());
+    }
+}

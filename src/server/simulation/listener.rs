@@ -1,0 +1,110 @@
+//! The listening socket: connections that wait, and a kernel that cannot always hand them over.
+
+use super::pipe::{Clock, FakeStream, Pipe};
+use super::random::Random;
+use crate::event::{ConnectionId, VoiceToken};
+use crate::server::accept::Listener;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// What a process gets that has too many descriptors open (`EMFILE` on Linux).
+const OUT_OF_DESCRIPTORS: i32 = 24;
+
+/// Who waits to be accepted.
+pub struct Backlog {
+    random: Random,
+    clock: Clock,
+    waiting: VecDeque<(Rc<RefCell<Pipe>>, SocketAddr)>,
+    /// How often, in a hundred, each thing goes wrong.
+    pub fault: usize,
+    pub has_edge: bool,
+    is_blocked: bool,
+    /// Until when there are no descriptors.
+    pub is_out_until: Option<Instant>,
+}
+
+impl Backlog {
+    pub fn new(seed: u64, fault: usize, clock: &Clock) -> Self {
+        Backlog {
+            random: Random::new(seed),
+            clock: clock.clone(),
+            waiting: VecDeque::new(),
+            fault,
+            has_edge: false,
+            is_blocked: false,
+            is_out_until: None,
+        }
+    }
+
+    pub fn connect(&mut self, pipe: Rc<RefCell<Pipe>>, address: SocketAddr) {
+        self.has_edge |= self.waiting.is_empty() && !self.is_blocked;
+        self.waiting.push_back((pipe, address));
+    }
+
+    pub fn unblock(&mut self) {
+        self.has_edge |= self.is_blocked && !self.waiting.is_empty();
+        self.is_blocked = false;
+    }
+
+    /// Whether somebody could be accepted and nobody was told.
+    pub fn is_ready(&self) -> bool {
+        !self.waiting.is_empty() && !self.is_blocked
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+/// The server's side of the [`Backlog`].
+pub struct FakeListener(pub Rc<RefCell<Backlog>>);
+
+impl Listener for FakeListener {
+    type Stream = FakeStream;
+
+    fn accept(&mut self) -> io::Result<(FakeStream, SocketAddr)> {
+        let backlog = &mut *self.0.borrow_mut();
+        if backlog.random.percent(backlog.fault) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if !backlog.is_ready() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if backlog.random.percent(backlog.fault) {
+            backlog.is_blocked = true;
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let now = backlog.clock.get();
+        if backlog.is_out_until.is_some_and(|until| now < until) {
+            return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS));
+        }
+        let (pipe, address) = backlog.waiting.pop_front().expect("somebody waits");
+        let stream = FakeStream(pipe.clone());
+        if backlog.random.percent(backlog.fault) {
+            pipe.borrow_mut().is_broken = true;
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok((stream, address))
+    }
+
+    fn draw_token(&mut self) -> Option<VoiceToken> {
+        let backlog = &mut *self.0.borrow_mut();
+        let fails = backlog.random.percent(backlog.fault);
+        (!fails).then(|| VoiceToken(backlog.random.next() | 1))
+    }
+
+    fn register(&mut self, id: ConnectionId, stream: &mut FakeStream) -> io::Result<()> {
+        let backlog = &mut *self.0.borrow_mut();
+        let mut pipe = stream.0.borrow_mut();
+        pipe.register(id);
+        if backlog.random.percent(backlog.fault) {
+            pipe.registration_failed = true;
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! What the table of connections keeps beside the connections themselves, counted again from them.
+//! A child of [`connections`](super) because it looks at everything there.
+
+use super::{Connections, id};
+use crate::cause::Cause;
+use crate::connection::Stream;
+use crate::event::ConnectionId;
+use crate::limits::{HOLD_BACK, LARGE_STRANGERS_MAX, STRANGER_BYTES};
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// A connection was marked to be ended, and how it was then.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::server) struct Mark {
+    pub(in crate::server) id: ConnectionId,
+    pub(in crate::server) cause: Cause,
+    pub(in crate::server) queued: usize,
+    pub(in crate::server) total: usize,
+    pub(in crate::server) is_writable: bool,
+    /// Whether its reason was looked at already.
+    pub(in crate::server) is_checked: bool,
+}
+
+/// What a connection is like, for those who know more about it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::server) struct Look {
+    pub(in crate::server) queued: usize,
+    pub(in crate::server) is_writable: bool,
+    pub(in crate::server) stalls_at: Option<Instant>,
+    pub(in crate::server) is_ending: bool,
+    pub(in crate::server) is_held_back: bool,
+    pub(in crate::server) is_large: bool,
+    pub(in crate::server) unhandled: usize,
+    pub(in crate::server) has_frame: bool,
+}
+
+impl<S: Stream> Connections<S> {
+    /// Remembers why a connection is ended, and how it was then.
+    pub(super) fn note_mark(&mut self, id: ConnectionId, cause: Cause) {
+        let Look {
+            queued,
+            is_writable,
+            ..
+        } = self.look(id);
+        self.marks.push(Mark {
+            id,
+            cause,
+            queued,
+            total: self.outbound_total,
+            is_writable,
+            is_checked: false,
+        });
+    }
+
+    pub(in crate::server) fn look(&self, id: ConnectionId) -> Look {
+        let connection = &self.slab[id.index()];
+        Look {
+            queued: connection.queued_bytes(),
+            is_writable: connection.is_writable,
+            stalls_at: connection.stalls_at,
+            is_ending: connection.ending.is_some(),
+            is_held_back: connection.is_held_back,
+            is_large: connection.is_large_stranger,
+            unhandled: connection.inbound.len(),
+            has_frame: connection.inbound.has_frame(),
+        }
+    }
+
+    pub(in crate::server) fn count(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(in crate::server) fn total(&self) -> usize {
+        self.outbound_total
+    }
+
+    pub(in crate::server) fn bytes_max(&self) -> usize {
+        self.outbound_bytes_max
+    }
+
+    /// Counts everything again, after a turn.
+    pub(in crate::server) fn recount(&self) {
+        let inbox: BTreeSet<_> = self.inbox.iter().copied().collect();
+        let flush_queue: BTreeSet<_> = self.flush_queue.iter().copied().collect();
+        let held_back: BTreeSet<_> = self.held_back.iter().map(|&(_, id)| id).collect();
+        let ending: BTreeSet<_> = self.ending.iter().copied().collect();
+        let (mut total, mut large, mut crowding) = (0, 0, 0);
+        let mut stalling = BTreeSet::new();
+        for (key, connection) in &self.slab {
+            let id = id(key);
+            let queued = connection.queued_bytes();
+            total += queued;
+            large += usize::from(connection.is_large_stranger);
+            let is_ending = connection.ending.is_some();
+            crowding += usize::from(connection.is_large_stranger && !is_ending);
+            stalling.extend(connection.stalls_at.map(|at| (at, id)));
+            assert!(queued <= self.outbound_bytes_max, "{id} has too much");
+            // An entry may be left over from an earlier connection, but none may be missing.
+            assert!(!connection.is_in_inbox || inbox.contains(&id), "{id}");
+            let is_queued = flush_queue.contains(&id);
+            assert!(!connection.is_in_flush_queue || is_queued, "{id}");
+            let waits = held_back.contains(&id);
+            assert!(!connection.is_held_back || waits, "{id}");
+            assert!(!is_ending || ending.contains(&id), "{id}");
+            // What is queued is on its way in one manner or another.
+            let is_waiting = connection.is_in_flush_queue || connection.is_held_back;
+            let is_stuck = !connection.is_writable && connection.stalls_at.is_some();
+            assert!(
+                queued == 0 || is_waiting || is_stuck || is_ending,
+                "{id} has something that nobody will flush"
+            );
+            assert!(connection.inbound.len() <= crate::limits::INBOUND_BYTES_MAX);
+        }
+        assert_eq!(total, self.outbound_total, "the bytes queued for all");
+        assert_eq!(large, self.large_strangers, "strangers with long frames");
+        assert!(crowding <= LARGE_STRANGERS_MAX, "too many of those");
+        assert_eq!(stalling, self.stalling, "those who take nothing");
+        // With so few there is always time for all who have stalled.
+        if self.slab.len() <= 60 {
+            assert!(self.stalling.first().is_none_or(|&(at, _)| at > self.now));
+        }
+        let latest = self.now + HOLD_BACK;
+        assert!(self.held_back.iter().all(|&(due, _)| due <= latest));
+        assert!(self.held_back.iter().is_sorted_by_key(|&(due, _)| due));
+    }
+
+    /// Looks at what must be so when the loop goes to sleep.
+    pub(in crate::server) fn recount_asleep(&self, due: Option<Instant>) {
+        assert!(!self.has_work());
+        assert!(self.inbox.is_empty() && self.flush_queue.is_empty() && self.ending.is_empty());
+        let wakes_by = |at: Instant| due.is_some_and(|due| due <= at);
+        assert!(self.held_back.iter().all(|&(at, _)| wakes_by(at)));
+        for (key, connection) in &self.slab {
+            let holds_much = connection.inbound.len() > STRANGER_BYTES;
+            assert!(!connection.is_large_stranger || holds_much, "{key}");
+            assert!(!connection.is_in_inbox && !connection.is_in_flush_queue);
+        }
+    }
+
+    /// Looks at what must be so when everything has come to rest.
+    pub(in crate::server) fn recount_at_rest(&self) {
+        assert!(self.held_back.is_empty() && self.stalling.is_empty());
+        assert_eq!(self.outbound_total, 0);
+        assert_eq!(self.large_strangers, 0);
+    }
+}
