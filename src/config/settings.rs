@@ -51,16 +51,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "bind-address",
         variable: "BIND_ADDRESS",
         value: "ADDRESS",
-        help: "address to listen on; 0.0.0.0 is all of IPv4 alone",
-        expected: "an IPv4 or IPv6 address",
+        help: "address to listen on; any is all of them, 0.0.0.0 all of IPv4 alone",
+        expected: "an IPv4 or IPv6 address, or any",
         set: |config, text| {
-            text.parse()
-                .ok()
-                .map(|address| config.bind_address = Some(address))
+            config.bind_address = match text {
+                "any" => None,
+                address => Some(address.parse().ok()?),
+            };
+            Some(())
         },
-        show: |config| match config.bind_address {
-            Some(address) => address.to_string(),
-            None => "every address".into(),
+        show: |config| {
+            let address = config.bind_address;
+            address.map_or("any".into(), |address| address.to_string())
         },
     },
     Setting {

@@ -35,7 +35,7 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
     for (setting, other_value, value) in [
         (0, "0", "65535"),
         (1, "1", "65535"),
-        (2, "::1", "192.0.2.1"),
+        (2, "any", "192.0.2.1"),
         (3, "1", "100000"),
         (4, "4", "65536"),
         (5, "0", "100000"),
