@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use voiceapp_server::VoiceRelayServer;
 use voiceapp_server::config::UdpSend;
-use voiceapp_server::event::{Event, Now, Peer, UserId, VoiceToken};
+use voiceapp_server::event::{Event, Now, Peer, Source, UserId, VoiceToken};
 use voiceapp_server::protocol::{Frame, FrameBuffer, Packet, VoiceDatagram};
 use voiceapp_server::relay::Verdict;
 use voiceapp_server::{Config, HashKey, Limits, Server, ServerError, ServerHandle, Statistics};
@@ -92,7 +92,11 @@ fn room(listeners: u16) -> (VoiceRelayServer, Now, Vec<Peer>) {
         .collect();
     for (user, peer) in (1..).zip(&peers) {
         let (id, token) = (UserId(user), VoiceToken(user));
-        relay.handle_event(Event::UserConnected { id, token });
+        relay.handle_event(Event::UserConnected {
+            id,
+            token,
+            source: Source::of(peer.remote.ip()),
+        });
         relay.handle_event(Event::VoiceJoined { id });
         let mut proof = encoded(&Packet::VoiceAuthRequest {
             request_id: 1,

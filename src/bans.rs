@@ -3,13 +3,13 @@
 use crate::limits::BANS_MAX;
 use ipnet::IpNet;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 /// Banned addresses and networks. The default is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BanList {
-    /// First and last addresses, IPv4 in its IPv6 form, by rising first. No two of them meet.
-    ranges: Box<[(Ipv6Addr, Ipv6Addr)]>,
+    /// First and last addresses of one family, by rising first. No two of them meet.
+    ranges: Box<[(IpAddr, IpAddr)]>,
 }
 
 /// A line that is no ban, or one too many.
@@ -46,6 +46,7 @@ impl BanList {
         }
         ranges.sort_unstable();
         ranges.dedup_by(|next, before| {
+            // Every IPv4 address is before every IPv6 address.
             let meets = next.0 <= before.1;
             if meets {
                 before.1 = before.1.max(next.1);
@@ -62,7 +63,7 @@ impl BanList {
         if self.ranges.is_empty() {
             return false;
         }
-        let ip = as_ipv6(ip);
+        let ip = ip.to_canonical();
         let before = self.ranges.partition_point(|&(first, _)| first <= ip);
         before > 0 && ip <= self.ranges[before - 1].1
     }
@@ -86,10 +87,11 @@ impl fmt::Display for BanListError {
 
 impl std::error::Error for BanListError {}
 
-/// The first and the last address of an entry.
-fn range(entry: &str) -> Result<(Ipv6Addr, Ipv6Addr), String> {
+/// The first and the last address of an entry. A network of IPv4 addresses in their IPv6 form is
+/// theirs, while a larger IPv6 network that has them in it bans no IPv4.
+fn range(entry: &str) -> Result<(IpAddr, IpAddr), String> {
     if let Ok(ip) = entry.parse::<IpAddr>() {
-        let ip = as_ipv6(ip);
+        let ip = ip.to_canonical();
         return Ok((ip, ip));
     }
     let Ok(net) = entry.parse::<IpNet>() else {
@@ -103,14 +105,12 @@ fn range(entry: &str) -> Result<(Ipv6Addr, Ipv6Addr), String> {
             "{entry:?} has bits beyond its prefix: the network is {meant}"
         ));
     }
-    Ok((as_ipv6(net.network()), as_ipv6(net.broadcast())))
-}
-
-fn as_ipv6(ip: IpAddr) -> Ipv6Addr {
-    match ip {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        IpAddr::V6(v6) => v6,
-    }
+    let (first, last) = (net.network(), net.broadcast());
+    let as_ipv4 = (first.to_canonical(), last.to_canonical());
+    Ok(match as_ipv4 {
+        (IpAddr::V4(_), IpAddr::V4(_)) => as_ipv4,
+        _ => (first, last),
+    })
 }
 
 #[cfg(test)]
@@ -153,12 +153,26 @@ mod tests {
     #[test]
     fn everyone_and_no_one() {
         let everyone = BanList::parse("0.0.0.0/0\n::/0").expect("both are networks");
-        assert_eq!(everyone.len(), 1);
+        assert_eq!(everyone.len(), 2);
         assert!(contains(&everyone, "255.255.255.255") && contains(&everyone, "::"));
+        assert!(contains(
+            &everyone,
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+        ));
         for text in ["", "\n\n", "# nobody", "  # nobody\n"] {
             assert_eq!(BanList::parse(text), Ok(BanList::default()));
         }
         assert!(!contains(&BanList::default(), "::"));
+    }
+
+    #[test]
+    fn all_of_ipv6_is_not_ipv4_but_mapped_networks_are() {
+        let ipv6 = BanList::parse("::/0").expect("it is a network");
+        assert!(contains(&ipv6, "::fffe:192.0.2.1") && contains(&ipv6, "2001:db8::"));
+        assert!(!contains(&ipv6, "192.0.2.1") && !contains(&ipv6, "::ffff:192.0.2.1"));
+        let mapped = BanList::parse("::ffff:192.0.2.0/120").expect("it is a network");
+        assert!(contains(&mapped, "192.0.2.255") && contains(&mapped, "::ffff:192.0.2.0"));
+        assert!(!contains(&mapped, "192.0.3.0") && !contains(&mapped, "::ffff:192.0.3.0"));
     }
 
     #[test]

@@ -66,10 +66,15 @@ causes! {
         DatagramTooLong => "datagram_too_long",
         /// A VoiceAuthRequest with a token that is not alive, answered false.
         VoiceAuthUnknownToken => "voice_auth_unknown_token",
-        /// The same, but not answered: its source has had its share of such answers.
+        /// A VoiceAuthRequest with a live token, but from another address than its user's connection,
+        /// answered false: see [`Limits::voice_from_anywhere`](crate::limits::Limits::voice_from_anywhere).
+        VoiceAuthElsewhere => "voice_auth_elsewhere",
+        /// One of these, but not answered: its source has had its share of such answers.
         VoiceAuthUnanswered => "voice_auth_unanswered",
         /// A VoiceAuthRequest from a banned address, not answered.
         VoiceAuthBanned => "voice_auth_banned",
+        /// A VoiceAuthRequest with a live token from the server's own voice port, not answered.
+        VoiceAuthOwnAddress => "voice_auth_own_address",
         /// A datagram that the kernel did not take because the socket's send buffer was full.
         SendBufferFull => "send_buffer_full",
         /// A datagram that the kernel refused to send to its one destination.

@@ -6,14 +6,29 @@
 use crate::cause::Cause;
 use crate::limits::{IDLE_BUFFER_BYTES_MAX, INBOUND_BYTES_MAX};
 use crate::protocol::FrameBuffer;
+use crate::system;
+use mio::net::TcpStream;
 use std::io::{self, Read, Write};
 use std::time::Instant;
+
+/// A stream of bytes both ways.
+pub(crate) trait Stream: Read + Write {
+    /// How many bytes have been taken and not been acknowledged by the other side yet, where the
+    /// system tells.
+    fn unacknowledged(&self) -> Option<usize>;
+}
+
+impl Stream for TcpStream {
+    fn unacknowledged(&self) -> Option<usize> {
+        system::unacknowledged(self)
+    }
+}
 
 /// What an attempt to read found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadOutcome {
-    /// Bytes were added to what came in.
-    Received,
+    /// So many bytes were added to what came in.
+    Received(usize),
     /// There is nothing to read; readiness will be reported.
     WouldBlock,
     /// The client will send nothing more.
@@ -38,13 +53,16 @@ pub(crate) struct Connection<S> {
     pub(crate) is_held_back: bool,
     /// When it has stalled, if the kernel takes nothing of what is queued until then.
     pub(crate) stalls_at: Option<Instant>,
+    /// What was unacknowledged when that was decided. Less of it until then is progress, which the
+    /// kernel reports as room for more only when a third of its buffer is free.
+    pub(crate) unacknowledged: Option<usize>,
     /// Whether it has not logged in and holds more than a stranger should.
     pub(crate) is_large_stranger: bool,
     /// Why it is about to be ended, if it is.
     pub(crate) ending: Option<Cause>,
 }
 
-impl<S: Read + Write> Connection<S> {
+impl<S: Stream> Connection<S> {
     pub(crate) fn new(stream: S) -> Self {
         Connection {
             stream,
@@ -56,6 +74,7 @@ impl<S: Read + Write> Connection<S> {
             is_in_flush_queue: false,
             is_held_back: false,
             stalls_at: None,
+            unacknowledged: None,
             is_large_stranger: false,
             ending: None,
         }
@@ -70,7 +89,7 @@ impl<S: Read + Write> Connection<S> {
                 Ok(0) => Ok(ReadOutcome::Ended),
                 Ok(len) => {
                     self.inbound.extend(&scratch[..len]);
-                    Ok(ReadOutcome::Received)
+                    Ok(ReadOutcome::Received(len))
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => Ok(ReadOutcome::WouldBlock),

@@ -57,6 +57,8 @@ pub enum Event {
         id: UserId,
         /// The token that was given to them.
         token: VoiceToken,
+        /// Where the user's connection comes from.
+        source: Source,
     },
     /// The user entered the voice channel.
     VoiceJoined {

@@ -175,9 +175,16 @@ pub const FRAMES_PER_CONNECTION_PER_TURN: usize = 32;
 
 /// Units of work per turn for each of accepting, handling frames, ending connections and flushing,
 /// so that none of them keeps the others waiting. One unit is a frame, a read, an accepted or an
-/// ended connection, a write, or [`WORK_UNIT_BYTES`] copied to recipients: most of them a system
-/// call. What is begun is finished, so that one costly frame may go past it.
+/// ended connection, a write, or [`WORK_UNIT_BYTES`] read or copied: most of them a system call. Voice
+/// that is looked at in between counts too. What is begun is finished, so that one costly frame may go
+/// past it.
 pub const WORK_PER_STAGE: usize = 512;
+
+/// Datagrams that count as one unit of work when they are looked at.
+pub const DATAGRAMS_PER_WORK_UNIT: usize = 64;
+
+/// Deliveries that count as one unit of work.
+pub const DELIVERIES_PER_WORK_UNIT: usize = 1_024;
 
 /// Units of work on TCP between two looks at the voice socket: some twenty microseconds. A look costs
 /// half a microsecond where nothing has come, and with 16 units the slowest 0.1 % of deliveries took
@@ -186,7 +193,7 @@ pub const WORK_PER_STAGE: usize = 512;
 /// everyone, and everyone of it.
 pub const WORK_BETWEEN_VOICE: usize = 4;
 
-/// Bytes copied into outbound queues that count as one unit of work.
+/// Bytes read, or copied into outbound queues, that count as one unit of work.
 pub const WORK_UNIT_BYTES: usize = 8 * 1_024;
 
 /// What a copy costs beside its bytes, as if it were this many more: reaching a connection's queue

@@ -396,7 +396,8 @@ impl ManagementServer {
         if let Some(left_out) = self.login_log.pass(now.instant) {
             debug!("user {id} logged in as {username:?} from {address}{left_out}");
         }
-        outbox.event(Event::UserConnected { id, token });
+        let source = Source::of(address);
+        outbox.event(Event::UserConnected { id, token, source });
         if is_muted {
             outbox.event(Event::MuteChanged { id, is_muted });
         }

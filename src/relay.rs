@@ -76,6 +76,8 @@ impl<'a> Recipients<'a> {
 struct User {
     id: UserId,
     token: VoiceToken,
+    /// Where the user's connection comes from.
+    source: Source,
     /// The address that the user has proved, if any.
     peer: Option<Peer>,
     in_voice: bool,
@@ -98,6 +100,7 @@ pub struct VoiceRelayServer {
     listeners: Vec<Peer>,
     listener_users: Vec<usize>,
     frame_bytes_max: usize,
+    voice_from_anywhere: bool,
     datagram_limit: RateLimit,
     byte_limit: RateLimit,
     false_answers: FalseAnswers,
@@ -120,6 +123,7 @@ impl VoiceRelayServer {
             listeners: Vec::with_capacity(max_users),
             listener_users: Vec::with_capacity(max_users),
             frame_bytes_max: largest,
+            voice_from_anywhere: limits.voice_from_anywhere,
             datagram_limit: voice_limit(limits.voice_rate, 1),
             byte_limit: voice_limit(limits.voice_bandwidth, largest as u32),
             false_answers: FalseAnswers::new(key),
@@ -131,7 +135,7 @@ impl VoiceRelayServer {
     /// of, or was told have gone, change nothing.
     pub fn handle_event(&mut self, event: Event) {
         match event {
-            Event::UserConnected { id, token } => self.connect(id, token),
+            Event::UserConnected { id, token, source } => self.connect(id, token, source),
             Event::VoiceJoined { id } => self.set_in_voice(id, true),
             Event::VoiceLeft { id } => self.set_in_voice(id, false),
             Event::MuteChanged { id, is_muted } => {
@@ -186,7 +190,14 @@ impl VoiceRelayServer {
             return false;
         };
         let user = self.by_token.get(&voice_token);
-        user.is_some_and(|&user| self.users[user].peer != Some(source))
+        user.is_some_and(|&user| {
+            self.users[user].peer != Some(source) && self.may_bind(user, source)
+        })
+    }
+
+    /// Whether a user's address may be this one.
+    fn may_bind(&self, user: usize, peer: Peer) -> bool {
+        self.voice_from_anywhere || Source::of(peer.remote.ip()) == self.users[user].source
     }
 
     /// Takes the addresses of these machines from whoever has proved one. They can be proved again.
@@ -272,7 +283,8 @@ impl VoiceRelayServer {
                 },
             );
         };
-        if let Some(&user) = self.by_token.get(&voice_token) {
+        let user = self.by_token.get(&voice_token).copied();
+        if let Some(user) = user.filter(|&user| self.may_bind(user, source)) {
             self.bind(user, source);
             return Verdict::Answer(answer(request_id, true));
         }
@@ -282,7 +294,10 @@ impl VoiceRelayServer {
         {
             return self.drop_counted(Cause::VoiceAuthUnanswered);
         }
-        self.counters.count(Cause::VoiceAuthUnknownToken);
+        self.counters.count(match user {
+            Some(_) => Cause::VoiceAuthElsewhere,
+            None => Cause::VoiceAuthUnknownToken,
+        });
         Verdict::Answer(answer(request_id, false))
     }
 
@@ -291,13 +306,14 @@ impl VoiceRelayServer {
         Verdict::Drop(cause)
     }
 
-    fn connect(&mut self, id: UserId, token: VoiceToken) {
+    fn connect(&mut self, id: UserId, token: VoiceToken, source: Source) {
         debug_assert_ne!(token.0, 0, "a live token is not 0");
         debug_assert!(self.users.len() < self.users.capacity());
         debug_assert!(!self.by_id.contains_key(&id), "ids are never reused");
         let user = self.users.insert(User {
             id,
             token,
+            source,
             peer: None,
             in_voice: false,
             is_muted: false,

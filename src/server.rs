@@ -222,6 +222,7 @@ impl Server {
         let mut counters = self.core.counters.clone();
         counters.add(&self.core.switchboard.counters());
         counters.add(&traffic.counters);
+        counters.add(&self.voice.counters);
         Statistics {
             started_at: self.started_at,
             uptime: self.started.elapsed(),

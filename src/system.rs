@@ -1,7 +1,10 @@
 //! What is asked of the operating system beside sockets: descriptors, and the options for bare
 //! metal. The other corner with `unsafe` code in it, a system call each.
 
+use mio::net::TcpStream;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd;
 
 /// Raises the limit on open descriptors as far as this process may, and returns what it is then, if
 /// the system has one.
@@ -28,6 +31,22 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
         reason = "not every system has 64 unsigned bits here"
     )]
     Ok((limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur as u64))
+}
+
+/// Bytes that were written to a connection and are not acknowledged yet (`SIOCOUTQ`, tcp(7)).
+#[cfg(target_os = "linux")]
+pub(crate) fn unacknowledged(stream: &TcpStream) -> Option<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request writes an int, which lives through the call. It has the number of the
+    // terminals' TIOCOUTQ.
+    let result = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    (result == 0).then(|| usize::try_from(bytes).ok())?
+}
+
+/// Not known.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn unacknowledged(_stream: &TcpStream) -> Option<usize> {
+    None
 }
 
 /// Memory of this process that is resident, in bytes (proc_pid_statm(5)).
@@ -97,7 +116,10 @@ fn success(result: libc::c_int) -> io::Result<()> {
 /// What only Linux does is refused elsewhere.
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
+    use mio::net::TcpStream;
     use std::io;
+    #[cfg(target_os = "linux")]
+    use std::os::fd::AsRawFd;
 
     pub(crate) fn pin_to_cpu(_cpu: usize) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())

@@ -300,7 +300,7 @@ impl Session {
                 request_id,
             } => {
                 if id == UserId(0) {
-                    let why = "it is full, or the name is not 1 to 32 bytes of plain text";
+                    let why = "it is full, the name is not 1 to 32 bytes of plain text, or too many log in from here";
                     return Err(End::Failed(format!("the server refused the login: {why}")));
                 }
                 self.settle(request_id);

@@ -5,6 +5,7 @@ use crate::limits::{
     CHAT_BYTES_MAX, MAX_USERS_CEILING, PENDING_CONNECTIONS_CEILING, RATE_CEILING,
     VOICE_DATA_BYTES_MAX,
 };
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -52,11 +53,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         variable: "BIND_ADDRESS",
         value: "ADDRESS",
         help: "address to listen on; any is all of them, 0.0.0.0 all of IPv4 alone",
-        expected: "an IPv4 or IPv6 address, or any",
+        expected: "an IPv4 or IPv6 address of this machine, or any",
         set: |config, text| {
             config.bind_address = match text {
                 "any" => None,
-                address => Some(address.parse().ok()?),
+                text => Some(text.parse().ok().filter(|address: &IpAddr| {
+                    !address.is_multicast() && *address != Ipv4Addr::BROADCAST
+                })?),
             };
             Some(())
         },
@@ -206,7 +209,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-voice-bandwidth",
         variable: "MAX_VOICE_BANDWIDTH",
         value: "BYTES",
-        help: "bytes of voice a second from a user, burst 2 s, over it dropped; 0: no limit",
+        help: "bytes of voice frames a second from a user, burst 2 s, over it dropped; 0: no limit",
         expected: EXPECTED_RATE,
         set: |config, text| parse_rate(text).map(|rate| config.limits.voice_bandwidth = rate),
         show: |config| config.limits.voice_bandwidth.to_string(),
@@ -222,6 +225,17 @@ pub(super) const SETTINGS: &[Setting] = &[
                 .map(|number| config.limits.voice_bytes = number)
         },
         show: |config| config.limits.voice_bytes.to_string(),
+    },
+    Setting {
+        option: "voice-from-anywhere",
+        variable: "VOICE_FROM_ANYWHERE",
+        value: "YES|NO",
+        help: "voice may use another address than its user's connection; no: no voice by forged sources",
+        expected: EXPECTED_YES_OR_NO,
+        set: |config, text| {
+            parse_yes_or_no(text).map(|yes| config.limits.voice_from_anywhere = yes)
+        },
+        show: |config| show_yes_or_no(config.limits.voice_from_anywhere),
     },
     Setting {
         option: "ban-file",

@@ -52,15 +52,16 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
         (15, "0", "1000000000"),
         (16, "0", "1000000000"),
         (17, "1400", "1"),
-        (18, "none", "/etc/bans"),
-        (19, "none", "[::1]:0"),
-        (20, "batch", "plain"),
-        (21, "yes", "no"),
-        (22, "no", "yes"),
-        (23, "0", "1023"),
-        (24, "1", "99"),
-        (25, "no", "yes"),
-        (26, "off", "trace"),
+        (18, "yes", "no"),
+        (19, "none", "/etc/bans"),
+        (20, "none", "[::1]:0"),
+        (21, "batch", "plain"),
+        (22, "yes", "no"),
+        (23, "no", "yes"),
+        (24, "0", "1023"),
+        (25, "1", "99"),
+        (26, "no", "yes"),
+        (27, "off", "trace"),
     ] {
         let setting = &SETTINGS[setting];
         let name = setting.option;
@@ -82,7 +83,7 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
             );
         }
     }
-    assert_eq!(SETTINGS.len(), 27, "a new setting belongs into this table");
+    assert_eq!(SETTINGS.len(), 28, "a new setting belongs into this table");
 }
 
 #[test]
@@ -94,6 +95,8 @@ fn what_cannot_be_used_names_its_setting() {
         ("--voice-relay-port nine", "--voice-relay-port"),
         ("--bind-address localhost", "--bind-address"),
         ("--bind-address 1.2.3", "--bind-address"),
+        ("--bind-address 224.0.0.1", "--bind-address"),
+        ("--bind-address 255.255.255.255", "--bind-address"),
         ("--max-users 0", "--max-users"),
         ("--max-users 100001", "--max-users"),
         ("--max-users", "--max-users"),
@@ -115,6 +118,7 @@ fn what_cannot_be_used_names_its_setting() {
         ("--max-chat-rate -1", "--max-chat-rate"),
         ("--max-voice-rate 1000000001", "--max-voice-rate"),
         ("--max-voice-bandwidth 64k", "--max-voice-bandwidth"),
+        ("--voice-from-anywhere maybe", "--voice-from-anywhere"),
         ("--metrics-address 9003", "--metrics-address"),
         ("--metrics-address localhost:9003", "--metrics-address"),
         ("--udp-send fast", "--udp-send"),

@@ -26,7 +26,8 @@ pub struct Limits {
     pub login_rate: u32,
     /// How long a connection may exist without being logged in, whatever it sends: 1 s to 300 s.
     pub login_timeout: Duration,
-    /// How long a connection may take nothing of what is queued for it: 1 s to 300 s.
+    /// How long a connection may take nothing of what is queued for it: 1 s to 300 s. What its machine
+    /// acknowledges counts as taken, where the system tells (Linux).
     pub stall_timeout: Duration,
     /// How long a client whose machine vanished may go unnoticed: 12 s to 3,600 s.
     pub dead_peer_timeout: Duration,
@@ -48,6 +49,10 @@ pub struct Limits {
     /// Bytes of voice frames a second from one user, or 0, after a burst of
     /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. What is over is dropped.
     pub voice_bandwidth: u32,
+    /// Whether a user's voice may come from and go to another address than the user's connection. With
+    /// `false`, nobody can have voice sent to somebody else by forging the source of a proof, and
+    /// clients that reach the server from two addresses at once have no voice.
+    pub voice_from_anywhere: bool,
     /// Voice data in one datagram, in bytes: 1 to [`VOICE_DATA_BYTES_MAX`].
     pub voice_bytes: usize,
 }
@@ -84,6 +89,7 @@ impl Limits {
         // An Opus client sends 50 datagrams and 12,000 to 14,000 bytes.
         voice_rate: 100,
         voice_bandwidth: 64 * 1_024,
+        voice_from_anywhere: true,
         voice_bytes: VOICE_DATA_BYTES_MAX,
     };
 

@@ -109,6 +109,7 @@ fn the_relay_hears_of_a_stranger_at_login_and_not_before() {
     let connected = Event::UserConnected {
         id,
         token: token(BOB),
+        source: Source::of(ADDRESS),
     };
     for is_muted in [false, true] {
         let mut management = alice_and_a_stranger();

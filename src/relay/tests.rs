@@ -11,7 +11,11 @@ fn relay_of<const N: usize>(ids: [UserId; N]) -> VoiceRelayServer {
     let mut relay = VoiceRelayServer::new(Limits::UNLIMITED, HashKey(1, 2));
     for id in ids {
         let token = VoiceToken(id.0);
-        relay.handle_event(Event::UserConnected { id, token });
+        relay.handle_event(Event::UserConnected {
+            id,
+            token,
+            source: Source::of([192, 0, 2, 1].into()),
+        });
     }
     relay
 }
@@ -139,6 +143,7 @@ fn should_two_users_have_drawn_one_token_it_is_the_laters() {
     relay.handle_event(Event::UserConnected {
         id: carol,
         token: VoiceToken(ALICE.0),
+        source: Source::of([192, 0, 2, 1].into()),
     });
     assert!(prove(&mut relay, ALICE, at(1)));
     relay.handle_event(Event::UserDisconnected { id: ALICE });
@@ -171,7 +176,11 @@ fn what_is_refused_for_its_bytes_costs_no_datagram() {
     };
     let mut relay = VoiceRelayServer::new(limits, HashKey(1, 2));
     let (id, token) = (ALICE, VoiceToken(1));
-    relay.handle_event(Event::UserConnected { id, token });
+    relay.handle_event(Event::UserConnected {
+        id,
+        token,
+        source: Source::of([192, 0, 2, 1].into()),
+    });
     relay.handle_event(Event::VoiceJoined { id });
     relay.bind(0, at(1));
     let start = Instant::now();

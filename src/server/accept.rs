@@ -3,18 +3,19 @@
 use super::core::{Admitted, Core, Voice};
 use super::sockets;
 use crate::cause::Cause;
+use crate::connection::Stream;
 use crate::event::{ConnectionId, Now, VoiceToken};
 use crate::limits::ACCEPT_PAUSE;
 use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Where connections come from.
 pub(super) trait Listener {
-    type Stream: Read + Write;
+    type Stream: Stream;
 
     /// The next that waits, as accept(2).
     fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)>;

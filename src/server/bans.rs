@@ -18,6 +18,9 @@ pub(super) struct BanFile {
     sender: Sender<Result<BanList, ServerError>>,
     receiver: Receiver<Result<BanList, ServerError>>,
     is_reading: bool,
+    /// Whether somebody has asked again since the reading began, and may have changed the file after
+    /// it was read.
+    is_asked_again: bool,
 }
 
 impl BanFile {
@@ -29,6 +32,7 @@ impl BanFile {
             sender,
             receiver,
             is_reading: false,
+            is_asked_again: false,
         }
     }
 
@@ -40,6 +44,8 @@ impl BanFile {
             return;
         };
         if self.is_reading {
+            info!("the ban file is still being read, and will be once more after that");
+            self.is_asked_again = true;
             return;
         }
         let (sender, handle) = (self.sender.clone(), self.handle.clone());
@@ -63,6 +69,9 @@ impl BanFile {
         }
         let result = self.receiver.try_recv().ok()?;
         self.is_reading = false;
+        if std::mem::take(&mut self.is_asked_again) {
+            self.reload();
+        }
         match result {
             Ok(bans) => {
                 info!(
@@ -91,13 +100,25 @@ impl Config {
     }
 }
 
+/// Opens a file, and nothing else: a pipe would be waited for without end.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    let file = options.read(true).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    Ok(file)
+}
+
 fn read(path: &Path) -> Result<BanList, ServerError> {
     let error = |source| ServerError::BanFile {
         path: path.into(),
         source,
     };
     let mut text = String::new();
-    let file = File::open(path).map_err(error)?;
+    let file = open(path).map_err(error)?;
     let mut start = file.take(BAN_FILE_BYTES_MAX + 1);
     start.read_to_string(&mut text).map_err(error)?;
     if text.len() as u64 > BAN_FILE_BYTES_MAX {
@@ -105,4 +126,40 @@ fn read(path: &Path) -> Result<BanList, ServerError> {
         return Err(error(io::Error::other(problem)));
     }
     BanList::parse(&text).map_err(|bad| error(io::Error::other(bad)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Poll, Token};
+
+    #[test]
+    fn what_changes_while_it_is_read_is_read_again() {
+        let name = format!("voiceapp-server-bans-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let write = |text: &str| std::fs::write(&path, text).expect("the folder is writable");
+        let poll = Poll::new().expect("the system has one");
+        let handle = ServerHandle::new(poll.registry(), Token(0)).expect("it can be woken");
+        let mut file = BanFile::new(Some(path.clone()), handle);
+        let contains = |bans: &BanList, ip: [u8; 4]| bans.contains(ip.into());
+
+        write("192.0.2.1");
+        file.reload();
+        // It has been read, and nobody has looked yet.
+        let first = file.receiver.recv().expect("the reading comes to its end");
+        file.sender.send(first).expect("there is somebody to hear");
+        write("192.0.2.2");
+        file.reload();
+        let old = file.fresh().expect("it was read");
+        assert!(contains(&old, [192, 0, 2, 1]));
+        let new = loop {
+            if let Some(new) = file.fresh() {
+                break new;
+            }
+            thread::yield_now();
+        };
+        assert!(contains(&new, [192, 0, 2, 2]) && !contains(&new, [192, 0, 2, 1]));
+        assert!(file.fresh().is_none(), "nobody has asked again");
+        std::fs::remove_file(&path).expect("it is there");
+    }
 }

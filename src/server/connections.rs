@@ -6,7 +6,7 @@
 //! connection, to which a look does no harm, and which is ended only if it was itself marked so.
 
 use crate::cause::Cause;
-use crate::connection::Connection;
+use crate::connection::{Connection, Stream};
 use crate::event::ConnectionId;
 use crate::limits::{
     COPY_OVERHEAD_BYTES, HELD_BACK_MIN, HOLD_BACK, LARGE_STRANGERS_MAX, Limits, STRANGER_BYTES,
@@ -15,7 +15,7 @@ use crate::limits::{
 use crate::switchboard::Deliver;
 use slab::Slab;
 use std::collections::{BTreeSet, VecDeque};
-use std::io::{self, Read, Write};
+use std::io;
 use std::time::{Duration, Instant};
 
 /// The table of connections: see the [module](self).
@@ -46,7 +46,7 @@ pub(crate) struct Connections<S> {
     pub(super) now: Instant,
 }
 
-impl<S: Read + Write> Connections<S> {
+impl<S: Stream> Connections<S> {
     pub(super) fn new(limits: Limits) -> Self {
         Connections {
             slab: Slab::new(),
@@ -142,6 +142,9 @@ impl<S: Read + Write> Connections<S> {
             Some(at) if taken == 0 => Some(at),
             _ => Some(fresh),
         };
+        if stalls_at == Some(fresh) {
+            connection.unacknowledged = connection.stream.unacknowledged();
+        }
         let old = std::mem::replace(&mut connection.stalls_at, stalls_at);
         if old != stalls_at {
             if let Some(at) = old {
@@ -166,8 +169,18 @@ impl<S: Read + Write> Connections<S> {
             return true;
         };
         connection.stalls_at = None;
-        // If the kernel takes more since, it only has not been offered any yet.
-        if !connection.is_writable {
+        if connection.is_writable {
+            // The kernel takes more since; it only has not been offered any yet.
+            return true;
+        }
+        let before = connection.unacknowledged;
+        connection.unacknowledged = connection.stream.unacknowledged();
+        // Nothing was added meanwhile, so that less is progress.
+        if connection.unacknowledged < before {
+            let stalls_at = self.now + self.stall_timeout;
+            connection.stalls_at = Some(stalls_at);
+            self.stalling.insert((stalls_at, id));
+        } else {
             self.end(id, Cause::ClosedStalled);
         }
         true
@@ -257,7 +270,7 @@ impl<S: Read + Write> Connections<S> {
     }
 }
 
-impl<S: Read + Write> Connections<S> {
+impl<S: Stream> Connections<S> {
     /// Queues bytes for a connection, or ends it if they are too many. Says whether they were
     /// queued.
     fn queue(&mut self, to: ConnectionId, frames: &[u8]) -> bool {
@@ -298,7 +311,7 @@ impl<S: Read + Write> Connections<S> {
     }
 }
 
-impl<S: Read + Write> Deliver for Connections<S> {
+impl<S: Stream> Deliver for Connections<S> {
     fn deliver(&mut self, to: ConnectionId, frames: &[u8]) {
         if self.queue(to, frames) {
             self.want_flush(to);

@@ -7,7 +7,7 @@ use super::accept::{Door, Listener};
 use super::connections::Connections;
 use crate::bans::BanList;
 use crate::cause::{Cause, Counters};
-use crate::connection::ReadOutcome;
+use crate::connection::{ReadOutcome, Stream};
 use crate::event::{ConnectionId, Now, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::{
@@ -17,14 +17,14 @@ use crate::limits::{
 use crate::switchboard::Switchboard;
 use crate::throttle::CauseThrottles;
 use log::{Level, log};
-use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// What has voice to relay.
 pub(super) trait Voice {
-    /// Relays what has arrived, up to a bound. Asking costs little where nothing has.
-    fn look(&mut self, now: Now, switchboard: &mut Switchboard);
+    /// Relays what has arrived, up to a bound, and returns how many units of work that was. Asking
+    /// costs little where nothing has.
+    fn look(&mut self, now: Now, switchboard: &mut Switchboard) -> usize;
 
     /// Whether something may have been left by the last look.
     fn is_ready(&self) -> bool;
@@ -52,7 +52,7 @@ pub(super) struct Core<S> {
     work_left: usize,
 }
 
-impl<S: Read + Write> Core<S> {
+impl<S: Stream> Core<S> {
     pub(super) fn new(limits: Limits, key: HashKey) -> Self {
         Core {
             connections: Connections::new(limits),
@@ -78,7 +78,9 @@ impl<S: Read + Write> Core<S> {
     /// Looks at voice.
     fn look_at_voice(&mut self, now: Now, voice: &mut impl Voice) {
         self.work = 0;
-        voice.look(now, &mut self.switchboard);
+        // However much voice there is, a turn has an end.
+        let work = voice.look(now, &mut self.switchboard);
+        self.work_left = self.work_left.saturating_sub(work);
     }
 
     /// Notes that a unit of work was done on TCP, and what was copied with it, and looks at voice
@@ -205,7 +207,7 @@ impl<S: Read + Write> Core<S> {
             } else {
                 connection.inbound = inbound;
                 match connection.read(&mut self.scratch) {
-                    Ok(ReadOutcome::Received) => {}
+                    Ok(ReadOutcome::Received(bytes)) => self.connections.copying_cost += bytes,
                     Ok(ReadOutcome::WouldBlock) => {
                         let is_stranger = self.switchboard.management().is_pending(id);
                         self.connections.note_inbound(id, is_stranger);
@@ -279,8 +281,12 @@ impl<S: Read + Write> Core<S> {
         while !self.is_stage_over() {
             let overdue = self.switchboard.expired(now);
             if let Some(id) = overdue {
-                self.connections.end(id, Cause::ClosedLoginDeadline);
-                self.end(now, id, voice);
+                // Its login may be here already, and only have waited for its turn.
+                self.handle_frames(now, id, voice);
+                if self.switchboard.management().is_pending(id) {
+                    self.connections.end(id, Cause::ClosedLoginDeadline);
+                    self.end(now, id, voice);
+                }
             }
             let has_stalled = self.connections.end_stalled();
             let was_told = self.switchboard.handle_tick(now, &mut self.connections);

@@ -1,5 +1,5 @@
 # What every scenario stands on: namespaces joined by a bad wire, programs in them, and waiting for what they say.
-# Sourced by `run`.
+# Sourced by `run` and `soak`.
 
 readonly LOSS_PERCENT=5 DELAY_MS=20 JITTER_MS=15 DUPLICATE_PERCENT=2
 # A way so narrow, with a queue so long, that the sender's buffer fills.

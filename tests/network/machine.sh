@@ -1,4 +1,4 @@
-# What the machine must have, what it has, and the programs. Sourced by `run`.
+# What the machine must have, what it has, and the programs. Sourced by `run` and `soak`.
 #
 # Everything that can only be tried is tried in a namespace of its own, which is gone at once.
 
@@ -13,7 +13,8 @@ cannot() {
     exit 77
 }
 
-check_machine() {
+# Ends the run where there can be no namespaces, and leaves one to try other things in.
+open_probe() {
     local lacks=() tool error
     [[ $(uname -s) == Linux ]] || cannot "network namespaces are Linux's, and this is $(uname -s)"
     ((EUID == 0)) || lacks+=("only root may make network namespaces: sudo $0")
@@ -26,6 +27,10 @@ check_machine() {
     if ip -n "$prefix-probe" link set lo up && ip -n "$prefix-probe" addr add fd77::1/64 dev lo; then
         has_ipv6=yes
     fi 2>/dev/null
+}
+
+check_machine() {
+    open_probe
     if tc -n "$prefix-probe" qdisc add dev lo root tbf "${full_queue[@]}" 2>/dev/null; then
         has_tbf=yes
     fi
@@ -43,9 +48,22 @@ from one to another is: $harm"
     ip netns delete "$prefix-probe"
 }
 
-try_netem() {
+# For who needs no faults: veth and a bridge are enough.
+check_for_plain_wire() {
+    local error
+    open_probe
+    error=$(try_veth 2>&1) || cannot "no veth and bridge: ${error%%$'\n'*}"
+    ip netns delete "$prefix-probe"
+    wire=plain
+}
+
+try_veth() {
     ip -n "$prefix-probe" link add port type veth peer name eth0 || return
-    ip -n "$prefix-probe" link add bridge type bridge || return
+    ip -n "$prefix-probe" link add bridge type bridge
+}
+
+try_netem() {
+    try_veth || return
     tc -n "$prefix-probe" qdisc add dev port root netem "${netem[@]}"
 }
 

@@ -264,3 +264,29 @@ fn shorter_bounds_than_the_usual_are_kept() {
     assert!(matches!(say(10), Outcome::Relayed { .. }));
     assert_eq!(say(11), Outcome::Dropped(Cause::DatagramTooLong));
 }
+
+#[test]
+fn voice_can_be_kept_to_the_address_of_the_connection() {
+    let limits = Limits {
+        voice_from_anywhere: false,
+        ..Limits::default()
+    };
+    let mut world = World::with(limits);
+    let connection = world.try_connect_from(ip("2001:db8::1")).expect("room");
+    let alice = world.log_in(connection, "alice").expect("it is accepted");
+    let from = |text: &str| Peer {
+        remote: (ip(text), 1_000).into(),
+        local: None,
+    };
+    assert_eq!(world.prove(alice.token, from("2001:db8:0:1::1")), Ok(false));
+    assert_eq!(world.prove(alice.token, from("192.0.2.1")), Ok(false));
+    assert_eq!(world.switchboard.relay().address_count(), 0);
+    assert_eq!(world.prove(alice.token, from("2001:db8::2")), Ok(true));
+    assert_eq!(world.prove(alice.token, from("192.0.2.1")), Ok(false));
+    assert_eq!(
+        world.switchboard.relay().address_count(),
+        1,
+        "it keeps hers"
+    );
+    assert_eq!(world.counted(), [(Cause::VoiceAuthElsewhere, 3)]);
+}

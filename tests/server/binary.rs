@@ -1,23 +1,42 @@
 //! The binary as its user starts it: what it prints, how it ends, and what it does when descriptors
 //! run out.
 
-use crate::client::{Client, Place};
+use crate::client::{Client, PATIENCE, Place};
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use voiceapp_server::protocol::Packet;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_voiceapp-server");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_voiceapp-server");
 
-fn run(arguments: &[&str]) -> Output {
-    command(BINARY)
+pub fn run(arguments: &[&str]) -> Output {
+    let child = command(BINARY)
         .args(arguments)
-        .output()
-        .expect("the binary starts")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let _patience = end_after_patience(child.id());
+    child.wait_with_output().expect("it was started")
+}
+
+/// Kills a process that goes on for longer than the tests have patience for, so that whoever waits for
+/// it fails rather than hangs. What this returns calls it off when it is dropped.
+fn end_after_patience(process: u32) -> Sender<()> {
+    let (call_off, is_called_off) = channel();
+    std::thread::spawn(move || {
+        if is_called_off.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill")
+                .args(["-KILL", &process.to_string()])
+                .status();
+        }
+    });
+    call_off
 }
 
 /// A command that sees none of the settings that the tests' own environment may have.
-fn command(program: &str) -> Command {
+pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     let help = voiceapp_server::config::help();
     let variables = help.split("(or ").skip(1);
@@ -27,7 +46,7 @@ fn command(program: &str) -> Command {
     command
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -83,12 +102,12 @@ pub fn start_under(variables: &[(&str, &str)]) -> Started {
 /// The binary running on ports of its choice, which its first line tells.
 pub struct Started {
     child: Child,
-    place: Place,
+    pub place: Place,
     stderr: BufReader<ChildStderr>,
 }
 
 impl Started {
-    fn new(command: &mut Command) -> Started {
+    pub fn new(command: &mut Command) -> Started {
         let mut child = command
             .env("MANAGEMENT_PORT", "0")
             .env("VOICE_RELAY_PORT", "0")
@@ -130,6 +149,24 @@ impl Started {
         assert!(status.success());
     }
 
+    /// Reads the log up to the end of the next statistics, which are asked for.
+    #[cfg(unix)]
+    pub fn log_until_now(&mut self) -> String {
+        self.signal("USR1");
+        self.log_until("datagrams per batch")
+    }
+
+    /// Reads the log up to a line with this in it.
+    pub fn log_until(&mut self, awaited: &str) -> String {
+        let _patience = end_after_patience(self.child.id());
+        let mut log = String::new();
+        while !log.contains(awaited) {
+            let read = self.stderr.read_line(&mut log).expect("it is text");
+            assert!(read > 0, "the log ends before {awaited:?}: {log}");
+        }
+        log
+    }
+
     pub fn wait(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
         self.stderr.read_to_string(&mut log).expect("it is text");
@@ -165,12 +202,7 @@ fn sigusr1_writes_the_statistics_and_harms_nobody() {
     let mut server = Started::new(&mut command(BINARY));
     let mut alice = Client::log_in(server.place, "alice");
     for _ in 0..2 {
-        server.signal("USR1");
-        let mut log = String::new();
-        while !log.contains("datagrams per batch") {
-            let read = server.stderr.read_line(&mut log).expect("it is text");
-            assert!(read > 0, "the statistics end: {log}");
-        }
+        let log = server.log_until_now();
         for line in ["users now", "relay latency", "loop turns"] {
             assert!(log.contains(line), "{log}");
         }
@@ -250,6 +282,15 @@ fn when_descriptors_run_out_the_connected_are_served_and_the_others_wait() {
         alice.expect_quiet();
     }
     last.expect(Packet::PingResponse { request_id: 1 });
+    // And there is room for users again.
+    let bob = last.logged_in("bob");
+    let carol = Client::log_in(server.place, "carol");
+    for user_id in [bob.id, carol.id] {
+        alice.next(|packet| match packet {
+            Packet::UserJoinedServer(who) => assert_eq!(who.user_id, user_id),
+            other => panic!("not the coming of {user_id}: {other:?}"),
+        });
+    }
     server.signal("TERM");
     let (code, log) = server.wait();
     assert_eq!(code, Some(0));

@@ -1,6 +1,7 @@
 //! A client for tests: blocking, and patient enough for a slow machine.
 
-use std::io::{ErrorKind, Read, Write};
+use socket2::{Domain, Socket, Type};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 use voiceapp_server::event::{UserId, VoiceToken};
@@ -28,15 +29,41 @@ pub struct Client {
 
 impl Client {
     pub fn connect(place: Place) -> Client {
-        let tcp = TcpStream::connect((place.ip, place.tcp_port)).expect("the server listens");
+        Client::dial(place, |_| Ok(()))
+    }
+
+    /// Connects from this address of the machine. On Linux, all of 127.0.0.0/8 is.
+    #[cfg(target_os = "linux")]
+    pub fn connect_from(place: Place, from: IpAddr) -> Client {
+        Client::dial(place, |socket| {
+            socket.bind(&SocketAddr::new(from, 0).into())
+        })
+    }
+
+    /// Connects with a socket that holds little of what was not read yet, and for which the server's
+    /// end does not hold more than some 40 KB: usually it is megabytes on loopback, because segments
+    /// are so large there.
+    #[cfg(target_os = "linux")]
+    pub fn connect_with_little_room(place: Place) -> Client {
+        Client::dial(place, |socket| {
+            socket.set_recv_buffer_size(1_024)?;
+            socket.set_tcp_mss(400)
+        })
+    }
+
+    /// Connects with a socket that was prepared for it.
+    fn dial(place: Place, prepare: impl FnOnce(&Socket) -> io::Result<()>) -> Client {
+        let address = SocketAddr::new(place.ip, place.tcp_port);
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)
+            .expect("there are descriptors");
+        prepare(&socket).expect("the system knows how");
+        socket.connect(&address.into()).expect("the server listens");
+        let tcp = TcpStream::from(socket);
         tcp.set_nodelay(true).expect("it is connected");
         tcp.set_read_timeout(Some(PATIENCE)).expect("not zero");
         tcp.set_write_timeout(Some(PATIENCE)).expect("not zero");
-        let any: SocketAddr = match place.ip {
-            IpAddr::V4(_) => "0.0.0.0:0".parse().expect("it is an address"),
-            IpAddr::V6(_) => "[::]:0".parse().expect("it is an address"),
-        };
-        let udp = UdpSocket::bind(any).expect("there are free ports");
+        let own = tcp.local_addr().expect("it is connected").ip();
+        let udp = UdpSocket::bind((own, 0)).expect("there are free ports");
         udp.connect((place.ip, place.udp_port))
             .expect("the address exists");
         udp.set_read_timeout(Some(PATIENCE)).expect("not zero");
@@ -52,13 +79,17 @@ impl Client {
 
     /// Connects and logs in. What else comes with the response is left to be read.
     pub fn log_in(place: Place, name: &str) -> Client {
-        let mut client = Client::connect(place);
-        let request_id = client.request_id();
-        client.send(&Packet::LoginRequest {
+        Client::connect(place).logged_in(name)
+    }
+
+    /// Logs in. The id is 0 if that is refused.
+    pub fn logged_in(mut self, name: &str) -> Client {
+        let request_id = self.request_id();
+        self.send(&Packet::LoginRequest {
             request_id,
             username: name,
         });
-        let (id, token) = client.next(|packet| match packet {
+        let (id, token) = self.next(|packet| match packet {
             Packet::LoginResponse {
                 request_id: answered,
                 id,
@@ -67,9 +98,17 @@ impl Client {
             } if answered == request_id => (id, voice_token),
             other => panic!("not an answer to the login: {other:?}"),
         });
-        client.id = id;
-        client.token = token;
-        client
+        self.id = id;
+        self.token = token;
+        self
+    }
+
+    /// Closes the connection so that the server hears of it as a reset.
+    #[cfg(target_os = "linux")]
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.tcp)
+            .set_linger(Some(Duration::ZERO))
+            .expect("it is a socket");
     }
 
     pub fn request_id(&mut self) -> u64 {
@@ -102,9 +141,26 @@ impl Client {
         while !self.next(|packet| packet == expected) {}
     }
 
+    /// Whether a whole frame comes before the end of the connection.
+    #[cfg(target_os = "linux")]
+    pub fn is_answered(&mut self) -> bool {
+        while !self.frames.has_frame() {
+            if !self.receive() {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Reads on until the server has closed the connection.
     pub fn expect_end(&mut self) {
         while self.receive() {}
+    }
+
+    /// Takes bytes that were read past this client, to be looked at with what comes next.
+    #[cfg(target_os = "linux")]
+    pub fn put_back(&mut self, bytes: &[u8]) {
+        self.frames.extend(bytes);
     }
 
     /// Reads once; false at the end of the connection.
@@ -130,6 +186,30 @@ impl Client {
         self.expect(Packet::PingResponse { request_id });
     }
 
+    /// Says something, and hears it.
+    #[cfg(target_os = "linux")]
+    pub fn chat(&mut self, said: &str) {
+        let request_id = self.request_id();
+        self.send(&Packet::ChatMessageRequest {
+            request_id,
+            message: said,
+        });
+        self.expect(Packet::ChatMessageResponse {
+            request_id,
+            success: true,
+        });
+        self.next(|packet| match packet {
+            Packet::UserSentMessage { message, .. } => assert_eq!(message, said),
+            other => panic!("not what was said: {other:?}"),
+        });
+    }
+
+    /// Gets ready to hear and be heard.
+    pub fn enter_voice(&mut self) {
+        self.prove();
+        self.join();
+    }
+
     /// Proves this client's address, asking again in case a datagram is lost.
     pub fn prove(&mut self) {
         let request_id = self.request_id();
@@ -141,6 +221,15 @@ impl Client {
                 success: true,
             })
         );
+    }
+
+    /// Asks for what [`prove`](Self::prove) does, and leaves the answer to be read.
+    pub fn ask_for_proof(&self) {
+        let question = encoded(&Packet::VoiceAuthRequest {
+            request_id: 0,
+            voice_token: self.token,
+        });
+        self.udp.send(&question).expect("it is sent");
     }
 
     pub fn authenticate(&mut self, request_id: u64, voice_token: VoiceToken) -> Vec<u8> {
@@ -182,6 +271,14 @@ impl Client {
                 Err(error) => panic!("no datagram came: {error}"),
             }
         }
+    }
+
+    /// Whether a datagram has come that nobody has looked at yet.
+    pub fn has_datagram(&self) -> bool {
+        self.udp.set_nonblocking(true).expect("it is a socket");
+        let peeked = self.udp.peek(&mut [0; 1]);
+        self.udp.set_nonblocking(false).expect("it is a socket");
+        peeked.is_ok()
     }
 
     /// Expects voice: from whom, with which number, and what.

@@ -1,8 +1,14 @@
 //! The whole server over real sockets on loopback: what only they can show.
 
+#[cfg(target_os = "linux")]
+mod addresses;
 mod binary;
 mod client;
+mod faults;
+mod floods;
 mod metrics;
+#[cfg(target_os = "linux")]
+mod slow_readers;
 
 use client::{Client, Place, encoded};
 use std::io::{Read, Write};

@@ -20,7 +20,8 @@ pub struct Source {
     refused_until: Duration,
 }
 
-/// A banned network: addresses whose first `len` bits are these.
+/// A banned network: addresses whose first `len` bits are these. A network that is more than IPv4 in
+/// its IPv6 form has none of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Ban {
     pub bits: u128,
@@ -29,8 +30,9 @@ pub struct Ban {
 
 impl Ban {
     pub fn has(&self, ip: IpAddr) -> bool {
-        let differing = (self.bits ^ bits_of(ip)).leading_zeros();
-        differing >= self.len
+        let bits = bits_of(ip);
+        let is_ipv4 = bits >> 32 == 0xffff;
+        (self.bits ^ bits).leading_zeros() >= self.len && (self.len >= 96 || !is_ipv4)
     }
 }
 

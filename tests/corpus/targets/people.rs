@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 use voiceapp_server::Limits;
 use voiceapp_server::cause::{Cause, Counters};
-use voiceapp_server::event::{Event, Now, UserId, VoiceToken};
+use voiceapp_server::event::{Event, Now, Source, UserId, VoiceToken};
 use voiceapp_server::limits::{CHAT_BURST, USERNAME_BYTES_MAX};
 use voiceapp_server::protocol::{Frame, Packet, PacketError};
 
@@ -168,7 +168,11 @@ impl People {
         let token = VoiceToken(member.token);
         let is_muted = member.person.is_muted;
         reaction.events = vec![
-            Event::UserConnected { id, token },
+            Event::UserConnected {
+                id,
+                token,
+                source: Source::of([192, 0, 2, 1].into()),
+            },
             Event::MuteChanged { id, is_muted },
         ];
         true

@@ -5,7 +5,7 @@ use super::input::Input;
 use super::rooms::{Rooms, outcome};
 use super::traffic::{odd_datagram, place, proof, voice};
 use super::{clock, server};
-use voiceapp_server::event::{Event, Now, Peer, UserId, VoiceToken};
+use voiceapp_server::event::{Event, Now, Peer, Source, UserId, VoiceToken};
 use voiceapp_server::relay::VoiceRelayServer;
 
 const USERS_MAX: usize = 6;
@@ -108,7 +108,8 @@ impl World {
             let token = VoiceToken(u64::from(1 + input.below(TOKENS - 1)));
             self.next_id += 1;
             self.ids.push(id);
-            self.event(Event::UserConnected { id, token });
+            let source = Source::of([192, 0, 2, 1].into());
+            self.event(Event::UserConnected { id, token, source });
         }
     }
 

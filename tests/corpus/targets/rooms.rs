@@ -59,7 +59,7 @@ impl Rooms {
 
     pub fn event(&mut self, event: Event) {
         match event {
-            Event::UserConnected { id, token } => {
+            Event::UserConnected { id, token, .. } => {
                 self.tokens.retain(|&(other, _)| other != token);
                 self.tokens.push((token, id));
                 self.users.push(User {

@@ -1,0 +1,419 @@
+//! What `docs/` says is held together with the code: examples, names, defaults and figures.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use voiceapp_server::protocol::{Frame, Packet, Participant};
+use voiceapp_server::{Cause, Config, Server, Statistics, config, metrics};
+
+const PROTOCOL: &str = include_str!("../docs/protocol.md");
+const RUNNING: &str = include_str!("../docs/running.md");
+
+/// The lines of all fenced blocks of a kind, with an empty line after each block.
+fn fenced<'a>(text: &'a str, kind: &str) -> Vec<&'a str> {
+    let mut lines = Vec::new();
+    let mut is_inside = false;
+    for line in text.lines() {
+        if let Some(opened) = line.strip_prefix("```") {
+            if std::mem::take(&mut is_inside) {
+                lines.push("");
+            } else {
+                is_inside = opened == kind;
+            }
+        } else if is_inside {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// The cells of the rows of all tables.
+fn rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().filter_map(|line| {
+        let cells = line.strip_prefix('|')?.strip_suffix('|')?;
+        Some(cells.split('|').map(str::trim).collect())
+    })
+}
+
+/// What is named in code in the first cells of all tables.
+fn named_in_rows(text: &str) -> BTreeSet<&str> {
+    rows(text)
+        .flat_map(|cells| cells[0].split('`').skip(1).step_by(2).collect::<Vec<_>>())
+        .collect()
+}
+
+/// One packet of the examples, and its bytes as they are written there.
+struct Example {
+    packet: String,
+    bytes: String,
+}
+
+fn examples() -> Vec<Example> {
+    let lines = fenced(PROTOCOL, "hex");
+    let parts = lines.split(|line| line.is_empty());
+    let examples = parts.filter(|part| !part.is_empty()).map(|part| {
+        let (bytes, packet): (Vec<&str>, _) = part.iter().partition(|line| line.starts_with(' '));
+        Example {
+            packet: packet.join(" "),
+            bytes: bytes.join(" "),
+        }
+    });
+    examples.collect()
+}
+
+/// Bytes from hexadecimal digits in groups.
+fn bytes_of(text: &str) -> Vec<u8> {
+    let digits: String = text.split_whitespace().collect();
+    let pairs = digits.as_bytes().chunks(2);
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16);
+    pairs
+        .map(|pair| byte(pair).unwrap_or_else(|error| panic!("{text:?}: {error}")))
+        .collect()
+}
+
+/// A packet as the examples name it: ids as numbers, data in hexadecimal, and everyone in a list.
+fn describe(packet: &Packet<'_>) -> String {
+    let participant = |it: &Participant<'_>| {
+        let Participant {
+            user_id,
+            username,
+            in_voice,
+            is_muted,
+        } = it;
+        format!(
+            "{{ user_id: {user_id}, username: {username:?}, in_voice: {in_voice}, is_muted: {is_muted} }}"
+        )
+    };
+    match packet {
+        Packet::VoiceAuthRequest {
+            request_id,
+            voice_token,
+        } => format!(
+            "VoiceAuthRequest {{ request_id: {request_id}, voice_token: {:#018x} }}",
+            voice_token.0
+        ),
+        Packet::LoginResponse {
+            request_id,
+            id,
+            voice_token,
+            participants,
+        } => {
+            let all: Vec<_> = participants
+                .iter()
+                .map(|it| format!("Participant {}", participant(&it)))
+                .collect();
+            let all = match all.is_empty() {
+                true => "[]".into(),
+                false => format!("[ {}]", all.join(", ")),
+            };
+            format!(
+                "LoginResponse {{ request_id: {request_id}, id: {id}, voice_token: {:#018x}, participants: {all} }}",
+                voice_token.0
+            )
+        }
+        Packet::UserJoinedServer(who) => format!("UserJoinedServer {}", participant(who)),
+        Packet::VoiceData {
+            user_id,
+            sequence,
+            timestamp,
+            data,
+        } => {
+            let data: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!(
+                "VoiceData {{ user_id: {user_id}, sequence: {sequence}, timestamp: {timestamp}, data: {data} }}"
+            )
+        }
+        // What is left has numbers, strings and truth values, and user ids as `UserId(1)`.
+        other => format!("{other:?}")
+            .replace("UserId(", "")
+            .replace("),", ",")
+            .replace(") }", " }"),
+    }
+}
+
+#[test]
+fn every_example_of_the_protocol_is_the_packet_that_it_is_said_to_be() {
+    let mut seen = BTreeMap::new();
+    for Example { packet, bytes } in examples() {
+        // Behind a bar is what follows the frame, and in brackets what follows the known fields.
+        let (frame_text, after) = bytes.split_once('|').unwrap_or((&bytes, ""));
+        let (known_text, later) = frame_text.split_once('[').unwrap_or((frame_text, ""));
+        let (known, later) = (
+            bytes_of(known_text),
+            bytes_of(later.trim_end().trim_end_matches(']')),
+        );
+        let whole = [known.clone(), later.clone(), bytes_of(after)].concat();
+        let frame = Frame::first_of(&whole).unwrap_or_else(|error| panic!("{packet}: {error}"));
+        assert_eq!(frame.wire_len(), known.len() + later.len(), "{packet}");
+        let parsed = frame
+            .parse()
+            .unwrap_or_else(|error| panic!("{packet}: {error}"));
+        assert_eq!(describe(&parsed), packet);
+
+        let mut encoded = Vec::new();
+        parsed.encode(&mut encoded).expect("it has been read");
+        if later.is_empty() {
+            assert_eq!(encoded, known, "{packet}");
+        } else {
+            assert_eq!(encoded[3..], known[3..], "{packet}");
+        }
+        let name = packet.split(' ').next().expect("it has a name").to_owned();
+        seen.insert(frame.id, name);
+    }
+    // Each packet has its example, and its row with the same id.
+    let known: BTreeSet<u8> = (0..=255)
+        .filter(|&id| voiceapp_server::protocol::id::is_known(id))
+        .collect();
+    assert_eq!(seen.keys().copied().collect::<BTreeSet<_>>(), known);
+    for (id, name) in seen {
+        let row = format!("| {id:#04x} | {name} |");
+        assert!(PROTOCOL.contains(&row), "there is no row {row}");
+    }
+}
+
+#[test]
+fn limits_in_the_protocol_have_the_defaults_of_the_settings() {
+    let help = config::help();
+    let mut seen = 0;
+    for cells in rows(PROTOCOL).filter(|cells| cells[0].starts_with("`--")) {
+        let option = cells[0].trim_matches('`');
+        let at = help.find(&format!("  {option} "));
+        let entry = &help[at.unwrap_or_else(|| panic!("there is no option {option}"))..];
+        let default = entry
+            .split("[default: ")
+            .nth(1)
+            .and_then(|rest| rest.split(']').next());
+        assert_eq!(Some(cells[1]), default, "{option}");
+        seen += 1;
+    }
+    assert!(seen >= 15, "only {seen} limits have a row");
+}
+
+#[test]
+fn options_and_variables_in_the_documents_exist() {
+    let help = config::help();
+    for text in [PROTOCOL, RUNNING] {
+        // In code, and not in the middle of another program's command.
+        for code in text.split('`').filter(|code| code.starts_with("--")) {
+            let option = code.split([' ', '=']).next().expect("it has a start");
+            assert!(help.contains(&format!("  {option}")), "{option}");
+        }
+        for word in text.split(|c: char| !(c.is_ascii_uppercase() || c == '_')) {
+            if ["MAX_", "VOICE_", "METRICS_", "BIND_", "BAN_", "PIN_"]
+                .iter()
+                .any(|start| word.starts_with(start))
+            {
+                assert!(help.contains(&format!("(or {word})")), "{word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_cause_is_explained_to_whoever_runs_the_server() {
+    let named = named_in_rows(RUNNING);
+    for cause in Cause::ALL {
+        assert!(named.contains(cause.name()), "{} is missing", cause.name());
+    }
+    let is_cause = |name: &str| {
+        let starts = [
+            "voice_",
+            "datagram_",
+            "login_",
+            "chat_",
+            "frame_",
+            "refused_",
+            "closed_",
+        ];
+        starts.iter().any(|start| name.starts_with(start))
+    };
+    for name in named.iter().filter(|name| is_cause(name)) {
+        assert!(
+            Cause::ALL.iter().any(|it| it.name() == *name),
+            "{name} is no cause"
+        );
+    }
+}
+
+/// The statistics of a server that has done nothing.
+fn statistics() -> Statistics {
+    let config = Config {
+        management_port: 0,
+        voice_relay_port: 0,
+        ..Config::default()
+    };
+    Server::bind(&config)
+        .expect("the system has free ports")
+        .statistics()
+}
+
+#[test]
+fn every_line_of_the_statistics_page_is_explained() {
+    let named = named_in_rows(RUNNING);
+    let page = statistics().to_string();
+    let mut seen = 0;
+    for line in page
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("count"))
+    {
+        let name = line.trim_start().split("  ").next().expect("it has a name");
+        // A long name has one space behind it.
+        let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ');
+        assert!(named.contains(name), "{name:?} is missing");
+        seen += 1;
+    }
+    assert!(seen > 15, "{page}");
+}
+
+#[test]
+fn metrics_in_the_documents_exist() {
+    let page = metrics::render(&statistics());
+    let words = RUNNING.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let is_metric = |word: &&str| {
+        let starts = ["voiceapp_", "process_"];
+        starts.iter().any(|start| word.starts_with(start)) && !word.ends_with("_nat")
+    };
+    let metrics: BTreeSet<_> = words.filter(is_metric).collect();
+    assert!(metrics.len() > 10, "{metrics:?}");
+    for metric in metrics {
+        let is_there = page.lines().any(|line| {
+            line.split(['{', ' ']).next() == Some(metric)
+                || line.contains(&format!("# TYPE {metric} "))
+        });
+        assert!(is_there, "there is no {metric}");
+    }
+}
+
+/// A source file with strings that go over several lines put together.
+fn source(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text =
+        fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let mut pieces = text.split("\\\n");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |whole, piece| whole + piece.trim_start())
+}
+
+#[test]
+fn warnings_are_quoted_as_they_are_written() {
+    for (path, words) in [
+        (
+            "src/server/sockets.rs",
+            "this machine has no IPv6, listening on IPv4 alone: ",
+        ),
+        ("src/server/sockets.rs", "the voice socket's buffers are "),
+        (
+            "src/server/sockets.rs",
+            ", and a burst can be lost: raise the sysctls net.core.rmem_max and net.core.wmem_max to ",
+        ),
+        ("src/server/sockets.rs", " users and those who log in need "),
+        (
+            "src/server/sockets.rs",
+            ": whoever comes after that has to wait (raise it with ulimit -n)",
+        ),
+        (
+            "src/server/accept.rs",
+            "cannot accept connections, trying again every ",
+        ),
+        (
+            "src/udp/linux/outbound.rs",
+            "the system refuses several datagrams in one message, sending each by itself: ",
+        ),
+        ("src/server/bans.rs", "the ban file was read again: "),
+        ("src/server/bans.rs", ": the bans stay as they are"),
+        (
+            "src/bans.rs",
+            " is no address and no network such as 192.0.2.0/24 or 2001:db8::/32",
+        ),
+    ] {
+        assert!(
+            source(path).contains(words),
+            "{path} does not say {words:?}"
+        );
+        assert!(RUNNING.contains(words), "{words:?} is not quoted");
+    }
+}
+
+/// A number with commas between its thousands, and so many decimals.
+fn shown(number: f64, decimals: usize) -> String {
+    let text = format!("{number:.decimals$}");
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::new();
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && (whole.len() - place) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + rest
+}
+
+#[test]
+fn the_table_of_capacity_is_what_its_formula_gives() {
+    let (ipv4, ipv6) = (240 + 19 + 28, 240 + 19 + 48);
+    let megabits = |datagrams: u32, bytes: u32| f64::from(datagrams * bytes) * 8.0 / 1e6;
+    let number = |cell: &str| cell.replace(',', "").parse::<u32>().ok();
+    let mut seen = 0;
+    for cells in rows(RUNNING).filter(|cells| cells.len() == 9) {
+        let (Some(users), Some(speakers)) = (number(cells[0]), number(cells[1])) else {
+            continue;
+        };
+        let (come, go) = (speakers * 50, speakers * (users - 1) * 50);
+        let figures = [
+            shown(come.into(), 0),
+            shown(go.into(), 0),
+            shown(megabits(come, ipv4), 2),
+            shown(megabits(go, ipv4), 1),
+            shown(megabits(go, ipv6), 1),
+            shown(megabits(come, ipv4), 2),
+        ];
+        assert_eq!(cells[2..8], figures, "{users} users, {speakers} speakers");
+        seen += 1;
+    }
+    assert!(seen > 5, "the table is not where it was");
+}
+
+#[test]
+fn links_lead_to_files_and_headings() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["docs/protocol.md", "docs/running.md", "CHANGELOG.md"] {
+        let text = fs::read_to_string(root.join(file)).expect("it is there");
+        let folder = root
+            .join(file)
+            .parent()
+            .expect("it is in a folder")
+            .to_owned();
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            if link.starts_with("https:") {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() {
+                text.clone()
+            } else {
+                fs::read_to_string(folder.join(path))
+                    .unwrap_or_else(|error| panic!("{file}: {link}: {error}"))
+            };
+            let slug = |line: &str| {
+                let title = line
+                    .trim_start_matches('#')
+                    .trim()
+                    .to_lowercase()
+                    .replace(' ', "-");
+                title.replace(|c: char| !c.is_alphanumeric() && c != '-', "")
+            };
+            let has_heading = target
+                .lines()
+                .any(|line| line.starts_with('#') && slug(line) == heading);
+            // It comes with the packages.
+            assert!(
+                heading.is_empty() || has_heading || heading == "install-it",
+                "{file}: {link}"
+            );
+        }
+    }
+}
