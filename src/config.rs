@@ -78,8 +78,7 @@ impl Config {
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         for setting in SETTINGS {
             let value = (setting.show)(self);
-            let is_default = value == (setting.show)(&Config::default());
-            if !is_default && (setting.set)(&mut Config::default(), &value).is_none() {
+            if (setting.set)(&mut Config::default(), &value).is_none() {
                 return Err(setting.error(setting.option, &value));
             }
         }

@@ -52,16 +52,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "bind-address",
         variable: "BIND_ADDRESS",
         value: "ADDRESS",
-        help: "address to listen on; 0.0.0.0 is all of IPv4 alone",
-        expected: "an IPv4 or IPv6 address of this machine",
+        help: "address to listen on; any is all of them, 0.0.0.0 all of IPv4 alone",
+        expected: "an IPv4 or IPv6 address of this machine, or any",
         set: |config, text| {
-            let address: IpAddr = text.parse().ok()?;
-            let is_many = address.is_multicast() || address == Ipv4Addr::BROADCAST;
-            (!is_many).then(|| config.bind_address = Some(address))
+            config.bind_address = match text {
+                "any" => None,
+                text => Some(text.parse().ok().filter(|address: &IpAddr| {
+                    !address.is_multicast() && *address != Ipv4Addr::BROADCAST
+                })?),
+            };
+            Some(())
         },
-        show: |config| match config.bind_address {
-            Some(address) => address.to_string(),
-            None => "every address".into(),
+        show: |config| {
+            let address = config.bind_address;
+            address.map_or("any".into(), |address| address.to_string())
         },
     },
     Setting {

@@ -1,5 +1,6 @@
 //! Command lines and environments, and what comes of them.
 
+use super::settings::Setting;
 use super::*;
 
 fn parse_words(arguments: &str, environment: &[(&str, &str)]) -> Result<Command, String> {
@@ -35,7 +36,7 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
     for (setting, other_value, value) in [
         (0, "0", "65535"),
         (1, "1", "65535"),
-        (2, "::1", "192.0.2.1"),
+        (2, "any", "192.0.2.1"),
         (3, "1", "100000"),
         (4, "4", "65536"),
         (5, "0", "100000"),
@@ -269,4 +270,62 @@ fn the_readme_has_every_setting_with_its_variable_and_default() {
         assert!(readme.contains(&row), "{row} is missing");
     }
     assert_eq!(readme.matches("\n| `--").count(), SETTINGS.len());
+}
+
+#[test]
+fn the_package_s_environment_file_has_every_setting_in_words_and_with_its_default() {
+    let file = include_str!("../../packaging/voiceapp-server.default");
+    let bans = "/etc/voiceapp-server/bans";
+    let units = [
+        include_str!("../../packaging/voiceapp-server.service"),
+        include_str!("../../packaging/voiceapp-server@.service"),
+    ];
+    for setting in SETTINGS {
+        let default = match setting.variable {
+            "BAN_FILE" => bans.into(),
+            _ => (setting.show)(&Config::default()),
+        };
+        let Setting {
+            variable,
+            help,
+            expected,
+            ..
+        } = setting;
+        let block = format!("\n\n# {help}\n# {expected}\n#{variable}={default}\n");
+        assert!(file.contains(&block), "{block} is missing");
+    }
+    // Nothing else, nothing that is in force, and all of it can be.
+    let variables: Vec<_> = file
+        .lines()
+        .filter_map(|line| line.strip_prefix('#').unwrap_or(line).split_once('='))
+        .filter(|(name, _)| !name.contains(' '))
+        .collect();
+    assert_eq!(variables.len(), SETTINGS.len());
+    assert!(
+        file.lines()
+            .all(|line| line.is_empty() || line.starts_with('#'))
+    );
+    let expected = Config {
+        ban_file: Some(bans.into()),
+        ..Config::default()
+    };
+    assert_eq!(config("", &variables), expected);
+    for unit in units {
+        assert!(unit.contains(&format!("\nEnvironment=BAN_FILE={bans}\n")));
+    }
+    let list = include_str!("../../packaging/bans");
+    assert_eq!(crate::BanList::parse(list), Ok(crate::BanList::default()));
+}
+
+#[test]
+fn an_instance_s_unit_is_the_unit_but_for_its_name_and_settings() {
+    let one = include_str!("../../packaging/voiceapp-server.service");
+    let template = include_str!("../../packaging/voiceapp-server@.service");
+    let shared = template
+        .lines()
+        .filter(|line| *line != "EnvironmentFile=/etc/voiceapp-server/%i.env")
+        .map(|line| line.replace(" %i", ""));
+    let settings = |line: &String| !line.starts_with('#');
+    let one: Vec<_> = one.lines().map(String::from).filter(settings).collect();
+    assert_eq!(shared.filter(settings).collect::<Vec<_>>(), one);
 }
