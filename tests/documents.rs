@@ -409,11 +409,7 @@ fn links_lead_to_files_and_headings() {
             let has_heading = target
                 .lines()
                 .any(|line| line.starts_with('#') && slug(line) == heading);
-            // It comes with the packages.
-            assert!(
-                heading.is_empty() || has_heading || heading == "install-it",
-                "{file}: {link}"
-            );
+            assert!(heading.is_empty() || has_heading, "{file}: {link}");
         }
     }
 }

@@ -57,8 +57,10 @@ impl Supervisor {
     /// The loop has come round.
     pub(super) fn turned(&mut self, now: Instant) {
         if self.next.is_some_and(|next| next <= now) {
-            self.tell("WATCHDOG=1");
-            self.next = self.interval.map(|interval| now + interval);
+            // What was not heard is said again soon, while there is time.
+            let was_told = self.tell("WATCHDOG=1");
+            let wait = |interval| if was_told { interval } else { interval / 8 };
+            self.next = self.interval.map(|interval| now + wait(interval));
         }
     }
 
@@ -67,12 +69,16 @@ impl Supervisor {
         self.next
     }
 
-    fn tell(&self, state: &str) {
-        if let Some(socket) = &self.socket {
-            if let Err(error) = socket.send(state.as_bytes()) {
-                debug!("the service manager was not told {state}: {error}");
-            }
+    /// Says whether it was told, or nobody wants to hear.
+    fn tell(&self, state: &str) -> bool {
+        let Some(socket) = &self.socket else {
+            return true;
+        };
+        let result = socket.send(state.as_bytes());
+        if let Err(error) = &result {
+            debug!("the service manager was not told {state}: {error}");
         }
+        result.is_ok()
     }
 }
 
