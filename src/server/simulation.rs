@@ -30,7 +30,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use world::World;
 
-const FIXED_SEEDS: [u64; 6] = [1, 2, 3, 4, 5, 6];
+/// The second-last spends every budget, and the last has more long frames than strangers may.
+const FIXED_SEEDS: [u64; 6] = [3, 5, 1, 11, 6, 160];
 /// What those must run into, so that they do not come to miss it one day without anyone noticing.
 const MUST_OCCUR: [Cause; 8] = [
     Cause::ClosedByPeer,

@@ -2,7 +2,7 @@
 
 use super::client::{Client, Manner};
 use super::picture::Sent;
-use super::plan::Action;
+use super::plan::{Action, Mood};
 use super::random::Random;
 use super::world::World;
 use crate::bans::BanList;
@@ -21,6 +21,10 @@ impl World {
         }
         if self.random.percent(self.plan.unison) {
             self.all_at_once();
+        }
+        if self.is_outage && self.random.percent(20) {
+            self.is_outage = false;
+            self.resume();
         }
         if self.random.percent(30) {
             self.backlog.borrow_mut().unblock();
@@ -58,17 +62,14 @@ impl World {
 
     /// Everyone has the same idea, as after a restart or an outage, so that budgets are spent.
     fn all_at_once(&mut self) {
-        if self.random.percent(30) {
-            return self.resume();
-        }
-        if self.random.percent(20) {
+        let is_together = self.plan.mood == Mood::Together;
+        if self.random.percent(if is_together { 60 } else { 20 }) {
             return self.shout();
         }
         let action = self.random.pick(&[
-            if self.plan.is_shy {
-                Action::SendHuge
-            } else {
-                Action::LogIn
+            match self.plan.mood {
+                Mood::Shy => Action::SendHuge,
+                _ => Action::LogIn,
             },
             Action::Flood,
             Action::Flood,
@@ -77,8 +78,16 @@ impl World {
             Action::StopReading,
             Action::ReadOn,
             Action::SendHuge,
-            Action::Reset,
-            Action::Vanish,
+            if is_together {
+                Action::LogIn
+            } else {
+                Action::Reset
+            },
+            if is_together {
+                Action::LogIn
+            } else {
+                Action::Vanish
+            },
         ]);
         let share = self.random.pick(&[30, 100]);
         self.log.add(|| format!("{share} % of all: {action:?}"));
@@ -93,14 +102,19 @@ impl World {
         }
     }
 
-    /// Some say much, and everyone would read it, so that there is more to flush than a turn does.
+    /// Some say much, so that there is more to flush than a turn does: at once, or when everyone comes
+    /// back from an outage.
     fn shout(&mut self) {
         self.log.add(|| "shouting".to_string());
         let is_limited = self.plan.limits.chat_rate > 0;
+        self.is_outage = self.random.percent(50);
         for (place, client) in self.clients.values_mut().enumerate() {
             if client.is_active() && place < 6 {
                 client.writing = Manner::AtOnce;
                 (0..3).for_each(|_| client.chat(4_096, is_limited));
+            }
+            if self.is_outage {
+                client.reading = Manner::NotAtAll;
             }
         }
         let serials: Vec<u64> = self.clients.keys().copied().collect();

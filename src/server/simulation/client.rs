@@ -104,7 +104,9 @@ impl Client {
                 }
             }
         };
+        let before = self.unsent.len();
         packet.encode(&mut self.unsent).expect("it is not too long");
+        self.has_written_much |= self.unsent.len() - before > STRANGER_BYTES;
         self.picture.wrote(request_id, sent);
     }
 

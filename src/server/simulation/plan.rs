@@ -82,6 +82,16 @@ impl Scale {
     }
 }
 
+/// What hundreds may have in mind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Usual,
+    /// Hardly anyone logs in, and many send long frames.
+    Shy,
+    /// All are there, and stay.
+    Together,
+}
+
 #[derive(Debug)]
 pub struct Plan {
     pub clients: usize,
@@ -99,8 +109,7 @@ pub struct Plan {
     pub steps_to_calm: u64,
     /// How often in a hundred all have the same idea.
     pub unison: usize,
-    /// Whether hardly anyone logs in.
-    pub is_shy: bool,
+    pub mood: Mood,
     /// How many in a hundred of those who get to it do something.
     pub activity: usize,
     factors: Vec<usize>,
@@ -115,7 +124,7 @@ impl Plan {
             Scale::Hundreds => (random.between(120, 250), 120),
         };
         let seconds = |random: &mut Random| Duration::from_secs(random.between(1, 10) as u64);
-        let limits = Limits {
+        let mut limits = Limits {
             users: match random.below(4) {
                 0 => random.between(1, clients),
                 _ => clients + 1,
@@ -135,10 +144,29 @@ impl Plan {
             is_partial: random.pick(&[0, 10, 60]),
             wakes_for_nothing: random.pick(&[0, 2, 20]),
         };
-        let is_shy = scale == Scale::Hundreds && random.percent(35);
+        let mut kernel_bytes = random.pick(&[[1, 200], [1_000, 10_000], [4_000, 300_000]]);
+        let mut events_max = random.pick(&[1, 8, 1_024, 1_024]);
+        let mood = match (scale, random.below(3)) {
+            (Scale::Hundreds, 0) => Mood::Shy,
+            (Scale::Hundreds, 1) => Mood::Together,
+            _ => Mood::Usual,
+        };
+        if mood != Mood::Usual {
+            // All of them are let in, and what they do meets no other bound than the budgets.
+            limits.pending_connections = 256;
+            limits.connections_per_address = 0;
+            kernel_bytes = [4_000, 300_000];
+        }
+        if mood == Mood::Together {
+            limits.users = clients + 1;
+            limits.outbound_bytes = 256 << 20;
+            events_max = 1_024;
+        }
         let factors = WEIGHTS.iter().map(|&(action, _)| match action {
-            Action::LogIn if is_shy => 0,
-            Action::SendHuge if is_shy => 10,
+            Action::LogIn if mood == Mood::Shy => 0,
+            Action::SendHuge if mood == Mood::Shy => 10,
+            Action::SendHuge | Action::SendMalformed if mood == Mood::Together => 0,
+            Action::Finish | Action::Vanish | Action::Reset if mood == Mood::Together => 0,
             Action::LogIn | Action::ReadOn => 1,
             _ => random.pick(&[0, 1, 1, 1, 4]),
         });
@@ -149,11 +177,11 @@ impl Plan {
             limits,
             faults,
             accept_fault: random.pick(&[0, 0, 3]),
-            kernel_bytes: random.pick(&[[1, 200], [1_000, 10_000], [4_000, 300_000]]),
-            events_max: random.pick(&[1, 8, 1_024, 1_024]),
+            kernel_bytes,
+            events_max,
             pause_max: Duration::from_micros(random.pick(&[500, 20_000, 400_000, 3_000_000])),
             unison: if scale == Scale::Hundreds { 6 } else { 1 },
-            is_shy,
+            mood,
             activity: random.pick(&[5, 20, 60]),
             steps_to_calm: random.between(50, 400) as u64,
             factors,

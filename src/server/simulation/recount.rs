@@ -3,6 +3,7 @@
 
 use super::{Connections, id};
 use crate::cause::Cause;
+use crate::connection::Connection;
 use crate::connection::Stream;
 use crate::event::ConnectionId;
 use crate::limits::{HOLD_BACK, LARGE_STRANGERS_MAX, STRANGER_BYTES};
@@ -122,6 +123,14 @@ impl<S: Stream> Connections<S> {
         let latest = self.now + HOLD_BACK;
         assert!(self.held_back.iter().all(|&(due, _)| due <= latest));
         assert!(self.held_back.iter().is_sorted_by_key(|&(due, _)| due));
+    }
+
+    /// Whether somebody waits whom nothing but the loop itself will come back to.
+    pub(in crate::server) fn is_left_behind(&self) -> bool {
+        let has_frame = |connection: &Connection<S>| connection.inbound.has_frame();
+        let queues = [&self.inbox, &self.flush_queue, &self.ending];
+        queues.iter().any(|queue| !queue.is_empty())
+            || self.slab.iter().any(|(_, it)| has_frame(it))
     }
 
     /// Looks at what must be so when the loop goes to sleep.

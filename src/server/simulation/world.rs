@@ -51,6 +51,8 @@ type Readiness = (ConnectionId, bool, bool);
 pub struct World {
     pub random: Random,
     pub plan: Plan,
+    /// Nobody reads, until all do.
+    pub is_outage: bool,
     pub clock: Clock,
     pub start: Instant,
     pub core: Core<FakeStream>,
@@ -116,6 +118,7 @@ impl World {
             events: 0,
             random,
             plan,
+            is_outage: false,
             clock,
             start,
         }
@@ -126,7 +129,9 @@ impl World {
         let mut calm_at = self.plan.steps_to_calm;
         while self.step < self.plan.steps {
             self.step += 1;
-            self.outside();
+            if self.random.percent(70) {
+                self.outside();
+            }
             if self.random.below(200) == 0 {
                 self.ban_somebody();
             }
@@ -271,6 +276,9 @@ impl World {
         let took = self.random.pick(&[0, 0, 30, 2_000]);
         self.clock.set(instant + Duration::from_micros(took));
         self.turn_ended = self.clock.get();
+        // What a budget has left behind is reported by nobody.
+        let is_left = self.core.connections.is_left_behind();
+        assert!(!is_left || self.due() == Some(self.turn_ended), "it sleeps");
         self.digest.number(elapsed.as_nanos() as u64);
     }
 }
