@@ -103,10 +103,11 @@ fn code(text: &str) -> Vec<(usize, String)> {
     let mut lines = (1..).zip(text.lines());
     while let Some((number, line)) = lines.next() {
         if line.trim() == "#[cfg(test)]" {
-            // The item ends with a semicolon, or where its brace closes at its own indentation.
+            // The item ends with a semicolon, a field with a comma, or either where its brace closes at
+            // its own indentation.
             let indent = &line[..line.len() - line.trim_start().len()];
             for (_, line) in lines.by_ref() {
-                if line.ends_with(';') && !line.starts_with(&format!("{indent} "))
+                if line.ends_with([';', ',']) && !line.starts_with(&format!("{indent} "))
                     || line == format!("{indent}}}")
                 {
                     break;
