@@ -1,67 +1,90 @@
-//! A voice and chat client for the terminal. What is typed is said to everyone, and every event is
-//! a line. There is no microphone: `/tone` speaks datagrams that another such client recognises, at
-//! the pace of real voice.
+//! A voice and chat client for the terminal. What is typed is said to everyone, every event is a
+//! line, and voice comes from and goes to WAV files and pipes.
 //!
 //! ```text
-//! cargo run --example client -- --name alice [--server HOST[:PORT]] [--voice-port PORT]
+//! cargo run --example client -- --name alice [--server HOST[:PORT]]
+//! cargo run --example client -- --name bob --speak hello.wav --record heard.wav
+//! arecord -q -t raw -f S16_LE -r 48000 -c 1 | client --speak - --listen - | aplay -q -t raw -f S16_LE -r 48000 -c 1
 //! printf '/join\n/tone 2\n' | cargo run --example client -- --name robot
 //! ```
 //!
-//! Three threads only read (standard input, TCP, UDP); the main thread owns everything else. A line
-//! is read when the one before it is answered, so that a script runs in order as well.
+//! Threads read (lines or sound from standard input, TCP, UDP), and the main thread owns everything
+//! else.
 
-/// Shows a line, formatted as by `println!`. A terminal that went away ends the client.
-macro_rules! say {
-    ($($line:tt)+) => { $crate::show(format_args!($($line)+)) };
+#[path = "client/app.rs"]
+mod app;
+#[path = "client/console.rs"]
+mod console;
+#[path = "client/options.rs"]
+mod options;
+#[path = "client/sinks.rs"]
+mod sinks;
+#[path = "talk/mod.rs"]
+mod talk;
+
+use app::App;
+use console::{Console, Use};
+use options::{Options, Speak, USAGE};
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use talk::link::{Arrival, Link};
+use talk::{FRAME_SAMPLES, Sound};
+
+/// What the threads deliver. Bounded, so that a terminal on hold makes the network wait instead of
+/// filling the memory.
+const INBOX: usize = 1_024;
+/// Live sound that may wait to be spoken, in frames: 200 ms.
+const LIVE_MAX: usize = 10;
+
+/// What the main thread waits for.
+enum Input {
+    /// A line or sound has come by its own channel.
+    Wake,
+    /// From the connection with this number.
+    Arrived(u64, Arrival),
+    /// A connection was made, or could not be.
+    Connected(u64, Result<Link, String>),
+    /// Standard output takes no more sound.
+    ListenerLost(String),
 }
 
-#[path = "client/session.rs"]
-mod session;
-#[path = "client/speaker.rs"]
-mod speaker;
-#[path = "client/voice.rs"]
-mod voice;
+/// Why the client ends.
+enum End {
+    /// The user asked for it.
+    Quit,
+    /// Something here does not work, and this is what to say about it.
+    Failed(String),
+    /// The server is the trouble.
+    Troubled(Trouble, String),
+}
 
-use session::Session;
-use std::fmt;
-use std::io::{self, BufRead, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
-use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
-use std::thread;
-use std::time::{Duration, Instant};
-use voice::Voice;
-
-const USAGE: &str = "\
-Usage: client --name NAME [--server HOST[:PORT]] [--voice-port PORT]
-
-  --name NAME           what the others see, 1 to 32 bytes
-  --server HOST[:PORT]  the server, by name or address, [::1]:9001 too (default 127.0.0.1:9001)
-  --voice-port PORT     its UDP port (default 9002)
-  -h, --help            this text
-
-Exit codes: 0 after /quit or the end of input, 1 if the server refuses or is lost, 2 for a bad
-option.";
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+enum Trouble {
+    Unreachable,
+    Refused,
+}
 
 fn main() -> ExitCode {
     let outcome = match Options::parse(lexopt::Parser::from_env()) {
         Ok(Some(options)) => run(&options),
-        Ok(None) => say!("{USAGE}"),
+        Ok(None) => writeln!(io::stdout(), "{USAGE}")
+            .map_err(|error| End::Failed(format!("cannot write to standard output: {error}"))),
         Err(error) => {
             complain(&format!("{error} (--help shows the options)"));
             return ExitCode::from(2);
         }
     };
-    match outcome {
-        Ok(()) | Err(End::Quit) => ExitCode::SUCCESS,
-        Err(End::Failed(message)) => {
-            complain(&message);
-            ExitCode::FAILURE
-        }
-    }
+    let (code, message) = match outcome {
+        Ok(()) | Err(End::Quit) => return ExitCode::SUCCESS,
+        Err(End::Failed(message)) => (1, message),
+        Err(End::Troubled(Trouble::Unreachable, message)) => (3, message),
+        Err(End::Troubled(Trouble::Refused, message)) => (4, message),
+    };
+    complain(&message);
+    ExitCode::from(code)
 }
 
 /// If nobody hears the complaint, the exit code still tells.
@@ -69,221 +92,81 @@ fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "client: {message}");
 }
 
-/// Why the client ends.
-enum End {
-    /// The user asked for it.
-    Quit,
-    /// Something else did, and this is what to say about it.
-    Failed(String),
-}
-
-fn show(line: fmt::Arguments<'_>) -> Result<(), End> {
-    writeln!(io::stdout(), "{line}")
-        .map_err(|error| End::Failed(format!("cannot write to standard output: {error}")))
-}
-
-struct Options {
-    name: String,
-    host: String,
-    port: u16,
-    voice_port: u16,
-}
-
-impl Options {
-    /// `None` if only help was asked for.
-    fn parse(mut arguments: lexopt::Parser) -> Result<Option<Self>, lexopt::Error> {
-        use lexopt::prelude::*;
-        let mut name = None;
-        let (mut host, mut port, mut voice_port) = ("127.0.0.1".to_owned(), 9001, 9002);
-        while let Some(argument) = arguments.next()? {
-            match argument {
-                Long("name") => name = Some(arguments.value()?.string()?),
-                Long("server") => (host, port) = split_server(&arguments.value()?.string()?, 9001)?,
-                Long("voice-port") => voice_port = parse_port(&arguments.value()?.string()?)?,
-                Short('h') | Long("help") => return Ok(None),
-                _ => return Err(argument.unexpected()),
-            }
-        }
-        let name = name.ok_or("--name NAME is missing")?;
-        Ok(Some(Options {
-            name,
-            host,
-            port,
-            voice_port,
-        }))
-    }
-}
-
-/// Takes `HOST`, `HOST:PORT`, `[IPV6]`, `[IPV6]:PORT` or a bare IPv6 address apart.
-fn split_server(server: &str, default_port: u16) -> Result<(String, u16), String> {
-    let (host, port) = if let Some(bracketed) = server.strip_prefix('[') {
-        match bracketed.split_once(']') {
-            Some((host, "")) => (host, None),
-            Some((host, rest)) if rest.starts_with(':') => (host, Some(&rest[1..])),
-            _ => return Err(format!("{server:?} is not [ADDRESS]:PORT")),
-        }
-    } else {
-        match server.split_once(':') {
-            Some((host, port)) if !port.contains(':') => (host, Some(port)),
-            _ => (server, None),
-        }
-    };
-    if host.is_empty() {
-        return Err(format!("{server:?} names no host"));
-    }
-    Ok((host.to_owned(), port.map_or(Ok(default_port), parse_port)?))
-}
-
-fn parse_port(port: &str) -> Result<u16, String> {
-    match port.parse() {
-        Ok(0) | Err(_) => Err(format!("{port:?} is not a port (1 to 65535)")),
-        Ok(port) => Ok(port),
-    }
-}
-
-/// What the reading threads deliver, with the time at which it came.
-enum Input {
-    /// The line that was asked for.
-    Line(String),
-    /// There are no more lines.
-    LinesEnded,
-    /// Bytes of the TCP stream.
-    Received(Vec<u8>, Instant),
-    /// One UDP datagram.
-    Datagram(Vec<u8>, Instant),
-    /// TCP has ended.
-    ConnectionLost(io::Error),
-    /// UDP has ended.
-    VoiceLost(io::Error),
-}
-
-/// Connects, starts the reading threads, and runs the session until it ends.
 fn run(options: &Options) -> Result<(), End> {
-    let (tcp, udp, voice_address) = connect(options).map_err(End::Failed)?;
-    let failed = |error| End::Failed(format!("cannot use the connection: {error}"));
-    let tcp_reader = tcp.try_clone().map_err(failed)?;
-    let udp_reader = udp.try_clone().map_err(failed)?;
-    let (line_wanted, lines_wanted) = channel();
-    // Bounded, so that a terminal on hold makes the network wait instead of filling the memory.
-    let (inputs, inbox) = sync_channel(1_024);
-    let (tcp_inputs, udp_inputs) = (inputs.clone(), inputs.clone());
-    thread::spawn(move || read_lines(&lines_wanted, &inputs));
-    thread::spawn(move || read_stream(tcp_reader, &tcp_inputs));
-    thread::spawn(move || read_datagrams(&udp_reader, &udp_inputs));
-    let voice = Voice::new(udp, voice_address);
-    Session::new(tcp, voice, line_wanted).run(&options.name, &inbox)
-}
-
-fn connect(options: &Options) -> Result<(TcpStream, UdpSocket, SocketAddr), String> {
-    let host = options.host.as_str();
-    let addresses = (host, options.port)
-        .to_socket_addrs()
-        .map_err(|error| format!("cannot find {host}: {error}"))?;
-    let mut failures = Vec::new();
-    for address in addresses {
-        match connect_to(address, options.voice_port) {
-            Ok(connected) => return Ok(connected),
-            Err(error) => failures.push(format!("cannot connect to {address}: {error}")),
-        }
-    }
-    if failures.is_empty() {
-        failures.push(format!("{host} has no address"));
-    }
-    Err(failures.join(", "))
-}
-
-fn connect_to(
-    address: SocketAddr,
-    voice_port: u16,
-) -> io::Result<(TcpStream, UdpSocket, SocketAddr)> {
-    let tcp = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
-    tcp.set_nodelay(true)?;
-    tcp.set_write_timeout(Some(WRITE_TIMEOUT))?;
-    let mut voice_address = address;
-    voice_address.set_port(voice_port);
-    let udp = match address {
-        SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
-        SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?,
+    let (inputs, inbox) = sync_channel(INBOX);
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signals(stop.clone(), waker(inputs.clone()))?;
+    let usage = Use {
+        is_json: options.is_json,
+        input_is_sound: matches!(options.speak, Some(Speak::Input)),
+        output_is_sound: options.listen,
     };
-    udp.connect(voice_address)?;
-    Ok((tcp, udp, voice_address))
+    let link = Link::connect(&options.server)
+        .map_err(|reason| End::Troubled(Trouble::Unreachable, reason))?;
+    let wake = waker(inputs.clone());
+    let mut app = App::new(options, Console::open(usage, wake), inputs, stop);
+    app.open_files()?;
+    app.run(link, &inbox)
 }
 
-/// Reads one line whenever one is wanted. Input that cannot be read has ended: a terminal that was
-/// hung up says so by an error.
-fn read_lines(wanted: &Receiver<()>, inputs: &SyncSender<Input>) {
-    let mut stdin = io::stdin().lock();
-    while wanted.recv().is_ok() {
-        let mut line = Vec::new();
-        let input = match stdin.read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => Input::LinesEnded,
-            Ok(_) => Input::Line(String::from_utf8_lossy(&line).trim_end().to_owned()),
-        };
-        if inputs.send(input).is_err() {
-            return;
-        }
+/// A full inbox needs no waking.
+fn waker(inputs: SyncSender<Input>) -> impl Fn() + Send + 'static {
+    move || {
+        let _ = inputs.try_send(Input::Wake);
     }
 }
 
-fn read_stream(mut tcp: TcpStream, inputs: &SyncSender<Input>) {
-    let mut buffer = [0; 16 * 1024];
-    loop {
-        let input = match tcp.read(&mut buffer) {
-            Ok(0) => Input::ConnectionLost(ErrorKind::UnexpectedEof.into()),
-            Ok(len) => Input::Received(buffer[..len].to_vec(), Instant::now()),
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => Input::ConnectionLost(error),
-        };
-        let is_last = matches!(input, Input::ConnectionLost(_));
-        if inputs.send(input).is_err() || is_last {
-            return;
+#[cfg(unix)]
+fn stop_on_signals(stop: Arc<AtomicBool>, wake: impl Fn() + Send + 'static) -> Result<(), End> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])
+        .map_err(|error| End::Failed(format!("cannot catch signals: {error}")))?;
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            // Who is held up by a full pipe does not see the first.
+            if stop.swap(true, Ordering::Relaxed) {
+                std::process::exit(128 + signal);
+            }
+            wake();
         }
-    }
+    });
+    Ok(())
 }
 
-fn read_datagrams(udp: &UdpSocket, inputs: &SyncSender<Input>) {
-    use ErrorKind::{HostUnreachable, Interrupted, NetworkUnreachable};
-    let mut buffer = [0; 65_536];
-    loop {
-        let input = match udp.recv(&mut buffer) {
-            Ok(len) => Input::Datagram(buffer[..len].to_vec(), Instant::now()),
-            Err(error) => match error.kind() {
-                // News of one datagram that was lost, and not of what comes after it.
-                Interrupted | HostUnreachable | NetworkUnreachable => continue,
-                _ => Input::VoiceLost(error),
-            },
-        };
-        let is_last = matches!(input, Input::VoiceLost(_));
-        if inputs.send(input).is_err() || is_last {
-            return;
-        }
-    }
+#[cfg(not(unix))]
+fn stop_on_signals(_: Arc<AtomicBool>, _: impl Fn()) -> Result<(), End> {
+    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::split_server;
-
-    #[test]
-    fn a_server_is_a_host_and_perhaps_a_port() {
-        let table = [
-            ("localhost", Some(("localhost", 9001))),
-            ("localhost:1", Some(("localhost", 1))),
-            ("127.0.0.1:19001", Some(("127.0.0.1", 19001))),
-            ("[::1]:19001", Some(("::1", 19001))),
-            ("[::1]", Some(("::1", 9001))),
-            ("::1", Some(("::1", 9001))),
-            ("", None),
-            (":9001", None),
-            ("host:", None),
-            ("host:0", None),
-            ("host:65536", None),
-            ("[::1", None),
-            ("[::1]9001", None),
-        ];
-        for (server, expected) in table {
-            let expected = expected.map(|(host, port)| (host.to_owned(), port));
-            assert_eq!(split_server(server, 9001).ok(), expected, "{server}");
+/// Reads standard input as sound, and wakes the main thread for each frame of it.
+fn read_sound(inputs: SyncSender<Input>) -> Receiver<Sound> {
+    let (sender, sounds) = sync_channel(LIVE_MAX);
+    let wake = waker(inputs);
+    thread::spawn(move || {
+        let mut stdin = io::stdin().lock();
+        while let Some(sound) = next_sound(&mut stdin) {
+            if sender.send(sound).is_err() {
+                return;
+            }
+            wake();
         }
+        drop(sender);
+        wake();
+    });
+    sounds
+}
+
+/// The next frame of raw sound; the last is filled up with silence. Input that cannot be read has
+/// ended.
+fn next_sound(input: &mut impl Read) -> Option<Sound> {
+    let mut bytes = Vec::with_capacity(2 * FRAME_SAMPLES);
+    let len = input.take(2 * FRAME_SAMPLES as u64).read_to_end(&mut bytes);
+    if len.is_err() || bytes.len() < 2 {
+        return None;
     }
+    let mut sound = [0.0; FRAME_SAMPLES];
+    for (sample, bytes) in sound.iter_mut().zip(bytes.chunks_exact(2)) {
+        *sample = f32::from(i16::from_le_bytes([bytes[0], bytes[1]])) / 32_768.0;
+    }
+    Some(sound)
 }

@@ -62,7 +62,7 @@ start_heard() {
 # start_client NODE NAME FAMILY PATTERN
 start_client() {
     start_heard "$1" "$2" "^logged in|^client:|^voice is ready|^skipped|could not be read${4:+|$4}" "$bin/examples/client" \
-        --name "$2" --server "$(with_port "$(address "$3" 1)" 9001)"
+        --name "$2" --server "$(with_port "$(address "$3" 1)" 9001)" --reconnect 0
 }
 
 # start_crowd NODE NAME FAMILY OPTION...
@@ -104,7 +104,7 @@ crowds_enter() {
         for name in flap-*.in; do echo "$line" 1<>"$name"; done; sleep 0.05; done; done' - "$logs"
     # Whoever is banned comes again and again.
     start_heard exile exile '^logged in|^client:' bash -c 'while :; do "$@"; sleep 1; done' - "$bin/examples/client" \
-        --name exile --server "$(with_port "$(address 4 1)" 9001)"
+        --name exile --server "$(with_port "$(address 4 1)" 9001)" --reconnect 0
 }
 
 # look_after_crowds SECOND OF: all that is due in this second.

@@ -191,7 +191,8 @@ enter() {
     local name=$1 attempt
     for attempt in 1 2 3; do
         rm -f "$logs/$name.in"
-        start "${3:-$name}" "$name" "$bin/examples/client" --name "$name" --server "$(with_port "$2" 9001)"
+        start "${3:-$name}" "$name" "$bin/examples/client" --name "$name" --server "$(with_port "$2" 9001)" \
+            --reconnect 0
         wait_for "$name" '^logged in as|^client: ' 15 || true
         ! said "$name" '^logged in as' >/dev/null || break
         kill "${pid[$name]}" 2>/dev/null || true

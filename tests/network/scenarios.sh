@@ -44,19 +44,17 @@ talk() {
 # Checks the statistics of what one has heard, and leaves their sum in `hearing`.
 check_hearing() {
     local stats heard lost
-    stats=$(said "$1" ' datagrams \([0-9]+ tone\)')
-    [[ $stats =~ ^ann:\ ([0-9]+)\ datagrams\ \(([0-9]+)\ tone\),\ [0-9]+\ bytes,\ [0-9]+\ lost,\ ([0-9]+)\ duplicate,\ ([0-9]+)\ reordered,\ 0\ restarts ]] ||
+    stats=$(said "$1" '^[a-z]+: [0-9]+ datagrams, ')
+    [[ $stats =~ ^ann:\ ([0-9]+)\ datagrams,\ [0-9]+\ bytes,\ [0-9]+\ lost,\ ([0-9]+)\ duplicate,\ ([0-9]+)\ reordered,\ 0\ restarts ]] ||
         failed "$1 heard something else than ann alone: $stats"
-    # Every datagram is, byte for byte, the one that ann spoke under its number.
-    ((BASH_REMATCH[1] == BASH_REMATCH[2])) || failed "$1 heard what ann did not say: $stats"
-    heard=$((BASH_REMATCH[1] - BASH_REMATCH[3]))
+    heard=$((BASH_REMATCH[1] - BASH_REMATCH[2]))
     lost=$((TONE_DATAGRAMS - heard))
     # Over two hops, 1 - 0.95² = 9.8 % are lost: 49 of 500, with a standard deviation of 7. Four of them either way,
     # and for duplicates, of which there are 20, as well.
     ((lost >= 20 && lost <= 78)) || failed "$1 lost $lost of $TONE_DATAGRAMS, and 20 to 78 were to be expected"
-    ((BASH_REMATCH[3] >= 2 && BASH_REMATCH[3] <= 40)) || failed "$1 heard ${BASH_REMATCH[3]} twice, of 2 to 40 expected"
-    ((BASH_REMATCH[4] > 0)) || failed "the wire reordered nothing"
-    hearing="$heard ($lost lost, ${BASH_REMATCH[3]} duplicate, ${BASH_REMATCH[4]} reordered)"
+    ((BASH_REMATCH[2] >= 2 && BASH_REMATCH[2] <= 40)) || failed "$1 heard ${BASH_REMATCH[2]} twice, of 2 to 40 expected"
+    ((BASH_REMATCH[3] > 0)) || failed "the wire reordered nothing"
+    hearing="$heard ($lost lost, ${BASH_REMATCH[2]} duplicate, ${BASH_REMATCH[3]} reordered)"
 }
 
 # Everyone reads all lines of both, each once and in order, and everyone in the same order.

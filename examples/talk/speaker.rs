@@ -1,13 +1,12 @@
-//! What is heard of one speaker: losses, duplicates, disorder and jitter, told from sequence
-//! numbers and times of arrival. And the recognisable payload that `/tone` speaks.
+//! What arrives from one speaker: losses, duplicates, disorder and jitter, told from sequence
+//! numbers and times of arrival.
 //!
 //! Nothing here has a socket, a clock or an output.
 
-use std::fmt::{self, Display};
+use super::FRAME;
+use serde::Serialize;
 use std::time::{Duration, Instant};
 
-/// A usual voice datagram holds this much sound.
-pub const VOICE_INTERVAL: Duration = Duration::from_millis(20);
 /// Whoever is silent for this long has stopped speaking.
 const TALK_PAUSE: Duration = Duration::from_millis(500);
 /// A gap over this many datagrams (a minute of sound) is no loss but a stream that started anew.
@@ -16,19 +15,37 @@ const GAP_MAX: u32 = 3_000;
 /// [`Stream::seen`].
 const SEEN_BITS: u32 = u64::BITS;
 
-/// Everything heard of one speaker.
+/// Everything that arrived from one speaker.
 #[derive(Default)]
 pub struct Speaker {
-    datagrams: u64,
-    bytes: u64,
-    tones: u64,
-    lost: u64,
-    duplicates: u64,
-    reordered: u64,
-    restarts: u64,
-    jitter_ms: f64,
+    arrivals: Arrivals,
     stream: Option<Stream>,
     talk: Option<Talk>,
+}
+
+/// What was counted of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Arrivals {
+    pub datagrams: u64,
+    pub bytes: u64,
+    pub lost: u64,
+    pub duplicates: u64,
+    pub reordered: u64,
+    /// How often the numbers began anew.
+    pub restarts: u64,
+    /// As RFC 3550 has it, smoothed.
+    pub jitter_ms: f64,
+}
+
+/// Where a datagram stands in the stream of its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It begins one.
+    First,
+    /// It belongs to the one that was heard before.
+    Within,
+    /// It was heard before.
+    Duplicate,
 }
 
 /// How far a run of sequence numbers has come.
@@ -49,13 +66,12 @@ struct Talk {
 }
 
 impl Speaker {
-    /// Counts one datagram, and tells whether a talk begins with it.
-    pub fn hear(&mut self, at: Instant, sequence: u32, data: &[u8]) -> bool {
-        self.datagrams += 1;
-        self.bytes += data.len() as u64;
-        self.tones += u64::from(is_tone(sequence, data));
-        let lost_before = self.lost;
-        self.place(at, sequence);
+    /// Counts one datagram, and tells its place and whether a talk begins with it.
+    pub fn hear(&mut self, at: Instant, sequence: u32, data: &[u8]) -> (Place, bool) {
+        self.arrivals.datagrams += 1;
+        self.arrivals.bytes += data.len() as u64;
+        let lost_before = self.arrivals.lost;
+        let place = self.place(at, sequence);
         let talk = self.talk.get_or_insert(Talk {
             last_at: at,
             heard: 0,
@@ -63,53 +79,60 @@ impl Speaker {
         });
         talk.last_at = at;
         talk.heard += 1;
-        talk.heard == 1
+        (place, talk.heard == 1)
     }
 
-    /// Finds the datagram's place in the stream of its sender.
-    fn place(&mut self, at: Instant, sequence: u32) {
+    fn place(&mut self, at: Instant, sequence: u32) -> Place {
+        let counts = &mut self.arrivals;
         let Some(stream) = &mut self.stream else {
             self.stream = Some(Stream::new(at, sequence));
-            return;
+            return Place::First;
         };
         // The distance on the circle of sequence numbers, so that a wrap at 2^32 is one step ahead.
         let ahead = sequence.wrapping_sub(stream.newest) as i32;
         let distance = ahead.unsigned_abs();
-        // Nothing comes late or twice by as much as a pause: who is behind after one started again.
+        // Nothing comes twice by as much as a pause: who is behind after one, and fills no gap, started
+        // again.
         let is_restart = match &self.talk {
             _ if ahead > 0 => distance > GAP_MAX,
-            Some(_) => distance >= SEEN_BITS,
-            None => true,
+            _ if distance >= SEEN_BITS => true,
+            Some(_) => false,
+            None => !stream.has_gap_at(distance),
         };
         if is_restart {
-            self.restarts += 1;
+            counts.restarts += 1;
             self.stream = Some(Stream::new(at, sequence));
-            return;
+            return Place::First;
         }
         if ahead > 0 {
-            self.lost += u64::from(distance - 1);
+            counts.lost += u64::from(distance - 1);
             stream.seen = stream.seen.checked_shl(distance).unwrap_or(0) | 1;
             stream.newest = sequence;
         } else if stream.seen & (1 << distance) != 0 {
-            self.duplicates += 1;
-            return;
+            counts.duplicates += 1;
+            return Place::Duplicate;
         } else {
-            self.reordered += 1;
+            counts.reordered += 1;
             stream.seen |= 1 << distance;
             let before_first = stream.first.wrapping_sub(sequence) as i32;
             if before_first > 0 {
                 // It came before the first one heard, and so did those between the two.
-                self.lost += u64::from(before_first.unsigned_abs() - 1);
+                counts.lost += u64::from(before_first.unsigned_abs() - 1);
                 stream.first = sequence;
             } else {
-                self.lost -= 1;
+                counts.lost -= 1;
             }
         }
         // RFC 3550, section 6.4.1: J += (|D| - J) / 16. A pause has no timing, and changes nothing.
         if self.talk.is_some() {
-            self.jitter_ms += (stream.deviation_ms(at, sequence) - self.jitter_ms) / 16.0;
+            counts.jitter_ms += (stream.deviation_ms(at, sequence) - counts.jitter_ms) / 16.0;
         }
         stream.last = (sequence, at);
+        Place::Within
+    }
+
+    pub fn arrivals(&self) -> Arrivals {
+        self.arrivals
     }
 
     /// Forgets where the stream stood: what was not sent to us, or not said, is not lost.
@@ -129,7 +152,10 @@ impl Speaker {
         }
         let talk = self.talk.take()?;
         // A late datagram may have filled a gap from before.
-        Some((talk.heard, self.lost.saturating_sub(talk.lost_before)))
+        Some((
+            talk.heard,
+            self.arrivals.lost.saturating_sub(talk.lost_before),
+        ))
     }
 }
 
@@ -143,55 +169,20 @@ impl Stream {
         }
     }
 
+    /// Whether the datagram so far behind the newest is missing.
+    fn has_gap_at(&self, distance: u32) -> bool {
+        let is_after_first = self.newest.wrapping_sub(self.first) > distance;
+        is_after_first && self.seen & (1 << distance) == 0
+    }
+
     /// By how much this datagram and the last came further apart, or closer, than they were sent.
     fn deviation_ms(&self, at: Instant, sequence: u32) -> f64 {
         let (last_sequence, last_at) = self.last;
         let steps = sequence.wrapping_sub(last_sequence) as i32;
-        let sent_ms = f64::from(steps) * VOICE_INTERVAL.as_secs_f64() * 1e3;
+        let sent_ms = f64::from(steps) * FRAME.as_secs_f64() * 1e3;
         let came_ms = at.duration_since(last_at).as_secs_f64() * 1e3;
         (came_ms - sent_ms).abs()
     }
-}
-
-impl Display for Speaker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Speaker {
-            datagrams,
-            bytes,
-            tones,
-            lost,
-            duplicates,
-            reordered,
-            restarts,
-            jitter_ms,
-            ..
-        } = self;
-        write!(f, "{datagrams} datagrams ({tones} tone), {bytes} bytes")?;
-        write!(f, ", {lost} lost, {duplicates} duplicate")?;
-        write!(f, ", {reordered} reordered, {restarts} restarts")?;
-        write!(f, ", jitter {jitter_ms:.2} ms")
-    }
-}
-
-const TONE_MARK: &[u8] = b"voiceapp tone ";
-
-/// The payload that `/tone` speaks: a mark, the sequence number, and filler to a length that varies
-/// as that of Opus frames does. It is not sound.
-pub fn tone_payload(sequence: u32) -> Vec<u8> {
-    // Multiplying by a large odd number scatters neighbours; any would do.
-    let scattered = sequence.wrapping_mul(0x9e37_79b1);
-    let len = 120 + (scattered >> 16) as usize % 121;
-    let mut data = TONE_MARK.to_vec();
-    data.extend(sequence.to_be_bytes());
-    while data.len() < len {
-        data.push(scattered.to_le_bytes()[data.len() % 4]);
-    }
-    data
-}
-
-/// Whether this is, byte for byte, the tone that was sent under this number.
-pub fn is_tone(sequence: u32, data: &[u8]) -> bool {
-    data.starts_with(TONE_MARK) && data == tone_payload(sequence)
 }
 
 #[cfg(test)]
@@ -235,12 +226,17 @@ mod tests {
             ("starts again", "0:4000 20:4001 40:0", [0, 0, 0, 1]),
             ("soon, after a pause", "0:0 20:1 900:0 920:1", [0, 0, 0, 1]),
             ("goes on after a pause", "0:0 900:1 920:2", [0, 0, 0, 0]),
+            (
+                "a gap that fills after one",
+                "0:0 40:2 900:1 920:3",
+                [0, 0, 1, 0],
+            ),
             ("too far to be lost", "0:0 20:1000000", [0, 0, 0, 1]),
             ("half the circle away", "0:0 20:2147483648", [0, 0, 0, 1]),
         ];
         for (what, arrivals, expected) in table {
-            let s = heard(arrivals);
-            let counted = [s.lost, s.duplicates, s.reordered, s.restarts];
+            let it = heard(arrivals).arrivals;
+            let counted = [it.lost, it.duplicates, it.reordered, it.restarts];
             assert_eq!(counted, expected, "{what}");
         }
     }
@@ -250,7 +246,8 @@ mod tests {
         let mut speaker = heard("0:0 20:1");
         speaker.expect_gap();
         speaker.hear(Instant::now(), 700, b"voice");
-        assert_eq!((speaker.lost, speaker.restarts), (0, 0));
+        let counts = speaker.arrivals;
+        assert_eq!((counts.lost, counts.restarts), (0, 0));
     }
 
     #[test]
@@ -266,7 +263,7 @@ mod tests {
             ("reordered", "0:0 40:2 40:1", 20.0 / 16.0),
         ];
         for (what, arrivals, expected) in table {
-            let jitter_ms = heard(arrivals).jitter_ms;
+            let jitter_ms = heard(arrivals).arrivals.jitter_ms;
             assert!((jitter_ms - expected).abs() < 1e-9, "{what}: {jitter_ms}");
         }
     }
@@ -276,24 +273,12 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut speaker = Speaker::default();
-        assert!(speaker.hear(at(0), 0, b""));
-        assert!(!speaker.hear(at(60), 3, b""));
+        assert_eq!(speaker.hear(at(0), 0, b""), (Place::First, true));
+        assert_eq!(speaker.hear(at(60), 3, b""), (Place::Within, false));
         assert_eq!(speaker.end_talk(at(559)), None);
         assert_eq!(speaker.end_talk(at(560)), Some((2, 2)));
         assert_eq!(speaker.end_talk(at(9_000)), None);
-        assert!(speaker.hear(at(9_000), 4, b""), "a new talk");
+        assert_eq!(speaker.hear(at(9_000), 4, b""), (Place::Within, true));
         assert_eq!(speaker.end_talk(at(9_500)), Some((1, 0)));
-    }
-
-    #[test]
-    fn a_tone_is_recognised_only_whole() {
-        for sequence in (0..1_000).chain([u32::MAX]) {
-            let data = tone_payload(sequence);
-            assert!((120..=240).contains(&data.len()));
-            assert!(is_tone(sequence, &data));
-            assert!(!is_tone(sequence.wrapping_add(1), &data));
-            assert!(!is_tone(sequence, &data[..data.len() - 1]));
-        }
-        assert!(!is_tone(0, b""));
     }
 }

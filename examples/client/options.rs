@@ -1,0 +1,110 @@
+//! The options of the client.
+
+use crate::talk::link::{Server, parse_port};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub const USAGE: &str = "\
+Usage: client [--name NAME] [--server HOST[:PORT]] [OPTION...]
+
+  --name NAME           what the others see, 1 to 32 bytes (default: the name of the user who
+                        starts it)
+  --server HOST[:PORT]  the server, by name or address, [::1]:9001 too (default 127.0.0.1:9001)
+  --voice-port PORT     its UDP port (default 9002)
+  --speak FILE.wav      join voice, and speak this: 16-bit or float, mono or stereo
+  --speak -             the same with standard input: raw 16-bit 48 kHz mono, little-endian
+  --listen -            join voice, and play what is heard to standard output, in the same form;
+                        what is to be read goes to standard error
+  --record FILE.wav     join voice, and record what is heard, from login to end
+  --json                events as JSON, one a line
+  --reconnect SECONDS   try so long to get a lost connection back, 0 to 86400 (default 300)
+  -h, --help            this text
+
+Events are coloured on a terminal, unless NO_COLOR is set. SIGINT and SIGTERM end the client in
+order.
+
+Exit codes: 0 after /quit, the end of input or a signal; 1 if a file, standard output or the like
+cannot be used; 2 for a bad option; 3 if the server or its voice cannot be reached, or is lost for
+good; 4 if it refuses the login.";
+
+pub struct Options {
+    pub name: String,
+    pub server: Server,
+    pub speak: Option<Speak>,
+    pub listen: bool,
+    pub record: Option<PathBuf>,
+    pub is_json: bool,
+    pub reconnect: Duration,
+}
+
+pub enum Speak {
+    File(PathBuf),
+    Input,
+}
+
+impl Options {
+    /// Whether what is heard goes anywhere.
+    pub fn is_playing(&self) -> bool {
+        self.listen || self.record.is_some()
+    }
+
+    /// Whether it is all about voice.
+    pub fn wants_voice(&self) -> bool {
+        self.is_playing() || self.speak.is_some()
+    }
+
+    /// `None` if only help was asked for.
+    pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Self>, lexopt::Error> {
+        use lexopt::prelude::*;
+        let user = ["USER", "USERNAME"].map(|it| std::env::var(it).ok());
+        let mut options = Options {
+            name: user.into_iter().flatten().next().unwrap_or_default(),
+            server: Server::default(),
+            speak: None,
+            listen: false,
+            record: None,
+            is_json: false,
+            reconnect: Duration::from_secs(300),
+        };
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("name") => options.name = arguments.value()?.string()?,
+                Long("server") => options.server.set_host(&arguments.value()?.string()?)?,
+                Long("voice-port") => {
+                    options.server.voice_port = parse_port(&arguments.value()?.string()?)?;
+                }
+                Long("speak") => {
+                    let source = arguments.value()?;
+                    options.speak = Some(match source == "-" {
+                        true => Speak::Input,
+                        false => Speak::File(source.into()),
+                    });
+                }
+                Long("listen") => match arguments.value()? {
+                    sink if sink == "-" => options.listen = true,
+                    _ => return Err("--listen takes - alone: --record writes to a file".into()),
+                },
+                Long("record") => match arguments.value()? {
+                    sink if sink == "-" => {
+                        return Err("--record takes a file: --listen - writes to a pipe".into());
+                    }
+                    file => options.record = Some(file.into()),
+                },
+                Long("json") => options.is_json = true,
+                Long("reconnect") => {
+                    let seconds: u32 = arguments.value()?.parse()?;
+                    if seconds > 86_400 {
+                        return Err(format!("{seconds} is not 0 to 86400 seconds").into());
+                    }
+                    options.reconnect = Duration::from_secs(seconds.into());
+                }
+                Short('h') | Long("help") => return Ok(None),
+                _ => return Err(argument.unexpected()),
+            }
+        }
+        if options.name.is_empty() {
+            return Err("--name NAME is missing".into());
+        }
+        Ok(Some(options))
+    }
+}

@@ -1,0 +1,795 @@
+//! One login at a server, from the client's side: who is here, what was asked, and the proof of the
+//! voice address. It is told what was received and when, and collects what is to be sent and what is
+//! to be told; it owns no socket and has no clock.
+
+use super::FRAME_SAMPLES;
+use super::event::{Event, Listed, Who};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+use voiceapp_server::event::{UserId, VoiceToken};
+use voiceapp_server::protocol::{Frame, FrameBuffer, Packet, Participant};
+
+/// The existing clients end on a datagram over this size, so no server may send one.
+const DATAGRAM_BYTES_MAX: usize = 4_096;
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long each repetition of a proof waits for an answer. After the last it is given up.
+const PROOF_WAITS_MS: [u64; 8] = [500, 500, 500, 500, 1_000, 2_000, 4_000, 4_000];
+/// NAT mappings for UDP can expire after 30 s of silence: we are silent for half of that at most.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+pub struct Session {
+    /// Where voice goes, as it is told to the user.
+    voice_address: String,
+    me: UserId,
+    people: BTreeMap<UserId, Person>,
+    inbound: FrameBuffer,
+    pending: Vec<Pending>,
+    last_request_id: u64,
+    proof: Proof,
+    /// Of the next voice datagram. They go on from one speech to the next.
+    sequence: u32,
+    timestamp: u32,
+    unreadable: u64,
+    login_failure: Option<LoginFailure>,
+    voice_is_closed: bool,
+    outbound: Vec<u8>,
+    datagrams: VecDeque<Vec<u8>>,
+    events: VecDeque<Event>,
+}
+
+#[derive(Default)]
+struct Person {
+    name: String,
+    in_voice: bool,
+    is_muted: bool,
+}
+
+/// A request whose answer has not come; for a chat message, the message itself as everyone gets it.
+struct Pending {
+    request_id: u64,
+    sent_at: Instant,
+    is_chat: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginFailure {
+    Refused,
+    Unanswered,
+}
+
+/// What the server knows of our address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProofState {
+    /// Nothing yet: we are asking.
+    Asking,
+    /// It is ours. A proof that is repeated leaves it so.
+    Proven,
+    /// Nothing: the proof was refused or given up.
+    Failed,
+}
+
+/// The proof that an address is ours: a VoiceAuthRequest, and its repetitions until it is answered.
+struct Proof {
+    token: VoiceToken,
+    state: ProofState,
+    request_id: u64,
+    /// Requests sent since the last answer; 0 while none is under way.
+    asked: usize,
+    /// When to ask next, be it for the first time or again.
+    next_at: Option<Instant>,
+}
+
+/// A voice datagram from someone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Voice<'a> {
+    pub from: UserId,
+    pub sequence: u32,
+    pub timestamp: u32,
+    pub data: &'a [u8],
+}
+
+impl Session {
+    /// A session that asks to log in under this name. A name that is too long for any packet is no
+    /// name for a server either, and is cut off.
+    pub fn new(now: Instant, username: &str, voice_address: String) -> Self {
+        let mut session = Session {
+            voice_address,
+            me: UserId(0),
+            people: BTreeMap::new(),
+            inbound: FrameBuffer::new(),
+            pending: Vec::new(),
+            last_request_id: 0,
+            proof: Proof {
+                token: VoiceToken(0),
+                state: ProofState::Asking,
+                request_id: 0,
+                asked: 0,
+                next_at: None,
+            },
+            sequence: 0,
+            timestamp: 0,
+            unreadable: 0,
+            login_failure: None,
+            voice_is_closed: false,
+            outbound: Vec::new(),
+            datagrams: VecDeque::new(),
+            events: VecDeque::new(),
+        };
+        session.request(now, |request_id| Packet::LoginRequest {
+            request_id,
+            username,
+        });
+        session
+    }
+
+    // What is to be sent and told.
+
+    /// Takes the bytes for TCP.
+    pub fn take_outbound(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.outbound)
+    }
+
+    /// Takes the next datagram for UDP.
+    pub fn next_datagram(&mut self) -> Option<Vec<u8>> {
+        self.datagrams.pop_front()
+    }
+
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When something is due if nothing is received.
+    pub fn wake_at(&self) -> Option<Instant> {
+        let answers = self.pending.iter().map(|it| it.sent_at + ANSWER_TIMEOUT);
+        answers.chain(self.proof.next_at).min()
+    }
+
+    // What there is to know.
+
+    pub fn is_logged_in(&self) -> bool {
+        self.me != UserId(0)
+    }
+
+    /// Why there will be no login, if that is so.
+    pub fn login_failure(&self) -> Option<LoginFailure> {
+        self.login_failure
+    }
+
+    pub fn is_waiting_for_answers(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    pub fn proof_state(&self) -> ProofState {
+        self.proof.state
+    }
+
+    pub fn is_in_voice(&self) -> bool {
+        self.people.get(&self.me).is_some_and(|it| it.in_voice)
+    }
+
+    pub fn is_muted(&self) -> bool {
+        self.people.get(&self.me).is_some_and(|it| it.is_muted)
+    }
+
+    /// Datagrams that no client of the protocol can read.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
+    pub fn who(&self, id: UserId) -> Who {
+        let Some(person) = self.people.get(&id) else {
+            return Who::stranger(id);
+        };
+        let mut others = self.people.iter().filter(|(other, _)| **other != id);
+        Who {
+            user_id: id.0,
+            name: person.name.clone(),
+            has_namesake: others.any(|(_, it)| it.name == person.name),
+        }
+    }
+
+    pub fn people(&self) -> Vec<Listed> {
+        let listed = |(id, person): (&UserId, &Person)| Listed {
+            who: self.who(*id),
+            is_you: *id == self.me,
+            in_voice: person.in_voice,
+            is_muted: person.is_muted,
+        };
+        self.people.iter().map(listed).collect()
+    }
+
+    // What the user does.
+
+    pub fn join(&mut self, now: Instant) {
+        if self.proof.state == ProofState::Failed {
+            self.prove(now);
+        }
+        self.request(now, |request_id| Packet::JoinVoiceChannelRequest {
+            request_id,
+        });
+    }
+
+    pub fn leave(&mut self, now: Instant) {
+        self.request(now, |request_id| Packet::LeaveVoiceChannelRequest {
+            request_id,
+        });
+    }
+
+    pub fn ping(&mut self, now: Instant) {
+        self.request(now, |request_id| Packet::PingRequest { request_id });
+    }
+
+    pub fn chat(&mut self, now: Instant, message: &str) {
+        self.request(now, |request_id| Packet::ChatMessageRequest {
+            request_id,
+            message,
+        });
+    }
+
+    /// Mutes or unmutes. The server doesn't answer this.
+    pub fn mute(&mut self, is_muted: bool) {
+        self.send(&Packet::UserMuteState {
+            user_id: self.me,
+            is_muted,
+        });
+        self.people.entry(self.me).or_default().is_muted = is_muted;
+        self.events.push_back(Event::YouMuted { is_muted });
+    }
+
+    /// Says a frame of voice.
+    pub fn speak(&mut self, now: Instant, data: &[u8]) {
+        self.send_datagram(&Packet::VoiceData {
+            user_id: UserId(0),
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            data,
+        });
+        self.sequence = self.sequence.wrapping_add(1);
+        self.timestamp = self.timestamp.wrapping_add(FRAME_SAMPLES as u32);
+        if self.proof.asked == 0 && self.proof.state == ProofState::Proven {
+            self.proof.next_at = Some(now + KEEP_ALIVE);
+        }
+    }
+
+    fn request<'p>(&mut self, now: Instant, packet: impl FnOnce(u64) -> Packet<'p>) {
+        self.last_request_id += 1;
+        let packet = packet(self.last_request_id);
+        if self.send(&packet) {
+            self.pending.push(Pending {
+                request_id: self.last_request_id,
+                sent_at: now,
+                is_chat: matches!(packet, Packet::ChatMessageRequest { .. }),
+            });
+        }
+    }
+
+    /// Tells whether the packet can be sent at all: one over the size of any can't.
+    fn send(&mut self, packet: &Packet<'_>) -> bool {
+        match packet.encode(&mut self.outbound) {
+            Ok(()) => true,
+            Err(error) => {
+                self.refuse(format!("not sent: {error}"));
+                if !self.is_logged_in() {
+                    self.login_failure = Some(LoginFailure::Refused);
+                }
+                false
+            }
+        }
+    }
+
+    fn send_datagram(&mut self, packet: &Packet<'_>) {
+        let mut datagram = Vec::new();
+        if packet.encode(&mut datagram).is_ok() {
+            self.datagrams.push_back(datagram);
+        }
+    }
+
+    fn refuse(&mut self, reason: String) {
+        self.events.push_back(Event::Refused { reason });
+    }
+
+    // What is due.
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let before = self.pending.len();
+        self.pending.retain(|it| now < it.sent_at + ANSWER_TIMEOUT);
+        if self.pending.len() < before {
+            let waited_s = ANSWER_TIMEOUT.as_secs();
+            self.events.push_back(Event::Unanswered { waited_s });
+            if !self.is_logged_in() {
+                self.login_failure = Some(LoginFailure::Unanswered);
+            }
+        }
+        if self.proof.next_at.is_none_or(|at| now < at) {
+            return;
+        }
+        match self.proof.asked {
+            0 => self.prove(now),
+            asked if asked < PROOF_WAITS_MS.len() => self.ask(now),
+            _ => {
+                let address = self.voice_address.clone();
+                self.give_up_proof(Event::VoiceUnanswered { address });
+            }
+        }
+    }
+
+    /// Begins a fresh proof. Its repetitions are identical datagrams, this one is not.
+    pub fn prove(&mut self, now: Instant) {
+        if self.proof.state == ProofState::Failed {
+            self.proof.state = ProofState::Asking;
+        }
+        self.proof.request_id += 1;
+        self.proof.asked = 0;
+        self.ask(now);
+    }
+
+    /// If the kernel does not take it, the next repetition is the remedy.
+    fn ask(&mut self, now: Instant) {
+        let wait_ms = PROOF_WAITS_MS[self.proof.asked];
+        self.proof.asked += 1;
+        self.proof.next_at = Some(now + Duration::from_millis(wait_ms));
+        self.send_datagram(&Packet::VoiceAuthRequest {
+            request_id: self.proof.request_id,
+            voice_token: self.proof.token,
+        });
+    }
+
+    fn give_up_proof(&mut self, event: Event) {
+        self.proof.state = ProofState::Failed;
+        self.proof.asked = 0;
+        self.proof.next_at = None;
+        self.events.push_back(event);
+    }
+
+    // What the server says over UDP.
+
+    /// Takes a datagram, and gives the voice in it if it is that.
+    pub fn handle_datagram<'d>(&mut self, at: Instant, datagram: &'d [u8]) -> Option<Voice<'d>> {
+        let packet = match Frame::first_of(datagram) {
+            Ok(frame) if datagram.len() <= DATAGRAM_BYTES_MAX => frame.parse().ok(),
+            _ => None,
+        };
+        match packet {
+            Some(Packet::VoiceData {
+                user_id,
+                sequence,
+                timestamp,
+                data,
+            }) => Some(Voice {
+                from: user_id,
+                sequence,
+                timestamp,
+                data,
+            }),
+            Some(Packet::VoiceAuthResponse {
+                request_id,
+                success,
+            }) => {
+                if request_id == self.proof.request_id && self.proof.asked > 0 {
+                    self.handle_proof_answer(at, success);
+                }
+                None
+            }
+            _ => {
+                self.unreadable += 1;
+                if self.unreadable == 1 {
+                    let bytes = datagram.len();
+                    self.events.push_back(Event::UnreadableDatagram { bytes });
+                }
+                None
+            }
+        }
+    }
+
+    /// The network has said that nobody takes our datagrams. That may pass: proofs go on.
+    pub fn handle_voice_closed(&mut self) {
+        if !std::mem::replace(&mut self.voice_is_closed, true) {
+            let address = self.voice_address.clone();
+            self.events.push_back(Event::VoiceClosed { address });
+        }
+    }
+
+    fn handle_proof_answer(&mut self, at: Instant, success: bool) {
+        if !success {
+            self.give_up_proof(Event::VoiceRefused);
+            return;
+        }
+        self.voice_is_closed = false;
+        self.proof.asked = 0;
+        self.proof.next_at = Some(at + KEEP_ALIVE);
+        if self.proof.state != ProofState::Proven {
+            self.proof.state = ProofState::Proven;
+            let address = self.voice_address.clone();
+            self.events.push_back(Event::VoiceReady { address });
+        }
+    }
+
+    // What the server says over TCP.
+
+    pub fn handle_bytes(&mut self, at: Instant, bytes: &[u8]) {
+        // Out of its place, so that what is in it can be handled while it is borrowed.
+        let mut inbound = std::mem::take(&mut self.inbound);
+        inbound.extend(bytes);
+        while let Some(frame) = inbound.next_frame() {
+            self.handle_frame(at, frame);
+        }
+        self.inbound = inbound;
+    }
+
+    fn handle_frame(&mut self, at: Instant, frame: Frame<'_>) {
+        let packet = match frame.parse() {
+            Ok(packet) => packet,
+            Err(error) => {
+                let reason = error.to_string();
+                self.events.push_back(Event::Skipped { reason });
+                return;
+            }
+        };
+        match packet {
+            Packet::LoginResponse {
+                id,
+                voice_token,
+                participants,
+                request_id,
+            } => {
+                self.settle(request_id);
+                if id == UserId(0) {
+                    self.login_failure = Some(LoginFailure::Refused);
+                } else {
+                    self.handle_login(at, id, voice_token, participants.iter());
+                }
+            }
+            Packet::JoinVoiceChannelResponse {
+                request_id,
+                success,
+            } => {
+                self.settle(request_id);
+                self.handle_voice_changed(success, true);
+            }
+            Packet::LeaveVoiceChannelResponse {
+                request_id,
+                success,
+            } => {
+                self.settle(request_id);
+                self.handle_voice_changed(success, false);
+            }
+            // After a yes, the message itself settles it.
+            Packet::ChatMessageResponse { success: true, .. } => {}
+            Packet::ChatMessageResponse { request_id, .. } => {
+                self.settle(request_id);
+                self.events.push_back(Event::ChatRefused);
+            }
+            Packet::PingResponse { request_id } => {
+                if let Some(sent_at) = self.settle(request_id) {
+                    let round_trip_ms = at.duration_since(sent_at).as_secs_f64() * 1e3;
+                    self.events.push_back(Event::Pong { round_trip_ms });
+                }
+            }
+            Packet::UserSentMessage {
+                user_id,
+                timestamp_ms,
+                message,
+            } => {
+                if user_id == self.me {
+                    let own = self.pending.iter().position(|it| it.is_chat);
+                    own.map(|place| self.pending.remove(place));
+                }
+                self.events.push_back(Event::Chat {
+                    who: self.who(user_id),
+                    timestamp_ms,
+                    message: message.to_owned(),
+                });
+            }
+            _ => self.handle_presence(packet),
+        }
+    }
+
+    /// Takes note of an answer. If it is one that is waited for, tells when the question was sent.
+    fn settle(&mut self, request_id: u64) -> Option<Instant> {
+        let mut pending = self.pending.iter();
+        let place = pending.position(|it| it.request_id == request_id)?;
+        Some(self.pending.remove(place).sent_at)
+    }
+
+    fn handle_login<'p>(
+        &mut self,
+        at: Instant,
+        id: UserId,
+        token: VoiceToken,
+        participants: impl Iterator<Item = Participant<'p>>,
+    ) {
+        self.me = id;
+        self.people = participants
+            .map(|it| (it.user_id, Person::new(&it)))
+            .collect();
+        self.proof.token = token;
+        self.events.push_back(Event::LoggedIn {
+            who: self.who(id),
+            people: self.people(),
+        });
+        self.prove(at);
+    }
+
+    fn handle_voice_changed(&mut self, success: bool, in_voice: bool) {
+        if !success {
+            let wanted = in_voice;
+            self.events.push_back(Event::VoiceChangeRefused { wanted });
+            return;
+        }
+        let me = self.people.entry(self.me).or_default();
+        let already = me.in_voice == in_voice;
+        if !already {
+            (me.in_voice, me.is_muted) = (in_voice, false);
+        }
+        self.events.push_back(if in_voice {
+            Event::YouJoinedVoice { already }
+        } else {
+            Event::YouLeftVoice { already }
+        });
+    }
+
+    /// Events about people. An event that changes nothing is no news: a newcomer is told again what
+    /// the list has said.
+    fn handle_presence(&mut self, packet: Packet<'_>) {
+        let event = match packet {
+            Packet::UserJoinedServer(newcomer) => {
+                let person = Person::new(&newcomer);
+                self.people.insert(newcomer.user_id, person);
+                Event::JoinedServer {
+                    who: self.who(newcomer.user_id),
+                }
+            }
+            Packet::UserLeftServer { user_id } => {
+                let who = self.who(user_id);
+                self.people.remove(&user_id);
+                Event::LeftServer { who }
+            }
+            Packet::UserJoinedVoice { user_id } => {
+                let person = self.people.entry(user_id).or_default();
+                if std::mem::replace(&mut person.in_voice, true) {
+                    return;
+                }
+                person.is_muted = false;
+                Event::JoinedVoice {
+                    who: self.who(user_id),
+                }
+            }
+            Packet::UserLeftVoice { user_id } => {
+                let person = self.people.entry(user_id).or_default();
+                (person.in_voice, person.is_muted) = (false, false);
+                Event::LeftVoice {
+                    who: self.who(user_id),
+                }
+            }
+            Packet::UserMuteState { user_id, is_muted } => {
+                let person = self.people.entry(user_id).or_default();
+                if std::mem::replace(&mut person.is_muted, is_muted) == is_muted {
+                    return;
+                }
+                Event::Muted {
+                    who: self.who(user_id),
+                    is_muted,
+                }
+            }
+            _ => Event::Skipped {
+                reason: format!("{:#04x} is for servers to read", packet.id()),
+            },
+        };
+        self.events.push_back(event);
+    }
+}
+
+impl Person {
+    fn new(participant: &Participant<'_>) -> Self {
+        Person {
+            name: participant.username.to_owned(),
+            in_voice: participant.in_voice,
+            is_muted: participant.is_muted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use voiceapp_server::protocol::encode_login_response;
+
+    const TOKEN: VoiceToken = VoiceToken(77);
+
+    /// A session that has logged in as user 1 among these, and has been heard out.
+    fn logged_in(now: Instant, names: &[&'static str]) -> Session {
+        let mut session = Session::new(now, names[0], "there".to_owned());
+        let people = (1..).zip(names).map(|(id, username)| Participant {
+            user_id: UserId(id),
+            username,
+            in_voice: false,
+            is_muted: false,
+        });
+        let mut answer = Vec::new();
+        encode_login_response(&mut answer, 1, UserId(1), TOKEN, people).expect("it fits");
+        session.handle_bytes(now, &answer);
+        assert!(session.is_logged_in());
+        hear_out(&mut session);
+        session
+    }
+
+    fn hear_out(session: &mut Session) -> Vec<Event> {
+        session.take_outbound();
+        std::iter::from_fn(|| session.next_event()).collect()
+    }
+
+    fn tell(session: &mut Session, at: Instant, packet: Packet<'_>) -> Vec<Event> {
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes).expect("it fits");
+        session.handle_bytes(at, &bytes);
+        hear_out(session)
+    }
+
+    /// The number of the one proof that was sent, if one was.
+    fn proof_sent(session: &mut Session) -> Option<u64> {
+        let datagram = session.next_datagram()?;
+        assert_eq!(session.next_datagram(), None);
+        match Frame::first_of(&datagram).map(|frame| frame.parse()) {
+            Ok(Ok(Packet::VoiceAuthRequest {
+                request_id,
+                voice_token: TOKEN,
+            })) => Some(request_id),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn answer_proof(session: &mut Session, at: Instant, request_id: u64, success: bool) {
+        let mut datagram = Vec::new();
+        let answer = Packet::VoiceAuthResponse {
+            request_id,
+            success,
+        };
+        answer.encode(&mut datagram).expect("it fits");
+        assert_eq!(session.handle_datagram(at, &datagram), None);
+    }
+
+    #[test]
+    fn a_proof_is_repeated_until_it_is_answered_and_given_up_in_the_end() {
+        let start = Instant::now();
+        let mut session = logged_in(start, &["ann"]);
+        let number = proof_sent(&mut session).expect("it is asked at once");
+        let mut asked = 1;
+        while session.proof_state() == ProofState::Asking {
+            let at = session.wake_at().expect("it goes on");
+            assert!(at <= start + Duration::from_secs(13));
+            session.handle_timeout(at);
+            if let Some(repeated) = proof_sent(&mut session) {
+                assert_eq!(repeated, number, "a repetition is identical");
+                asked += 1;
+            }
+        }
+        assert_eq!(asked, PROOF_WAITS_MS.len());
+        assert_eq!(session.wake_at(), None);
+        let address = "there".to_owned();
+        assert_eq!(hear_out(&mut session), [Event::VoiceUnanswered { address }]);
+    }
+
+    #[test]
+    fn while_nothing_is_sent_the_proof_is_renewed_every_15_seconds() {
+        let mut now = Instant::now();
+        let mut session = logged_in(now, &["ann"]);
+        for number in 1..=3 {
+            assert_eq!(proof_sent(&mut session), Some(number));
+            answer_proof(&mut session, now, number, true);
+            assert_eq!(session.proof_state(), ProofState::Proven);
+            assert_eq!(session.wake_at(), Some(now + KEEP_ALIVE));
+            now += KEEP_ALIVE;
+            session.handle_timeout(now - Duration::from_millis(1));
+            assert_eq!(proof_sent(&mut session), None);
+            session.handle_timeout(now);
+        }
+        assert_eq!(hear_out(&mut session).len(), 1, "it is news once");
+        // The fourth is under way. What is spoken keeps the way open as well.
+        assert_eq!(proof_sent(&mut session), Some(4));
+        answer_proof(&mut session, now, 4, true);
+        session.speak(now + Duration::from_secs(10), b"voice");
+        assert_eq!(session.wake_at(), Some(now + Duration::from_secs(25)));
+    }
+
+    #[test]
+    fn an_answer_to_another_proof_changes_nothing_and_a_refusal_ends_it() {
+        let now = Instant::now();
+        let mut session = logged_in(now, &["ann"]);
+        answer_proof(&mut session, now, 9, false);
+        assert_eq!(session.proof_state(), ProofState::Asking);
+        answer_proof(&mut session, now, 1, false);
+        assert_eq!(session.proof_state(), ProofState::Failed);
+        // Joining tries again.
+        proof_sent(&mut session);
+        session.join(now);
+        assert_eq!(proof_sent(&mut session), Some(2));
+        assert_eq!(session.proof_state(), ProofState::Asking);
+    }
+
+    #[test]
+    fn what_is_asked_is_waited_for() {
+        let now = Instant::now();
+        let mut session = logged_in(now, &["ann"]);
+        session.ping(now);
+        assert!(session.is_waiting_for_answers());
+        let later = now + Duration::from_millis(3);
+        let answer = Packet::PingResponse { request_id: 2 };
+        let pong = Event::Pong { round_trip_ms: 3.0 };
+        assert_eq!(tell(&mut session, later, answer), [pong]);
+        assert!(!session.is_waiting_for_answers());
+
+        // A message is through when it comes back.
+        session.chat(now, "hi");
+        let yes = Packet::ChatMessageResponse {
+            request_id: 3,
+            success: true,
+        };
+        assert_eq!(tell(&mut session, now, yes), []);
+        assert!(session.is_waiting_for_answers());
+        let message = Packet::UserSentMessage {
+            user_id: UserId(1),
+            timestamp_ms: 5,
+            message: "hi",
+        };
+        assert_eq!(tell(&mut session, now, message).len(), 1);
+        assert!(!session.is_waiting_for_answers());
+
+        session.leave(now);
+        session.handle_timeout(now + ANSWER_TIMEOUT);
+        assert_eq!(hear_out(&mut session), [Event::Unanswered { waited_s: 5 }]);
+        assert!(!session.is_waiting_for_answers());
+        assert_eq!(session.login_failure(), None);
+    }
+
+    #[test]
+    fn a_login_that_is_refused_or_not_answered_has_failed() {
+        let now = Instant::now();
+        let mut session = Session::new(now, "ann", String::new());
+        session.handle_timeout(now + ANSWER_TIMEOUT);
+        assert_eq!(session.login_failure(), Some(LoginFailure::Unanswered));
+
+        let mut session = Session::new(now, "ann", String::new());
+        let refusal = Packet::LoginResponse {
+            request_id: 1,
+            id: UserId(0),
+            voice_token: VoiceToken(0),
+            participants: voiceapp_server::protocol::Participants::EMPTY,
+        };
+        tell(&mut session, now, refusal);
+        assert_eq!(session.login_failure(), Some(LoginFailure::Refused));
+
+        let session = Session::new(now, &"x".repeat(70_000), String::new());
+        assert_eq!(session.login_failure(), Some(LoginFailure::Refused));
+    }
+
+    #[test]
+    fn people_come_and_go_and_namesakes_are_told_apart() {
+        let now = Instant::now();
+        let mut session = logged_in(now, &["ann", "bob", "bob"]);
+        let shown = |session: &Session, id| session.who(UserId(id)).to_string();
+        let all = [1, 2, 3, 4].map(|id| shown(&session, id));
+        assert_eq!(all, ["ann", "bob#2", "bob#3", "user 4"]);
+
+        let user_id = UserId(3);
+        let joined = Packet::UserJoinedVoice { user_id };
+        assert_eq!(tell(&mut session, now, joined).len(), 1);
+        assert_eq!(tell(&mut session, now, joined), [], "it is no news");
+        let left = Packet::UserLeftServer { user_id };
+        let events = tell(&mut session, now, left);
+        assert_eq!(events[0].to_string(), "* bob#3 left the server");
+        assert_eq!(shown(&session, 2), "bob");
+    }
+
+    #[test]
+    fn datagrams_that_would_end_other_clients_are_counted() {
+        let now = Instant::now();
+        let mut session = logged_in(now, &["ann"]);
+        let too_long = [&[0x61, 0x10, 0x00][..], &[0; 4_096]].concat();
+        let table: [&[u8]; 4] = [b"", b"\x99\0\0", b"\x61\0\x10abc", &too_long];
+        for datagram in table {
+            assert_eq!(session.handle_datagram(now, datagram), None);
+        }
+        assert_eq!(session.unreadable(), 4);
+        assert_eq!(hear_out(&mut session).len(), 1, "it is news once");
+    }
+}
