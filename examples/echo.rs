@@ -1,0 +1,244 @@
+//! A bot that says back what it heard a second ago, so that who is alone can hear that everything
+//! works: microphone, network, server and ears.
+//!
+//! ```text
+//! cargo run --example echo -- [--name NAME] [--server HOST[:PORT]] [--voice-port PORT]
+//! ```
+//!
+//! All who speak at once come back as one. It does not answer anyone who has its own name, or two
+//! such bots would talk forever.
+
+#[path = "talk/mod.rs"]
+mod talk;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Instant;
+use talk::codec::Encoder;
+use talk::event::Event;
+use talk::link::{Arrival, Backoff, Link, Server, parse_port};
+use talk::listener::Listener;
+use talk::session::{LoginFailure, Session};
+use talk::{FRAME, Sound};
+use voiceapp_server::event::UserId;
+
+const USAGE: &str = "\
+Usage: echo [--name NAME] [--server HOST[:PORT]] [--voice-port PORT]
+
+Joins voice, and says back what was said a second ago.
+
+  --name NAME           what the others see (default echo)
+  --server HOST[:PORT]  the server, by name or address (default 127.0.0.1:9001)
+  --voice-port PORT     its UDP port (default 9002)
+  -h, --help            this text
+
+It connects again when it loses the server. Exit codes: 1 if it cannot write, 2 for a bad option,
+3 if the server cannot be reached at first, 4 if it refuses the login.";
+
+/// What is heard waits for so many frames: a second.
+const DELAY_FRAMES: usize = 50;
+
+struct Options {
+    name: String,
+    server: Server,
+}
+
+/// Why a session ended, and what to say about it.
+enum End {
+    Lost(String),
+    Refused(String),
+    /// Trying again does not help.
+    Failed(String),
+}
+
+fn main() -> ExitCode {
+    let (code, message) = match parse(lexopt::Parser::from_env()) {
+        Ok(Some(options)) => match run(&options) {
+            End::Failed(message) => (1, message),
+            End::Lost(message) => (3, message),
+            End::Refused(message) => (4, message),
+        },
+        Ok(None) => match writeln!(io::stdout(), "{USAGE}") {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => (1, format!("cannot write to standard output: {error}")),
+        },
+        Err(error) => (2, format!("{error} (--help shows the options)")),
+    };
+    let _ = writeln!(io::stderr(), "echo: {message}");
+    ExitCode::from(code)
+}
+
+/// `None` if only help was asked for.
+fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
+    use lexopt::prelude::*;
+    let mut options = Options {
+        name: "echo".into(),
+        server: Server::default(),
+    };
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("name") => options.name = arguments.value()?.string()?,
+            Long("server") => options.server.set_host(&arguments.value()?.string()?)?,
+            Long("voice-port") => {
+                options.server.voice_port = parse_port(&arguments.value()?.string()?)?;
+            }
+            Short('h') | Long("help") => return Ok(None),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(options))
+}
+
+/// One session after the other, until one cannot be.
+fn run(options: &Options) -> End {
+    // Whoever has never been in does not try again.
+    let mut backoff = None;
+    loop {
+        let (end, was_logged_in) = match Link::connect(&options.server) {
+            Ok(link) => {
+                let mut bot = Bot::new(options, link);
+                let Err(end) = bot.stay();
+                (end, bot.session.is_logged_in())
+            }
+            Err(reason) => (End::Lost(reason), false),
+        };
+        if was_logged_in {
+            backoff = Some(Backoff::new());
+        }
+        let (End::Lost(reason) | End::Refused(reason), Some(backoff)) = (&end, &mut backoff) else {
+            return end;
+        };
+        let reason = reason.clone();
+        let wait = backoff.next(getrandom::u32().unwrap_or_default());
+        let after_ms = wait.as_millis() as u64;
+        for event in [
+            Event::ConnectionLost { reason },
+            Event::Reconnecting { after_ms },
+        ] {
+            if let Err(end) = tell(&event) {
+                return end;
+            }
+        }
+        thread::sleep(wait);
+    }
+}
+
+fn tell(event: &Event) -> Result<(), End> {
+    writeln!(io::stdout(), "{event}")
+        .map_err(|error| End::Failed(format!("cannot write to standard output: {error}")))
+}
+
+struct Bot<'o> {
+    options: &'o Options,
+    link: Link,
+    session: Session,
+    listener: Listener,
+    /// What was heard in the last second, the oldest first.
+    heard: VecDeque<Option<Sound>>,
+    encoder: Encoder,
+}
+
+impl<'o> Bot<'o> {
+    fn new(options: &'o Options, link: Link) -> Self {
+        let voice_address = link.voice_address().to_string();
+        Bot {
+            options,
+            link,
+            session: Session::new(Instant::now(), &options.name, voice_address),
+            listener: Listener::new(true),
+            heard: VecDeque::new(),
+            encoder: Encoder::new(),
+        }
+    }
+
+    /// Stays until something ends it.
+    fn stay(&mut self) -> Result<Infallible, End> {
+        let (deliver, inbox) = sync_channel(1_024);
+        self.link
+            .start(move |arrival| deliver.send(arrival).is_ok())
+            .map_err(|error| End::Failed(format!("cannot use the connection: {error}")))?;
+        let mut play_at = Instant::now();
+        loop {
+            self.look_at_session()?;
+            let wait = play_at.saturating_duration_since(Instant::now());
+            match inbox.recv_timeout(wait) {
+                Ok(arrival) => self.handle_arrival(arrival)?,
+                // Only now is it silent: what came while we were busy has been looked at.
+                Err(RecvTimeoutError::Timeout) => {
+                    self.play(play_at)?;
+                    play_at += FRAME;
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(End::Lost("the connection is gone".into()));
+                }
+            }
+        }
+    }
+
+    fn handle_arrival(&mut self, arrival: Arrival) -> Result<(), End> {
+        match arrival {
+            Arrival::Bytes(bytes, at) => self.session.handle_bytes(at, &bytes),
+            Arrival::Datagram(bytes, at) => {
+                let Some(voice) = self.session.handle_datagram(at, &bytes) else {
+                    return Ok(());
+                };
+                let who = self.session.who(voice.from);
+                if who.name != self.options.name {
+                    let event = self.listener.hear(at, &voice, || who);
+                    return event.map_or(Ok(()), |event| tell(&event));
+                }
+            }
+            Arrival::VoiceClosed => self.session.handle_voice_closed(),
+            Arrival::Lost(reason) => return Err(End::Lost(reason)),
+        }
+        Ok(())
+    }
+
+    /// Sends and tells what there is, and joins voice after the login.
+    fn look_at_session(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        self.session.handle_timeout(now);
+        while let Some(event) = self.session.next_event() {
+            tell(&event)?;
+            match event {
+                Event::LoggedIn { .. } => self.session.join(now),
+                Event::JoinedVoice { who }
+                | Event::LeftVoice { who }
+                | Event::Muted { who, .. } => {
+                    self.listener.expect_gap(UserId(who.user_id));
+                }
+                Event::LeftServer { who } => self.listener.leave(UserId(who.user_id)),
+                _ => {}
+            }
+        }
+        match self.session.login_failure() {
+            Some(LoginFailure::Refused) => Err(End::Refused("the server refused the login".into())),
+            Some(LoginFailure::Unanswered) => {
+                Err(End::Lost("the server did not answer the login".into()))
+            }
+            None => self
+                .link
+                .flush(&mut self.session)
+                .map_err(End::Lost)
+                .map(|_| ()),
+        }
+    }
+
+    /// Hears the next 20 ms, and says those of a second ago.
+    fn play(&mut self, at: Instant) -> Result<(), End> {
+        for event in self.listener.handle_timeout(at) {
+            tell(&event)?;
+        }
+        self.heard.push_back(self.listener.play(at));
+        if self.heard.len() > DELAY_FRAMES {
+            if let Some(Some(sound)) = self.heard.pop_front() {
+                self.session.speak(at, &self.encoder.encode(&sound));
+            }
+        }
+        Ok(())
+    }
+}
