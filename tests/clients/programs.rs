@@ -1,0 +1,532 @@
+//! The example programs themselves, with a server and in real time. How soon anything comes is up to
+//! the machine: what is expected of a recording is what its client says of it.
+
+use crate::measure::{Tone, decibels};
+use crate::proxy::Proxy;
+use crate::{PATIENCE, Running, TempFile};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+use voiceapp_server::protocol::Packet;
+
+const FREQUENCY: f64 = 1_000.0;
+const AMPLITUDE: f64 = 0.25;
+
+/// The program of an example. `cargo test` builds it along with the tests, but `cargo test --test
+/// clients` does not.
+pub fn program(name: &str) -> Command {
+    let test = std::env::current_exe().expect("it has a path");
+    let folder = test.ancestors().nth(2).expect("it is in target/*/deps");
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let path: PathBuf = folder.join("examples").join(file);
+    // What cargo has noted that it was made of.
+    let sources = fs::read_to_string(path.with_extension("d")).unwrap_or_default();
+    let newest = sources.split_whitespace().skip(1).map(changed_at).max();
+    assert!(
+        newest.is_some_and(|it| it <= changed_at(&path)),
+        "{} is not up to date: cargo build --examples",
+        path.display()
+    );
+    let mut command = Command::new(path);
+    command.env_remove("NO_COLOR");
+    command
+}
+
+fn changed_at(path: impl AsRef<Path>) -> Option<SystemTime> {
+    path.as_ref().metadata().ok()?.modified().ok()
+}
+
+/// A running client whose lines are read by a thread.
+pub struct Client {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    /// If it is sound, and its lines are on standard error.
+    sound: Option<ChildStdout>,
+    lines: Receiver<String>,
+    said: Vec<String>,
+}
+
+impl Client {
+    /// A client that tells its events as JSON.
+    pub fn start(server: &Running, name: &str, options: &[&str]) -> Client {
+        Client::start_at(server.tcp_port, server.udp_port, name, options)
+    }
+
+    fn start_at(tcp_port: u16, udp_port: u16, name: &str, options: &[&str]) -> Client {
+        let mut command = program("client");
+        command
+            .args(["--server", &format!("127.0.0.1:{tcp_port}")])
+            .args(["--voice-port", &udp_port.to_string()])
+            .args(["--json", "--name", name])
+            .args(options);
+        Client::spawn(command, options.contains(&"--listen"))
+    }
+
+    fn spawn(mut command: Command, is_output_sound: bool) -> Client {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        if is_output_sound {
+            command.stderr(Stdio::piped());
+        }
+        let mut child = command.spawn().expect("it can be started");
+        let (sender, lines) = channel();
+        let mut sound = child.stdout.take();
+        let text: Box<dyn Read + Send> = match child.stderr.take() {
+            Some(stderr) => Box::new(stderr),
+            None => Box::new(sound.take().expect("it is piped")),
+        };
+        thread::spawn(move || {
+            for line in BufReader::new(text).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Client {
+            stdin: child.stdin.take(),
+            sound,
+            child,
+            lines,
+            said: Vec::new(),
+        }
+    }
+
+    pub fn tell(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("it is open");
+        writeln!(stdin, "{line}").expect("it reads");
+    }
+
+    /// The next line, from here on, that fits.
+    fn await_line(&mut self, what: &str, mut fits: impl FnMut(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(wait);
+            let line = line.unwrap_or_else(|error| panic!("no {what}: {error}; {:#?}", self.said));
+            self.said.push(line.clone());
+            if fits(&line) {
+                return line;
+            }
+        }
+    }
+
+    /// The next event of this name, and of this person if that matters.
+    pub fn await_event(&mut self, event: &str, name: Option<&str>) -> Value {
+        let is_it = |line: &str| {
+            let value: Value = serde_json::from_str(line).expect("each line is JSON");
+            assert!(value["time_ms"].is_u64(), "{line}");
+            value["event"] == event && name.is_none_or(|name| value["name"] == name)
+        };
+        let line = self.await_line(event, is_it);
+        serde_json::from_str(&line).expect("it was before")
+    }
+
+    /// Waits until it hears and can be heard.
+    fn await_voice(&mut self) {
+        let (mut is_proven, mut is_in) = (false, false);
+        self.await_line("voice", |line| {
+            is_proven |= line.contains(r#""event":"voice_ready""#);
+            is_in |= line.contains(r#""event":"you_joined_voice""#);
+            is_proven && is_in
+        });
+    }
+
+    /// What it has heard of the one who spoke.
+    fn stats(&mut self) -> Value {
+        self.tell("/stats");
+        let mut stats = self.await_event("stats", None);
+        assert_eq!(
+            stats["speakers"].as_array().map(Vec::len),
+            Some(1),
+            "{stats}"
+        );
+        stats["speakers"][0].take()
+    }
+
+    /// Waits for its end.
+    fn end(mut self) -> ExitStatus {
+        drop(self.stdin.take());
+        drop(self.sound.take());
+        await_end(&mut self.child)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn await_end(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().expect("it is a child of ours") {
+            return status;
+        }
+        assert!(Instant::now() < deadline, "it does not end");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn number(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+/// Has a client speak a file, and waits for its end.
+fn speak(server: &Running, file: &TempFile) {
+    let path = file.0.to_str().expect("it is plain");
+    let speaker = Client::start(server, "speaker", &["--speak", path]);
+    assert!(speaker.end().success());
+}
+
+/// Compares a recording with the tone that was spoken, and with what the client says of it.
+fn assert_tone(recording: &TempFile, stats: &Value, spoken_seconds: f64) {
+    let sound = recording.samples();
+    let tone = Tone::find(&sound, AMPLITUDE);
+    assert!(
+        (tone.frequency - FREQUENCY).abs() < 2.0,
+        "{} Hz",
+        tone.frequency
+    );
+    let level = decibels(tone.amplitude / AMPLITUDE);
+    assert!(level.abs() < 1.0, "{level} dB");
+    let playout = &stats["playout"];
+    let count = |name: &str| number(&playout[name]);
+    // On a machine that has time for it, nothing but the end is longer than what was spoken.
+    let longer = count("stretched") - 2;
+    let expected = spoken_seconds + 0.02 * (longer as f64 - count("shortened") as f64);
+    if longer == 0 {
+        assert!(
+            (tone.seconds() - expected).abs() < 0.04,
+            "{} s, {stats}",
+            tone.seconds()
+        );
+    }
+    let audible = tone.audible_seconds(AMPLITUDE);
+    let tolerance = 0.04 + 0.04 * longer as f64;
+    assert!(
+        (audible - expected).abs() < tolerance,
+        "{audible} s, {stats}"
+    );
+    let after = &sound[(tone.end + 4_800).min(sound.len())..];
+    assert!(
+        after.iter().all(|it| *it == 0.0),
+        "something comes after it"
+    );
+}
+
+#[test]
+fn two_record_what_one_speaks() {
+    let server = Running::start();
+    let file = TempFile::tone(FREQUENCY, AMPLITUDE, 1.5);
+    let recordings = [TempFile::new(), TempFile::new()];
+    let mut listeners = [0, 1].map(|place: usize| {
+        let path = recordings[place].0.to_str().expect("it is plain");
+        let mut listener = Client::start(&server, "listener", &["--record", path]);
+        listener.await_voice();
+        listener
+    });
+    speak(&server, &file);
+    for listener in &mut listeners {
+        listener.await_event("stopped_speaking", Some("speaker"));
+    }
+    for (mut listener, recording) in listeners.into_iter().zip(&recordings) {
+        let stats = listener.stats();
+        assert_eq!(
+            (number(&stats["datagrams"]), number(&stats["lost"])),
+            (75, 0)
+        );
+        assert!(listener.end().success());
+        assert_tone(recording, &stats, 1.5);
+    }
+}
+
+#[test]
+fn losses_on_the_way_are_counted_and_concealed() {
+    let server = Running::start();
+    let file = TempFile::tone(FREQUENCY, AMPLITUDE, 3.0);
+    let recordings = [TempFile::new(), TempFile::new()];
+    let mut listeners = [7, 8].map(|seed: u64| {
+        let proxy = Proxy::start(server.udp_port, seed);
+        let path = recordings[seed as usize - 7]
+            .0
+            .to_str()
+            .expect("it is plain");
+        let options = ["--record", path];
+        let mut listener = Client::start_at(server.tcp_port, proxy.port, "listener", &options);
+        listener.await_voice();
+        (listener, proxy)
+    });
+    speak(&server, &file);
+    for ((listener, proxy), recording) in listeners.iter_mut().zip(&recordings) {
+        listener.await_event("stopped_speaking", Some("speaker"));
+        let fate = proxy.fate();
+        assert_eq!(fate.lost.len() + fate.delivered.len(), 150);
+        assert!(fate.lost.len() > 1 && fate.overtaken() > 10);
+        let stats = listener.stats();
+        assert_eq!(number(&stats["datagrams"]), fate.delivered.len() as u64);
+        assert_eq!(number(&stats["lost"]), fate.noticeable_losses());
+        assert_eq!(number(&stats["reordered"]), fate.overtaken());
+        let playout = &stats["playout"];
+        assert!(
+            number(&playout["concealed"]) >= number(&stats["lost"]),
+            "{stats}"
+        );
+        drop(listener.stdin.take());
+        assert!(await_end(&mut listener.child).success());
+
+        let tone = Tone::find(&recording.samples(), AMPLITUDE);
+        assert!(
+            (tone.frequency - FREQUENCY).abs() < 3.0,
+            "{} Hz",
+            tone.frequency
+        );
+        // Most of it is there at its level, whatever was lost and however late it was.
+        let audible = tone.audible_seconds(AMPLITUDE);
+        assert!(audible > 2.8, "{audible} s, {stats}");
+    }
+}
+
+#[test]
+fn the_bot_says_back_what_was_said() {
+    let server = Running::start();
+    let file = TempFile::tone(FREQUENCY, AMPLITUDE, 1.0);
+    let recording = TempFile::new();
+    let mut command = program("echo");
+    command
+        .args(["--server", &format!("127.0.0.1:{}", server.tcp_port)])
+        .args(["--voice-port", &server.udp_port.to_string()]);
+    let mut bot = Client::spawn(command, false);
+    bot.await_line("voice", |line| line == "you are in voice");
+    let path = recording.0.to_str().expect("it is plain");
+    let mut person = Client::start(&server, "person", &["--record", path]);
+    person.await_voice();
+    person.tell(&format!("/play {}", file.0.display()));
+    person.await_event("speech_ended", None);
+    person.await_event("stopped_speaking", Some("echo"));
+    let stats = person.stats();
+    assert_eq!(stats["name"], "echo");
+    assert!(person.end().success());
+    let tone = Tone::find(&recording.samples(), AMPLITUDE);
+    assert!(
+        (tone.frequency - FREQUENCY).abs() < 2.0,
+        "{} Hz",
+        tone.frequency
+    );
+    let level = decibels(tone.amplitude / AMPLITUDE);
+    assert!(level.abs() < 1.5, "{level} dB");
+    let audible = tone.audible_seconds(AMPLITUDE);
+    assert!(audible > 0.9, "{audible} s");
+    // Heard for a second, and then said for a second: before, there was silence.
+    assert!(tone.start > 48_000, "{}", tone.start);
+}
+
+/// A tone as raw sound: 16 bits, little-endian.
+fn raw_tone(seconds: f64) -> Vec<u8> {
+    let sample = |place: u32| {
+        let phase = f64::from(place) * FREQUENCY / 48_000.0 * std::f64::consts::TAU;
+        ((AMPLITUDE * phase.sin() * 32_767.0) as i16).to_le_bytes()
+    };
+    (0..(seconds * 48_000.0) as u32).flat_map(sample).collect()
+}
+
+#[test]
+fn pipes_make_a_telephone_that_stands_pauses() {
+    let server = Running::start();
+    let mut hearer = Client::start(&server, "hearer", &["--listen", "-"]);
+    hearer.await_voice();
+    let mut sound = hearer.sound.take().expect("it is sound");
+    let heard = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        sound.read_to_end(&mut bytes).expect("it is a pipe");
+        bytes
+    });
+    let mut speaker = Client::start(&server, "speaker", &["--speak", "-", "--listen", "-"]);
+    let mut microphone = speaker.stdin.take().expect("it is piped");
+    // Nobody reads what the speaker hears: that must not stop what is said.
+    for _ in 0..2 {
+        microphone.write_all(&raw_tone(1.01)).expect("it reads");
+        hearer.await_event("speaking", Some("speaker"));
+        hearer.await_event("stopped_speaking", Some("speaker"));
+    }
+    drop(microphone);
+    let ended = speaker.await_event("speech_ended", None);
+    // Two seconds and the rest that was filled up.
+    assert_eq!(number(&ended["datagrams"]), 101);
+    assert!(speaker.end().success());
+    assert!(hearer.end().success());
+
+    let bytes = heard.join().expect("it does not panic");
+    let samples = bytes.chunks_exact(2);
+    let samples: Vec<f32> = samples
+        .map(|it| f32::from(i16::from_le_bytes([it[0], it[1]])) / 32_767.0)
+        .collect();
+    let tone = Tone::find(&samples, AMPLITUDE);
+    assert!(
+        tone.audible_seconds(AMPLITUDE) > 1.8,
+        "{}",
+        tone.audible_seconds(AMPLITUDE)
+    );
+    assert!(
+        tone.seconds() > 2.4,
+        "the pause is in it: {} s",
+        tone.seconds()
+    );
+}
+
+#[test]
+fn who_hangs_up_ends_the_client() {
+    let server = Running::start();
+    let mut hearer = Client::start(&server, "hearer", &["--listen", "-"]);
+    hearer.await_voice();
+    drop(hearer.sound.take());
+    hearer.await_event("listener_lost", None);
+    assert!(await_end(&mut hearer.child).success());
+}
+
+#[test]
+fn a_lost_connection_comes_back_with_its_voice() {
+    let server = Running::start();
+    let front = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+    let port = front.local_addr().expect("it is bound").port();
+    let (first, connections) = channel();
+    thread::spawn(move || {
+        while let Ok((client, _)) = front.accept() {
+            let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server.tcp_port));
+            let server = server.expect("it listens");
+            for (from, to) in [(&client, &server), (&server, &client)] {
+                let mut from = from.try_clone().expect("there are descriptors");
+                let mut to = to.try_clone().expect("there are descriptors");
+                thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+            if first.send(client).is_err() {
+                return;
+            }
+        }
+    });
+    let mut client = Client::start_at(port, server.udp_port, "ann", &[]);
+    client.await_event("logged_in", None);
+    client.tell("/join");
+    client.await_voice();
+    client.tell("/mute");
+    client.await_event("you_muted", None);
+    let connection = connections.recv_timeout(PATIENCE).expect("it was made");
+    connection
+        .shutdown(std::net::Shutdown::Both)
+        .expect("it is connected");
+    client.await_event("connection_lost", None);
+    client.await_event("reconnecting", None);
+    // A line that comes now waits.
+    client.tell("/who");
+    let login = client.await_event("logged_in", None);
+    client.await_event("you_joined_voice", None);
+    client.await_event("you_muted", None);
+    let people = client.await_event("people", None);
+    let me = people["people"].as_array().and_then(|all| {
+        let mut all = all.iter();
+        all.find(|it| it["user_id"] == login["user_id"])
+    });
+    let me = me.expect("it is in the list");
+    assert_eq!(
+        (&me["in_voice"], &me["is_muted"]),
+        (&true.into(), &true.into())
+    );
+    assert!(client.end().success());
+}
+
+#[test]
+fn exit_codes_mean_something() {
+    let server = Running::start();
+    let here = format!("127.0.0.1:{}", server.tcp_port);
+    let nowhere = {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+        listener.local_addr().expect("it is bound").to_string()
+    };
+    let long_name = "n".repeat(33);
+    let voice = server.udp_port.to_string();
+    let table: [(&[&str], i32, &str); 11] = [
+        (&["--help"], 0, ""),
+        (&["--nonsense"], 2, "--nonsense"),
+        (&["--name", "a", "--server", "host:0"], 2, "not a port"),
+        (&["--name", "a", "--listen", "file"], 2, "--listen"),
+        (&["--name", "a", "--record", "-"], 2, "--record"),
+        (&["--name", "a", "--reconnect", "86401"], 2, "86400"),
+        (&["--name", "a", "--server", &nowhere], 3, "cannot connect"),
+        (&["--name", &long_name, "--server", &here], 4, "refused"),
+        (&["--name", "a", "--server", &here], 0, ""),
+        (
+            &["--name", "a", "--server", &here, "--speak", "/nowhere.wav"],
+            1,
+            "cannot read /nowhere.wav",
+        ),
+        (
+            &[
+                "--name",
+                "a",
+                "--server",
+                &here,
+                "--record",
+                "/nowhere/x.wav",
+            ],
+            1,
+            "cannot write /nowhere/x.wav",
+        ),
+    ];
+    for (options, code, words) in table {
+        let output = program("client")
+            .args(options)
+            .args(["--voice-port", &voice])
+            .stdin(Stdio::null())
+            .output()
+            .expect("it can be started");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{options:?}: {complaint}");
+        assert!(complaint.contains(words), "{options:?}: {complaint}");
+        assert_eq!(complaint.is_empty(), code == 0, "{options:?}: {complaint}");
+    }
+}
+
+#[test]
+fn voice_that_is_refused_ends_who_came_for_it() {
+    let server = Running::start();
+    let file = TempFile::tone(FREQUENCY, AMPLITUDE, 0.1);
+    let voice = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+    let port = voice.local_addr().expect("it is bound").port();
+    let path = file.0.to_str().expect("it is plain");
+    let mut client = Client::start_at(server.tcp_port, port, "ann", &["--speak", path]);
+    drop(client.stdin.take());
+    voice
+        .set_read_timeout(Some(PATIENCE))
+        .expect("it is not zero");
+    let mut question = [0; 64];
+    let (_, from) = voice.recv_from(&mut question).expect("it is asked");
+    let mut answer = Vec::new();
+    let refusal = Packet::VoiceAuthResponse {
+        request_id: 1,
+        success: false,
+    };
+    refusal.encode(&mut answer).expect("it fits");
+    voice.send_to(&answer, from).expect("there is room");
+    client.await_event("voice_refused", None);
+    assert_eq!(await_end(&mut client.child).code(), Some(3));
+}
+
+#[test]
+fn an_application_has_the_server_inside() {
+    let output = program("embed")
+        .arg("0")
+        .output()
+        .expect("it can be started");
+    let text = String::from_utf8(output.stdout).expect("it is text");
+    assert!(output.status.success());
+    assert!(text.contains("--voice-port"), "{text}");
+    assert!(text.contains("datagrams received"), "{text}");
+}
