@@ -30,21 +30,16 @@ pub struct Console {
     pub is_terminal: bool,
     pub lines: Receiver<Line>,
     line_wanted: Sender<()>,
-    is_output_sound: bool,
+    /// Holds what the terminal was like, as long as lines are edited on it.
     guard: Option<TerminalGuard>,
 }
 
-enum Output {
-    /// Past the line that is being edited.
-    Terminal {
-        lines: Sender<String>,
-        has_colour: bool,
-    },
-    Lines {
-        to_stderr: bool,
-        has_colour: bool,
-        is_json: bool,
-    },
+struct Output {
+    /// Where a line is being edited, lines go above it.
+    above: Option<Sender<String>>,
+    to_stderr: bool,
+    has_colour: bool,
+    is_json: bool,
 }
 
 /// How standard input and output are used.
@@ -63,57 +58,37 @@ impl Console {
         let guard = TerminalGuard::new();
         let (line_sender, lines) = channel();
         let (line_wanted, wanted) = channel();
-        let is_seen = match usage.output_is_sound {
-            true => io::stderr().is_terminal(),
-            false => io::stdout().is_terminal(),
-        };
-        let has_colour = match usage.output_is_sound {
-            true => AutoStream::choice(&io::stderr()) != ColorChoice::Never,
-            false => AutoStream::choice(&io::stdout()) != ColorChoice::Never,
-        };
-        let is_edited =
-            is_seen && io::stdin().is_terminal() && !usage.is_json && !usage.input_is_sound;
-        let editor = match is_edited {
-            true => line_editor(usage.output_is_sound),
-            false => None,
-        };
-        let is_terminal = editor.is_some();
         let deliver = move |line| {
             let is_taken = line_sender.send(line).is_ok();
             wake();
             is_taken
         };
-        let output = match editor {
-            Some((editor, printer)) => {
-                let (output_sender, output_lines) = channel();
-                thread::spawn(move || print_lines(printer, &output_lines));
-                thread::spawn(move || edit_lines(editor, &wanted, deliver));
-                Output::Terminal {
-                    lines: output_sender,
-                    has_colour,
-                }
-            }
-            None => {
-                if usage.input_is_sound {
-                    deliver(Line::Ended);
-                } else {
-                    thread::spawn(move || read_lines(&wanted, deliver));
-                }
-                Output::Lines {
-                    to_stderr: usage.output_is_sound,
-                    has_colour,
-                    is_json: usage.is_json,
-                }
-            }
-        };
-        Console {
-            output,
-            is_terminal,
+        let mut console = Console {
+            output: Output {
+                above: None,
+                to_stderr: usage.output_is_sound,
+                has_colour: usage.has_colour(),
+                is_json: usage.is_json,
+            },
+            is_terminal: false,
             lines,
             line_wanted,
-            is_output_sound: usage.output_is_sound,
-            guard: Some(guard),
+            guard: None,
+        };
+        let editor = usage.is_interactive().then(|| line_editor(usage));
+        if usage.input_is_sound {
+            deliver(Line::Ended);
+        } else if let Some(Some((editor, printer))) = editor {
+            let (above, shown) = channel();
+            console.output.above = Some(above);
+            console.is_terminal = true;
+            console.guard = Some(guard);
+            thread::spawn(move || show_lines(printer, &shown));
+            thread::spawn(move || edit_lines(editor, &wanted, deliver));
+        } else {
+            thread::spawn(move || read_lines(&wanted, deliver));
         }
+        console
     }
 
     /// Asks for the next line. None is read before: a script runs in order, and a terminal can be left
@@ -125,53 +100,56 @@ impl Console {
 
     /// Leaves the terminal as it was. What is told from now on is told below the line that was edited.
     pub fn close(&mut self) {
-        if let Output::Terminal { has_colour, .. } = self.output {
-            self.guard = None;
-            let to_stderr = self.is_output_sound;
-            // The prompt goes away with what was typed.
-            let _ = write_to(to_stderr, "\r\x1b[K");
-            self.output = Output::Lines {
-                to_stderr,
-                has_colour,
-                is_json: false,
-            };
+        self.output.above = None;
+        if self.guard.take().is_some() {
+            // The prompt goes away with what was typed. Who cannot be told so is not told anything.
+            let _ = self.output.write("\r\x1b[K");
         }
     }
 
     pub fn tell(&self, event: &Event) -> Result<(), End> {
-        match &self.output {
-            Output::Terminal { lines, has_colour } => {
-                let text = styled(event, *has_colour);
-                lines
-                    .send(text)
-                    .map_err(|_| lost(&io::ErrorKind::BrokenPipe.into()))
-            }
-            Output::Lines {
-                to_stderr,
-                has_colour,
-                is_json,
-            } => {
-                let text = match is_json {
-                    true => json(event),
-                    false => styled(event, *has_colour),
-                };
-                write_to(*to_stderr, &(text + "\n")).map_err(|error| lost(&error))
-            }
+        let text = match self.output.is_json {
+            true => json(event),
+            false => styled(event, self.output.has_colour),
+        };
+        self.output
+            .write(&(text + "\n"))
+            .map_err(|error| End::Failed(format!("cannot write what is to be read: {error}")))
+    }
+}
+
+impl Use {
+    /// Whether a person types and reads.
+    fn is_interactive(&self) -> bool {
+        let is_seen = match self.output_is_sound {
+            true => io::stderr().is_terminal(),
+            false => io::stdout().is_terminal(),
+        };
+        is_seen && io::stdin().is_terminal() && !self.input_is_sound && !self.is_json
+    }
+
+    fn has_colour(&self) -> bool {
+        let choice = match self.output_is_sound {
+            true => AutoStream::choice(&io::stderr()),
+            false => AutoStream::choice(&io::stdout()),
+        };
+        choice != ColorChoice::Never
+    }
+}
+
+impl Output {
+    fn write(&self, text: &str) -> io::Result<()> {
+        if let Some(above) = &self.above {
+            let sent = above.send(text.to_owned());
+            return sent.map_err(|_| io::ErrorKind::BrokenPipe.into());
         }
+        if self.to_stderr {
+            return io::stderr().write_all(text.as_bytes());
+        }
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
     }
-}
-
-fn write_to(stderr: bool, text: &str) -> io::Result<()> {
-    if stderr {
-        return io::stderr().write_all(text.as_bytes());
-    }
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
-}
-
-fn lost(error: &io::Error) -> End {
-    End::Failed(format!("cannot write what is to be read: {error}"))
 }
 
 fn styled(event: &Event, has_colour: bool) -> String {
@@ -204,8 +182,8 @@ fn json(event: &Event) -> String {
 type LineEditor = Editor<(), MemHistory>;
 
 /// None for a terminal that is none, such as `TERM=dumb`.
-fn line_editor(output_is_sound: bool) -> Option<(LineEditor, impl ExternalPrinter)> {
-    let behavior = match output_is_sound {
+fn line_editor(usage: Use) -> Option<(LineEditor, impl ExternalPrinter)> {
+    let behavior = match usage.output_is_sound {
         true => Behavior::PreferTerm,
         false => Behavior::Stdio,
     };
@@ -218,10 +196,10 @@ fn line_editor(output_is_sound: bool) -> Option<(LineEditor, impl ExternalPrinte
     Some((editor, printer))
 }
 
-fn print_lines(mut printer: impl ExternalPrinter, lines: &Receiver<String>) {
+fn show_lines(mut printer: impl ExternalPrinter, lines: &Receiver<String>) {
     for line in lines {
         // The editor's own thread finds out when the terminal is gone.
-        let _ = printer.print(line + "\n");
+        let _ = printer.print(line);
     }
 }
 

@@ -1,71 +1,63 @@
 //! Opus as the existing clients have it: 48 kHz, mono, 20 ms, 96 kbit/s of variable rate.
 
 use super::{FRAME_SAMPLES, SAMPLE_RATE, Sound};
-use opus_rs::{Application, OpusDecoder, OpusEncoder};
+use ropus::{Application, Bitrate, Channels, DecodeMode};
 
-const BITRATE: i32 = 96_000;
+const BITRATE: u32 = 96_000;
 /// The most that one frame can have (RFC 6716, section 3.4).
 const PACKET_BYTES_MAX: usize = 1_275;
 /// 120 ms, the most that one packet can hold.
 const PACKET_SAMPLES_MAX: usize = 6 * FRAME_SAMPLES;
 
-pub struct Encoder(OpusEncoder);
+pub struct Encoder(ropus::Encoder);
 
 impl Encoder {
     pub fn new() -> Self {
-        let mut encoder = OpusEncoder::new(SAMPLE_RATE as i32, 1, Application::Audio)
-            .expect("Opus has this rate");
-        encoder.bitrate_bps = BITRATE;
-        Encoder(encoder)
+        let builder = ropus::Encoder::builder(SAMPLE_RATE, Channels::Mono, Application::Audio);
+        let encoder = builder.bitrate(Bitrate::Bits(BITRATE)).vbr(true).build();
+        Encoder(encoder.expect("Opus has this rate"))
     }
 
     /// The frame as a packet.
     pub fn encode(&mut self, sound: &Sound) -> Vec<u8> {
         let mut packet = vec![0; PACKET_BYTES_MAX];
-        let len = self
-            .0
-            .encode(sound, FRAME_SAMPLES, &mut packet)
-            .expect("any frame of this size fits into a packet of that");
-        packet.truncate(len);
+        let len = self.0.encode_float(sound, &mut packet);
+        packet.truncate(len.expect("any frame of this size fits into a packet of that"));
         packet
     }
 }
 
-pub struct Decoder(OpusDecoder);
+pub struct Decoder(ropus::Decoder);
 
 impl Decoder {
     pub fn new() -> Self {
-        Decoder(OpusDecoder::new(SAMPLE_RATE as i32, 1).expect("Opus has this rate"))
+        let decoder = ropus::Decoder::new(SAMPLE_RATE, Channels::Mono);
+        Decoder(decoder.expect("Opus has this rate"))
     }
 
     /// Appends the sound in a packet, 2.5 to 120 ms of it. A packet that is none is concealed.
     pub fn decode(&mut self, packet: &[u8], sound: &mut Vec<f32>) {
         let before = sound.len();
         sound.resize(before + PACKET_SAMPLES_MAX, 0.0);
-        let decoded = self
-            .0
-            .decode(packet, PACKET_SAMPLES_MAX, &mut sound[before..]);
-        match decoded {
-            // Without at least two bytes it is no sound, and decoded as a loss of 120 ms.
-            Ok(len) if packet.len() > 1 => sound.truncate(before + len),
+        let room = &mut sound[before..];
+        match self.0.decode_float(packet, room, DecodeMode::Normal) {
+            // Without at least two bytes there is no sound in it, and all of the room would be made up.
+            Ok(len @ 1..) if packet.len() > 1 => sound.truncate(before + len),
             _ => {
                 sound.truncate(before);
                 self.conceal(sound);
             }
         }
-        let samples = sound[before..].iter_mut();
-        samples
-            .filter(|sample| !sample.is_finite())
-            .for_each(|sample| *sample = 0.0);
     }
 
     /// Appends what may have been in a packet that was lost, 20 ms.
     pub fn conceal(&mut self, sound: &mut Vec<f32>) {
         let before = sound.len();
         sound.resize(before + FRAME_SAMPLES, 0.0);
+        let room = &mut sound[before..];
         // If nothing can be made up, it is silence.
-        if let Err(_) | Ok(0) = self.0.decode(&[], FRAME_SAMPLES, &mut sound[before..]) {
-            sound[before..].fill(0.0);
+        if let Err(_) | Ok(0) = self.0.decode_float(&[], room, DecodeMode::Normal) {
+            room.fill(0.0);
         }
     }
 }
@@ -101,7 +93,7 @@ mod tests {
                 (1..=PACKET_SAMPLES_MAX).contains(&sound.len()),
                 "{packet:?}"
             );
-            assert!(sound.iter().all(|it| it.is_finite()), "{packet:?}");
+            assert!(sound.iter().all(|it| it.abs() <= 1.0), "{packet:?}");
         }
     }
 }

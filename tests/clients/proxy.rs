@@ -41,6 +41,14 @@ impl Fate {
         between.count() as u64
     }
 
+    /// How many were spoken from the first to the last that was delivered.
+    pub fn span(&self) -> u64 {
+        let (first, last) = (self.delivered.iter().min(), self.delivered.iter().max());
+        first
+            .zip(last)
+            .map_or(0, |(first, last)| u64::from(last - first) + 1)
+    }
+
     /// How many were delivered after one with a higher number.
     pub fn overtaken(&self) -> u64 {
         let mut newest = None;

@@ -2,11 +2,12 @@
 
 use crate::programs::{Client, await_end, program};
 use crate::{PATIENCE, Running};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
-use nix::sys::termios::tcgetattr;
+use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -70,11 +71,21 @@ impl Terminal {
         }
     }
 
+    /// Types one key after the other, each when the one before it has been read.
     fn type_in(&mut self, keys: &str) {
-        self.keyboard
-            .write_all(keys.as_bytes())
-            .expect("it is read");
+        for key in keys.bytes() {
+            while is_readable(&self.slave) {
+                thread::yield_now();
+            }
+            self.keyboard.write_all(&[key]).expect("it is read");
+        }
     }
+}
+
+/// Whether something was typed that nobody has read.
+fn is_readable(slave: &OwnedFd) -> bool {
+    let mut one = [PollFd::new(slave.as_fd(), PollFlags::POLLIN)];
+    poll(&mut one, PollTimeout::ZERO).expect("it is a terminal") > 0
 }
 
 impl Drop for Terminal {
@@ -91,14 +102,16 @@ fn what_comes_in_does_not_break_the_line_that_is_typed() {
     bob.await_event("logged_in", None);
     let mut ann = Terminal::start(&server, &[]);
     bob.await_event("joined_server", Some("ann"));
+    // Nothing else comes while it is typed, so that what is shown is in one piece.
+    ann.await_shown("voice is ready");
     ann.await_shown("> ");
-    let before = tcgetattr(&ann.slave).expect("it is a terminal");
+    let edited = tcgetattr(&ann.slave).expect("it is a terminal");
     ann.type_in("hexx");
     ann.await_shown("hexx");
     bob.tell("from bob");
     // It is cyan, and what was typed is shown again below it.
     ann.await_shown("\x1b[36m<bob> from bob\x1b[0m");
-    ann.await_shown("> hexx");
+    ann.await_shown("hexx");
     // Two keys back, and on.
     ann.type_in("\x7f\x7fllo\r");
     let message = bob.await_event("chat", Some("ann"));
@@ -109,12 +122,8 @@ fn what_comes_in_does_not_break_the_line_that_is_typed() {
     ann.type_in("/quit\r");
     assert!(await_end(&mut ann.child).success());
     let after = tcgetattr(&ann.slave).expect("it is a terminal");
-    assert_ne!(before.local_flags, after.local_flags);
-    assert!(
-        after
-            .local_flags
-            .contains(nix::sys::termios::LocalFlags::ICANON)
-    );
+    let is_by_lines = |it: &Termios| it.local_flags.contains(LocalFlags::ICANON);
+    assert!(!is_by_lines(&edited) && is_by_lines(&after));
 }
 
 #[test]
