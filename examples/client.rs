@@ -13,12 +13,16 @@
 
 #[path = "client/app.rs"]
 mod app;
+#[path = "client/commands.rs"]
+mod commands;
 #[path = "client/console.rs"]
 mod console;
 #[path = "client/options.rs"]
 mod options;
 #[path = "client/sinks.rs"]
 mod sinks;
+#[path = "client/sound.rs"]
+mod sound;
 #[path = "talk/mod.rs"]
 mod talk;
 
@@ -30,15 +34,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 use talk::link::{Arrival, Link};
 use talk::{FRAME_SAMPLES, Sound};
 
-/// What the threads deliver. Bounded, so that a terminal on hold makes the network wait instead of
-/// filling the memory.
+/// What the threads deliver. Bounded, so that a reader who is held up makes the network wait instead
+/// of filling the memory.
 const INBOX: usize = 1_024;
-/// Live sound that may wait to be spoken, in frames: 200 ms.
-const LIVE_MAX: usize = 10;
+/// Live sound that may wait to be spoken, in frames: 100 ms, beside what a pipe holds.
+const LIVE_MAX: usize = 5;
+/// How long what was told and played last may take to get to where it is read and heard.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What the main thread waits for.
 enum Input {
@@ -144,6 +151,7 @@ fn read_sound(inputs: SyncSender<Input>) -> Receiver<Sound> {
     let wake = waker(inputs);
     thread::spawn(move || {
         let mut stdin = io::stdin().lock();
+        shorten_pipe(&stdin);
         while let Some(sound) = next_sound(&mut stdin) {
             if sender.send(sound).is_err() {
                 return;
@@ -154,6 +162,25 @@ fn read_sound(inputs: SyncSender<Input>) -> Receiver<Sound> {
         wake();
     });
     sounds
+}
+
+/// A pipe holds 64 KiB where nobody says otherwise, which would be 0.7 s of sound: 85 ms are enough.
+#[cfg(target_os = "linux")]
+fn shorten_pipe(pipe: impl std::os::fd::AsFd) {
+    use nix::fcntl::{FcntlArg, fcntl};
+    // What is no pipe has no such size.
+    let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(8_192));
+}
+
+#[cfg(not(target_os = "linux"))]
+fn shorten_pipe<T>(_: T) {}
+
+/// Waits for the end of a thread, unless that takes long.
+fn wait_for(thread: &JoinHandle<()>) {
+    let deadline = Instant::now() + LAST_WORDS;
+    while !thread.is_finished() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// The next frame of raw sound; the last is filled up with silence. Input that cannot be read has

@@ -24,7 +24,6 @@ use talk::link::{Arrival, Backoff, Link, Server, parse_port};
 use talk::listener::Listener;
 use talk::session::{LoginFailure, Session};
 use talk::{FRAME, Sound};
-use voiceapp_server::event::UserId;
 
 const USAGE: &str = "\
 Usage: echo [--name NAME] [--server HOST[:PORT]] [--voice-port PORT]
@@ -95,18 +94,18 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, lexopt::Error
 
 /// One session after the other, until one cannot be.
 fn run(options: &Options) -> End {
-    // Whoever has never been in does not try again.
+    // Who has never had voice here does not try again.
     let mut backoff = None;
     loop {
-        let (end, was_logged_in) = match Link::connect(&options.server) {
+        let (end, had_voice) = match Link::connect(&options.server) {
             Ok(link) => {
                 let mut bot = Bot::new(options, link);
                 let Err(end) = bot.stay();
-                (end, bot.session.is_logged_in())
+                (end, bot.had_voice)
             }
             Err(reason) => (End::Lost(reason), false),
         };
-        if was_logged_in {
+        if had_voice {
             backoff = Some(Backoff::new());
         }
         let (End::Lost(reason) | End::Refused(reason), Some(backoff)) = (&end, &mut backoff) else {
@@ -140,6 +139,7 @@ struct Bot<'o> {
     /// What was heard in the last second, the oldest first.
     heard: VecDeque<Option<Sound>>,
     encoder: Encoder,
+    had_voice: bool,
 }
 
 impl<'o> Bot<'o> {
@@ -152,6 +152,7 @@ impl<'o> Bot<'o> {
             listener: Listener::new(true),
             heard: VecDeque::new(),
             encoder: Encoder::new(),
+            had_voice: false,
         }
     }
 
@@ -186,9 +187,10 @@ impl<'o> Bot<'o> {
                 let Some(voice) = self.session.handle_datagram(at, &bytes) else {
                     return Ok(());
                 };
-                let who = self.session.who(voice.from);
-                if who.name != self.options.name {
-                    let event = self.listener.hear(at, &voice, || who);
+                let session = &self.session;
+                if session.name(voice.from) != Some(&self.options.name) {
+                    let who = || session.who(voice.from);
+                    let event = self.listener.hear(at, &voice, who);
                     return event.map_or(Ok(()), |event| tell(&event));
                 }
             }
@@ -204,27 +206,27 @@ impl<'o> Bot<'o> {
         self.session.handle_timeout(now);
         while let Some(event) = self.session.next_event() {
             tell(&event)?;
+            self.listener.handle_event(&event);
             match event {
                 Event::LoggedIn { .. } => self.session.join(now),
-                Event::JoinedVoice { who }
-                | Event::LeftVoice { who }
-                | Event::Muted { who, .. } => {
-                    self.listener.expect_gap(UserId(who.user_id));
+                Event::VoiceReady { .. } => self.had_voice = true,
+                Event::VoiceRefused
+                | Event::VoiceUnanswered { .. }
+                | Event::VoiceChangeRefused { .. } => {
+                    return Err(End::Lost(
+                        "without voice there is nothing to do here".into(),
+                    ));
                 }
-                Event::LeftServer { who } => self.listener.leave(UserId(who.user_id)),
                 _ => {}
             }
         }
         match self.session.login_failure() {
-            Some(LoginFailure::Refused) => Err(End::Refused("the server refused the login".into())),
-            Some(LoginFailure::Unanswered) => {
-                Err(End::Lost("the server did not answer the login".into()))
-            }
-            None => self
-                .link
-                .flush(&mut self.session)
-                .map_err(End::Lost)
-                .map(|_| ()),
+            Some(failure @ LoginFailure::Refused) => Err(End::Refused(failure.to_string())),
+            Some(failure @ LoginFailure::Unanswered) => Err(End::Lost(failure.to_string())),
+            None => match self.link.flush(&mut self.session) {
+                Ok(_) => Ok(()),
+                Err(reason) => Err(End::Lost(reason)),
+            },
         }
     }
 
@@ -236,7 +238,7 @@ impl<'o> Bot<'o> {
         self.heard.push_back(self.listener.play(at));
         if self.heard.len() > DELAY_FRAMES {
             if let Some(Some(sound)) = self.heard.pop_front() {
-                self.session.speak(at, &self.encoder.encode(&sound));
+                self.session.speak(&self.encoder.encode(&sound));
             }
         }
         Ok(())

@@ -1,88 +1,66 @@
-//! The client itself: one session after the other, what the user wants of it, and the pace of sound.
-//! It owns everything but the threads that read, and waits for nothing but its inbox.
+//! The client itself: one session after the other, and what the user wants of it. It owns everything
+//! but the threads that read, and waits for nothing but its inbox.
 
-use crate::console::{Console, Line};
-use crate::options::Options;
+use crate::console::Console;
+use crate::options::{Options, Speak};
 use crate::sinks::Sinks;
+use crate::sound::Mouth;
 use crate::talk::event::Event;
 use crate::talk::link::{Arrival, Backoff, Link};
 use crate::talk::listener::Listener;
-use crate::talk::session::{LoginFailure, ProofState, Session};
-use crate::talk::speech::{Said, Source, Speech};
-use crate::talk::wav::WavFile;
-use crate::talk::{FRAME, Sound};
+use crate::talk::session::{LoginFailure, Session};
 use crate::{End, Input, Trouble};
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
-use voiceapp_server::event::UserId;
 
-const COMMANDS: &str = "\
-Commands:
-  /join            enter the voice channel
-  /leave           leave it
-  /mute, /unmute   stop being heard, and be heard again
-  /play FILE.wav   speak a WAV file while you go on typing
-  /tone [SECONDS]  speak a tone of 440 Hz (default 3 s)
-  /stop            stop speaking
-  /stats           what was heard, by speaker
-  /who             who is here
-  /ping            the round trip to the server and back
-  /wait SECONDS    read no more commands for a while (for scripts)
-  /quit            leave the server
-Anything else is said to everyone; a message that starts with a slash is typed with two.";
-/// What `/tone` speaks if it isn't told otherwise.
-const TONE_LENGTH: Duration = Duration::from_secs(3);
 /// Inputs handled before anything else is looked at.
 const INPUTS_PER_TURN: usize = 1_024;
+/// People listed after the login, to a reader; a list that was asked for has all of them.
+const LISTED_AT_LOGIN: usize = 20;
 
 pub struct App<'o> {
-    options: &'o Options,
-    console: Console,
-    inputs: SyncSender<Input>,
+    pub options: &'o Options,
+    pub console: Console,
+    pub inputs: SyncSender<Input>,
     /// Set when a signal asks to end.
     stop: Arc<AtomicBool>,
-    connection: Connection,
+    pub connection: Connection,
     /// Counts connections, so that what an earlier one delivered late is not taken for news.
     attempt: u64,
     backoff: Backoff,
     /// When to stop trying to get the connection back.
     give_up_at: Option<Instant>,
-    /// What the next login is still to be followed by.
-    rejoin: Rejoin,
-    listener: Listener,
-    sinks: Sinks,
+    pub wants: Wants,
+    pub listener: Listener,
+    pub sinks: Sinks,
     /// When the next 20 ms of sound are to be played, once there is somebody to play them to.
-    play_at: Option<Instant>,
-    speech: Speech,
-    untaken: u64,
-    /// What is to be spoken as soon as our address is proven.
-    speech_wanted: Option<(String, Source)>,
-    lines: VecDeque<String>,
-    line_is_wanted: bool,
-    lines_have_ended: bool,
+    pub play_at: Option<Instant>,
+    pub mouth: Mouth,
+    pub lines: VecDeque<String>,
+    pub line_is_wanted: bool,
+    pub lines_have_ended: bool,
     /// Until when no line is looked at.
-    wait_until: Option<Instant>,
+    pub wait_until: Option<Instant>,
 }
 
-enum Connection {
+pub enum Connection {
     Up { link: Link, session: Box<Session> },
     Connecting,
     Down { until: Instant },
 }
 
-#[derive(Clone, Copy, Default)]
-struct Rejoin {
-    voice: bool,
-    muted: bool,
+/// What the user wants to be, whatever becomes of connections.
+#[derive(Clone, Copy)]
+pub struct Wants {
+    pub voice: bool,
+    pub muted: bool,
 }
 
 impl<'o> App<'o> {
-    /// A client over a link that has just been connected.
     pub fn new(
         options: &'o Options,
         console: Console,
@@ -98,16 +76,14 @@ impl<'o> App<'o> {
             attempt: 0,
             backoff: Backoff::new(),
             give_up_at: None,
-            rejoin: Rejoin {
+            wants: Wants {
                 voice: options.wants_voice(),
                 muted: false,
             },
             listener: Listener::new(options.is_playing()),
             sinks: Sinks::default(),
             play_at: None,
-            speech: Speech::new(),
-            untaken: 0,
-            speech_wanted: None,
+            mouth: Mouth::new(),
             lines: VecDeque::new(),
             line_is_wanted: false,
             lines_have_ended: false,
@@ -115,17 +91,13 @@ impl<'o> App<'o> {
         }
     }
 
-    /// Opens the files that the options name.
+    /// Opens the files and pipes that the options name.
     pub fn open_files(&mut self) -> Result<(), End> {
         match &self.options.speak {
-            Some(crate::options::Speak::File(path)) => {
-                let file = WavFile::open(path).map_err(|error| End::Failed(error.to_string()))?;
-                self.speech_wanted = Some((shown(path), Source::Wav(Box::new(file))));
-            }
-            Some(crate::options::Speak::Input) => {
-                let sounds = crate::read_sound(self.inputs.clone());
-                self.speech_wanted = Some(("standard input".to_owned(), Source::Live(sounds)));
-            }
+            Some(Speak::File(path)) => self.mouth.want_file(path).map_err(End::Failed)?,
+            Some(Speak::Input) => self
+                .mouth
+                .want_sound(crate::read_sound(self.inputs.clone())),
             None => {}
         }
         if let Some(path) = &self.options.record {
@@ -147,11 +119,11 @@ impl<'o> App<'o> {
         // Also after a failure: what was recorded is there.
         let finished = self.sinks.finish();
         self.console.close();
+        if let Ok(Some(event)) = &finished {
+            self.console.tell(event)?;
+        }
         match outcome {
-            Err(End::Quit) | Ok(()) => match finished? {
-                Some(event) => self.console.tell(&event),
-                None => Ok(()),
-            },
+            Err(End::Quit) | Ok(()) => finished.map(|_| ()),
             failed => failed,
         }
     }
@@ -197,7 +169,7 @@ impl<'o> App<'o> {
             Connection::Down { until } => Some(*until),
             Connection::Connecting => None,
         };
-        let speech = self.speech.wake_at().filter(|_| self.takes_speech());
+        let speech = self.mouth.wake_at().filter(|_| self.takes_speech());
         let timers = [connection, speech, self.play_at, self.wait_until];
         let pauses = self.listener.wake_at();
         timers.into_iter().flatten().chain(pauses).min()
@@ -240,16 +212,13 @@ impl<'o> App<'o> {
         }
     }
 
-    // The connection.
-
     /// Begins a session over a link.
     fn start(&mut self, link: Link) -> Result<(), End> {
-        let now = Instant::now();
         let (attempt, inputs) = (self.attempt, self.inputs.clone());
         link.start(move |arrival| inputs.send(Input::Arrived(attempt, arrival)).is_ok())
             .map_err(|error| End::Failed(format!("cannot use the connection: {error}")))?;
         let voice_address = link.voice_address().to_string();
-        let session = Session::new(now, &self.options.name, voice_address);
+        let session = Session::new(Instant::now(), &self.options.name, voice_address);
         let session = Box::new(session);
         self.connection = Connection::Up { link, session };
         self.flush()
@@ -267,10 +236,10 @@ impl<'o> App<'o> {
 
     /// Takes it that this connection is over.
     fn lose(&mut self, reason: String) -> Result<(), End> {
+        let mut is_unanswered = false;
         if let Connection::Up { session, .. } = &self.connection {
             if session.is_logged_in() {
-                self.rejoin.voice |= session.is_in_voice();
-                self.rejoin.muted = session.is_muted();
+                is_unanswered = session.is_waiting_for_answers();
                 self.backoff = Backoff::new();
                 self.give_up_at = Some(Instant::now() + self.options.reconnect);
             }
@@ -279,16 +248,18 @@ impl<'o> App<'o> {
             return Err(End::Troubled(Trouble::Unreachable, reason));
         }
         self.console.tell(&Event::ConnectionLost { reason })?;
+        if is_unanswered {
+            self.refuse("what was asked last was not answered, and may have been lost")?;
+        }
         self.listener.forget();
         self.try_again(Trouble::Unreachable)
     }
 
     fn try_again(&mut self, trouble: Trouble) -> Result<(), End> {
         self.attempt += 1;
-        let now = Instant::now();
         // Without randomness the waits are merely the same for everyone.
         let wait = self.backoff.next(getrandom::u32().unwrap_or_default());
-        let until = now + wait;
+        let until = Instant::now() + wait;
         if self.give_up_at.is_none_or(|at| until > at) {
             let tried = self.options.reconnect;
             let reason = format!("no connection to {} for {tried:?}", self.options.server);
@@ -318,13 +289,13 @@ impl<'o> App<'o> {
     }
 
     /// Sends what the session has to send.
-    fn flush(&mut self) -> Result<(), End> {
+    pub fn flush(&mut self) -> Result<(), End> {
         let Connection::Up { link, session } = &mut self.connection else {
             return Ok(());
         };
         match link.flush(session) {
             Ok(untaken) => {
-                self.untaken += untaken;
+                self.mouth.note_untaken(untaken);
                 Ok(())
             }
             Err(reason) => self.lose(reason),
@@ -332,15 +303,13 @@ impl<'o> App<'o> {
     }
 
     /// Tells what the session has to tell, and does what follows from it.
-    fn look_at_session(&mut self) -> Result<(), End> {
-        loop {
-            let Connection::Up { session, .. } = &mut self.connection else {
-                return Ok(());
-            };
+    pub fn look_at_session(&mut self) -> Result<(), End> {
+        while let Connection::Up { session, .. } = &mut self.connection {
             let Some(event) = session.next_event() else {
                 break;
             };
             self.console.tell(&event)?;
+            self.listener.handle_event(&event);
             self.handle_event(&event)?;
         }
         let Connection::Up { session, .. } = &self.connection else {
@@ -350,16 +319,9 @@ impl<'o> App<'o> {
             return Ok(());
         };
         let (trouble, reason) = match failure {
-            LoginFailure::Refused => (
-                Trouble::Refused,
-                "the server refused the login: it is full, the name is not 1 to 32 bytes of plain \
-                 text, or too many log in from here",
-            ),
-            LoginFailure::Unanswered => {
-                (Trouble::Unreachable, "the server did not answer the login")
-            }
+            LoginFailure::Refused => (Trouble::Refused, failure.to_string()),
+            LoginFailure::Unanswered => (Trouble::Unreachable, failure.to_string()),
         };
-        let reason = reason.to_owned();
         if self.give_up_at.is_none() {
             return Err(End::Troubled(trouble, reason));
         }
@@ -370,31 +332,23 @@ impl<'o> App<'o> {
     fn handle_event(&mut self, event: &Event) -> Result<(), End> {
         match event {
             Event::LoggedIn { .. } => self.handle_login(),
-            Event::JoinedVoice { who } | Event::LeftVoice { who } | Event::Muted { who, .. } => {
-                self.listener.expect_gap(UserId(who.user_id));
-                Ok(())
-            }
-            Event::LeftServer { who } => {
-                self.listener.leave(UserId(who.user_id));
-                Ok(())
-            }
-            Event::YouJoinedVoice { already: false } => {
-                self.listener.expect_gaps();
-                if let (Connection::Up { session, .. }, true) =
-                    (&mut self.connection, std::mem::take(&mut self.rejoin.muted))
-                {
+            // Joining unmutes.
+            Event::YouJoinedVoice { .. } if self.wants.muted => {
+                if let Connection::Up { session, .. } = &mut self.connection {
                     session.mute(true);
                 }
                 Ok(())
             }
-            Event::YouLeftVoice { already: false } => {
-                self.listener.expect_gaps();
-                self.stop_speaking()
+            Event::VoiceChangeRefused { wanted: true } => {
+                self.wants.voice = false;
+                Ok(())
             }
-            Event::YouMuted { is_muted: true } => self.stop_speaking(),
-            Event::VoiceRefused | Event::VoiceUnanswered { .. }
-                if self.options.wants_voice() && !self.console.is_terminal =>
-            {
+            Event::YouLeftVoice { .. } | Event::YouMuted { is_muted: true } => self.stop_speaking(),
+            Event::VoiceRefused | Event::VoiceUnanswered { .. } => {
+                self.stop_speaking()?;
+                if !self.options.wants_voice() || self.console.is_terminal {
+                    return Ok(());
+                }
                 let reason = format!("no voice with {}", self.options.server);
                 Err(End::Troubled(Trouble::Unreachable, reason))
             }
@@ -408,300 +362,39 @@ impl<'o> App<'o> {
         if self.options.is_playing() {
             self.play_at.get_or_insert(now);
         }
-        let Rejoin { voice, muted } = std::mem::take(&mut self.rejoin);
+        let at_most = if self.options.is_json {
+            usize::MAX
+        } else {
+            LISTED_AT_LOGIN
+        };
+        self.list_people(at_most)?;
         if let Connection::Up { session, .. } = &mut self.connection {
-            if voice {
+            if self.wants.voice {
                 session.join(now);
-            }
-            // Joining unmutes.
-            if muted && !voice {
+            } else if self.wants.muted {
                 session.mute(true);
             }
-            self.rejoin.muted = muted && voice;
         }
         Ok(())
     }
 
-    // Sound.
-
-    /// Whether what is spoken now would be heard.
-    fn can_speak(&self) -> bool {
-        match &self.connection {
-            Connection::Up { session, .. } => {
-                session.is_in_voice()
-                    && !session.is_muted()
-                    && session.proof_state() == ProofState::Proven
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether the next frame is wanted: a file waits until it can be heard, live sound does not.
-    fn takes_speech(&self) -> bool {
-        self.can_speak() || self.speech.is_live()
-    }
-
-    fn speak(&mut self, now: Instant) -> Result<(), End> {
-        while self.takes_speech() {
-            let can_speak = self.can_speak();
-            match self.speech.next(now) {
-                Ok(Said::Frame(data)) => {
-                    if let (Connection::Up { session, .. }, true) =
-                        (&mut self.connection, can_speak)
-                    {
-                        session.speak(now, &data);
-                    }
-                }
-                Ok(Said::Nothing) => break,
-                Ok(Said::Ended(datagrams)) => {
-                    self.flush()?;
-                    self.tell_spoken(datagrams)?;
-                }
-                Err(reason) => self.console.tell(&Event::Refused { reason })?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Starts what is to be spoken, once it would be heard or is sure not to be.
-    fn start_wanted_speech(&mut self, now: Instant) -> Result<(), End> {
+    pub fn list_people(&self, at_most: usize) -> Result<(), End> {
         let Connection::Up { session, .. } = &self.connection else {
             return Ok(());
         };
-        if self.speech_wanted.is_none() || session.is_waiting_for_answers() {
-            return Ok(());
+        let people = session.people();
+        let count = people.len().saturating_sub(at_most);
+        for listed in people.into_iter().take(at_most) {
+            self.console.tell(&Event::Here(listed))?;
         }
-        match session.proof_state() {
-            ProofState::Asking => return Ok(()),
-            ProofState::Failed => {
-                self.speech_wanted = None;
-                return self.refuse("no voice: our address is not proven (/join tries again)");
-            }
-            ProofState::Proven if !session.is_in_voice() => return Ok(()),
-            ProofState::Proven => {}
-        }
-        let Some((what, source)) = self.speech_wanted.take() else {
-            return Ok(());
-        };
-        let seconds = source.length().map(|length| length.as_secs_f64());
-        self.untaken = 0;
-        self.speech.start(now, source);
-        self.console.tell(&Event::SpeechStarted { what, seconds })
-    }
-
-    fn stop_speaking(&mut self) -> Result<(), End> {
-        self.speech_wanted = None;
-        match self.speech.stop() {
-            Some(datagrams) => self.tell_spoken(datagrams),
-            None => Ok(()),
+        match count {
+            0 => Ok(()),
+            count => self.console.tell(&Event::MoreHere { count }),
         }
     }
 
-    fn tell_spoken(&self, datagrams: u64) -> Result<(), End> {
-        let untaken = self.untaken;
-        self.console
-            .tell(&Event::SpeechEnded { datagrams, untaken })
-    }
-
-    /// Plays all that is due. Times are counted from the first, so that sound keeps its pace.
-    fn play(&mut self, now: Instant) -> Result<(), End> {
-        while let Some(at) = self.play_at.filter(|at| *at <= now) {
-            let sound: Option<Sound> = self.listener.play(at);
-            self.sinks.take(sound)?;
-            self.play_at = Some(at + FRAME);
-        }
-        Ok(())
-    }
-
-    // What the user says.
-
-    fn handle_lines(&mut self, now: Instant) -> Result<(), End> {
-        while let Ok(line) = self.console.lines.try_recv() {
-            self.line_is_wanted = false;
-            match line {
-                Line::Typed(line) if line == "/quit" => return Err(End::Quit),
-                Line::Typed(line) => self.lines.push_back(line),
-                Line::Ended if self.console.is_terminal => return Err(End::Quit),
-                Line::Ended => self.lines_have_ended = true,
-            }
-        }
-        if self.console.is_terminal {
-            // Who types is not kept waiting, and told so if there is nobody to tell it to.
-            self.want_line();
-            if !self.is_logged_in() && !self.lines.is_empty() {
-                self.lines.clear();
-                self.refuse("there is no connection: wait for it, or /quit")?;
-            }
-        }
-        loop {
-            self.start_wanted_speech(now)?;
-            if !self.is_ready_for_line() {
-                return Ok(());
-            }
-            let Some(line) = self.lines.pop_front() else {
-                break;
-            };
-            self.handle_line(now, &line)?;
-            // What is asked for is on its way before the next line is looked at.
-            self.flush()?;
-        }
-        self.want_line();
-        Ok(())
-    }
-
-    fn want_line(&mut self) {
-        if !self.line_is_wanted && !self.lines_have_ended {
-            self.line_is_wanted = true;
-            self.console.want_line();
-        }
-    }
-
-    fn is_logged_in(&self) -> bool {
-        matches!(&self.connection, Connection::Up { session, .. } if session.is_logged_in())
-    }
-
-    /// Whether everything that came before the next line is done, as scripts expect.
-    fn is_ready_for_line(&self) -> bool {
-        match &self.connection {
-            Connection::Up { session, .. } => {
-                session.is_logged_in()
-                    && !session.is_waiting_for_answers()
-                    && self.wait_until.is_none()
-                    && self.speech_wanted.is_none()
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether all that was asked for is done, and nothing more can be.
-    fn is_done(&self) -> bool {
-        self.lines_have_ended
-            && self.lines.is_empty()
-            && self.is_ready_for_line()
-            && !self.speech.is_speaking()
-    }
-
-    fn handle_line(&mut self, now: Instant, line: &str) -> Result<(), End> {
-        let (command, argument) = match line.split_once(char::is_whitespace) {
-            Some((command, argument)) => (command, argument.trim()),
-            None => (line, ""),
-        };
-        let Connection::Up { session, .. } = &mut self.connection else {
-            return Ok(());
-        };
-        if !line.starts_with('/') || line.starts_with("//") {
-            let message = line.strip_prefix('/').unwrap_or(line);
-            if !message.is_empty() {
-                session.chat(now, message);
-            }
-            return self.look_at_session();
-        }
-        match command {
-            "/join" => session.join(now),
-            "/leave" => session.leave(now),
-            "/ping" => session.ping(now),
-            "/mute" => session.mute(true),
-            "/unmute" => session.mute(false),
-            "/tone" => match parse_seconds(argument, TONE_LENGTH) {
-                Some(length) => return self.want_speech("a tone", || Ok(Source::tone(length))),
-                None => return self.refuse("usage: /tone [SECONDS], up to 3600"),
-            },
-            "/play" if argument.is_empty() => return self.refuse("usage: /play FILE.wav"),
-            "/play" => {
-                let path = Path::new(argument);
-                return self.want_speech(&shown(path), || {
-                    let file = WavFile::open(path).map_err(|error| error.to_string())?;
-                    Ok(Source::Wav(Box::new(file)))
-                });
-            }
-            "/stop" => return self.stop_speaking(),
-            "/wait" => match parse_seconds(argument, Duration::ZERO) {
-                Some(length) => self.wait_until = Some(now + length),
-                None => return self.refuse("usage: /wait SECONDS, up to 3600"),
-            },
-            "/who" => {
-                let people = session.people();
-                return self.console.tell(&Event::People { people });
-            }
-            "/stats" => {
-                let event = Event::Stats {
-                    speakers: self.listener.stats(),
-                    unreadable: session.unreadable(),
-                    untaken: self.sinks.untaken(),
-                };
-                return self.console.tell(&event);
-            }
-            "/help" => return self.console.tell(&Event::Help { text: COMMANDS }),
-            "/quit" => return Err(End::Quit),
-            _ => return self.refuse(&format!("there is no command {command}: see /help")),
-        }
-        self.look_at_session()
-    }
-
-    fn want_speech(
-        &mut self,
-        what: &str,
-        source: impl FnOnce() -> Result<Source, String>,
-    ) -> Result<(), End> {
-        let Connection::Up { session, .. } = &self.connection else {
-            return Ok(());
-        };
-        if !session.is_in_voice() {
-            return self.refuse("you are not in voice: /join first");
-        }
-        if session.is_muted() {
-            return self.refuse("you are muted: /unmute first");
-        }
-        if self.speech.is_speaking() {
-            return self.refuse("you are speaking already: /stop first");
-        }
-        match source() {
-            Ok(source) => {
-                self.speech_wanted = Some((what.to_owned(), source));
-                Ok(())
-            }
-            Err(reason) => self.refuse(&reason),
-        }
-    }
-
-    fn refuse(&self, reason: &str) -> Result<(), End> {
+    pub fn refuse(&self, reason: &str) -> Result<(), End> {
         let reason = reason.to_owned();
         self.console.tell(&Event::Refused { reason })
-    }
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
-}
-
-fn parse_seconds(text: &str, default: Duration) -> Option<Duration> {
-    if text.is_empty() && !default.is_zero() {
-        return Some(default);
-    }
-    let seconds: f64 = text.parse().ok()?;
-    (0.0..=3_600.0)
-        .contains(&seconds)
-        .then(|| Duration::from_secs_f64(seconds))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seconds_are_numbers_of_sane_size() {
-        let table = [
-            ("0.5", Some(Duration::from_millis(500))),
-            ("", Some(TONE_LENGTH)),
-            ("-1", None),
-            ("NaN", None),
-            ("inf", None),
-            ("3601", None),
-            ("three", None),
-        ];
-        for (text, expected) in table {
-            assert_eq!(parse_seconds(text, TONE_LENGTH), expected, "{text}");
-        }
-        assert_eq!(parse_seconds("", Duration::ZERO), None);
     }
 }

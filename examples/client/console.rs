@@ -4,8 +4,8 @@
 //! It knows nothing of servers. Lines come by a channel of their own, so that a terminal that waits
 //! for its turn never waits for the network.
 
-use crate::End;
 use crate::talk::event::{Event, Tone};
+use crate::{End, wait_for};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use rustyline::error::ReadlineError;
@@ -14,7 +14,7 @@ use rustyline::{Behavior, Config, Editor, ExternalPrinter};
 use serde::Serialize;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const PROMPT: &str = "> ";
@@ -36,7 +36,7 @@ pub struct Console {
 
 struct Output {
     /// Where a line is being edited, lines go above it.
-    above: Option<Sender<String>>,
+    above: Option<(Sender<String>, JoinHandle<()>)>,
     to_stderr: bool,
     has_colour: bool,
     is_json: bool,
@@ -80,10 +80,10 @@ impl Console {
             deliver(Line::Ended);
         } else if let Some(Some((editor, printer))) = editor {
             let (above, shown) = channel();
-            console.output.above = Some(above);
             console.is_terminal = true;
             console.guard = Some(guard);
-            thread::spawn(move || show_lines(printer, &shown));
+            let showing = thread::spawn(move || show_lines(printer, &shown));
+            console.output.above = Some((above, showing));
             thread::spawn(move || edit_lines(editor, &wanted, deliver));
         } else {
             thread::spawn(move || read_lines(&wanted, deliver));
@@ -100,7 +100,10 @@ impl Console {
 
     /// Leaves the terminal as it was. What is told from now on is told below the line that was edited.
     pub fn close(&mut self) {
-        self.output.above = None;
+        if let Some((sender, showing)) = self.output.above.take() {
+            drop(sender);
+            wait_for(&showing);
+        }
         if self.guard.take().is_some() {
             // The prompt goes away with what was typed. Who cannot be told so is not told anything.
             let _ = self.output.write("\r\x1b[K");
@@ -139,7 +142,7 @@ impl Use {
 
 impl Output {
     fn write(&self, text: &str) -> io::Result<()> {
-        if let Some(above) = &self.above {
+        if let Some((above, _)) = &self.above {
             let sent = above.send(text.to_owned());
             return sent.map_err(|_| io::ErrorKind::BrokenPipe.into());
         }

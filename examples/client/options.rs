@@ -108,3 +108,37 @@ impl Options {
         Ok(Some(options))
     }
 }
+
+/// A number of seconds, up to an hour; `default` if nothing is said, unless that is zero.
+pub fn parse_seconds(text: &str, default: Duration) -> Option<Duration> {
+    if text.is_empty() && !default.is_zero() {
+        return Some(default);
+    }
+    let seconds: f64 = text.parse().ok()?;
+    (0.0..=3_600.0)
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_numbers_of_sane_size() {
+        let default = Duration::from_secs(3);
+        let table = [
+            ("0.5", Some(Duration::from_millis(500))),
+            ("", Some(default)),
+            ("-1", None),
+            ("NaN", None),
+            ("inf", None),
+            ("3601", None),
+            ("three", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse_seconds(text, default), expected, "{text}");
+        }
+        assert_eq!(parse_seconds("", Duration::ZERO), None);
+    }
+}

@@ -1,26 +1,23 @@
 //! Where what is heard goes: a recording, and standard output as raw sound.
 
-use crate::End;
 use crate::talk::event::Event;
 use crate::talk::wav::Recording;
 use crate::talk::{FRAME, FRAME_SAMPLES, Sound, to_i16};
+use crate::{End, shorten_pipe, wait_for};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 /// What standard output has not taken after so many frames, 100 ms, is lost: who listens live is not
 /// helped by what is late.
 const WAITING_MAX: usize = 5;
-/// A pipe holds 64 KiB where nobody says otherwise, which would be 0.7 s of sound.
-#[cfg(target_os = "linux")]
-const PIPE_BYTES: i32 = 8_192;
 
 #[derive(Default)]
 pub struct Sinks {
     recording: Option<(PathBuf, Recording)>,
     recorded: u64,
-    output: Option<SyncSender<Sound>>,
+    output: Option<(SyncSender<Sound>, JoinHandle<()>)>,
     untaken: u64,
 }
 
@@ -37,12 +34,12 @@ impl Sinks {
     /// `lost` is called with the reason when standard output takes no more.
     pub fn listen(&mut self, lost: impl FnOnce(String) + Send + 'static) {
         let (sender, sounds) = sync_channel(WAITING_MAX);
-        self.output = Some(sender);
-        thread::spawn(move || {
+        let writing = thread::spawn(move || {
             if let Err(error) = write_sounds(&sounds) {
                 lost(error.to_string());
             }
         });
+        self.output = Some((sender, writing));
     }
 
     /// Takes the next 20 ms; None is silence.
@@ -54,7 +51,7 @@ impl Sinks {
                 .map_err(|error| End::Failed(error.to_string()))?;
             self.recorded += 1;
         }
-        if let Some(output) = &self.output {
+        if let Some((output, _)) = &self.output {
             let is_full = matches!(output.try_send(sound), Err(TrySendError::Full(_)));
             self.untaken += u64::from(is_full);
         }
@@ -66,8 +63,12 @@ impl Sinks {
         self.untaken
     }
 
-    /// Ends the recording, if there is one.
+    /// Ends the recording, if there is one, and lets go of standard output.
     pub fn finish(&mut self) -> Result<Option<Event>, End> {
+        if let Some((sender, writing)) = self.output.take() {
+            drop(sender);
+            wait_for(&writing);
+        }
         let Some((file, recording)) = self.recording.take() else {
             return Ok(None);
         };
@@ -83,12 +84,7 @@ impl Sinks {
 
 fn write_sounds(sounds: &Receiver<Sound>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    #[cfg(target_os = "linux")]
-    {
-        use nix::fcntl::{FcntlArg, fcntl};
-        // What is no pipe has no such size.
-        let _ = fcntl(&stdout, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
-    }
+    shorten_pipe(&stdout);
     let mut bytes = Vec::new();
     for sound in sounds {
         bytes.clear();

@@ -4,11 +4,15 @@ use super::session::Session;
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the thread that reads datagrams may go on after the end of the link.
+const OVER_SEEN_AFTER: Duration = Duration::from_secs(1);
 const PORT: u16 = 9001;
 pub const VOICE_PORT: u16 = 9002;
 /// The first wait of a row doubles up to this, in milliseconds.
@@ -89,6 +93,7 @@ pub struct Link {
     tcp: TcpStream,
     udp: UdpSocket,
     voice_address: SocketAddr,
+    is_over: Arc<AtomicBool>,
 }
 
 impl Link {
@@ -122,10 +127,12 @@ impl Link {
             SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?,
         };
         udp.connect(voice_address)?;
+        udp.set_read_timeout(Some(OVER_SEEN_AFTER))?;
         Ok(Link {
             tcp,
             udp,
             voice_address,
+            is_over: Arc::default(),
         })
     }
 
@@ -141,8 +148,9 @@ impl Link {
     ) -> io::Result<()> {
         let (tcp, udp) = (self.tcp.try_clone()?, self.udp.try_clone()?);
         let deliver_datagram = deliver.clone();
+        let is_over = self.is_over.clone();
         thread::spawn(move || read_stream(tcp, deliver));
-        thread::spawn(move || read_datagrams(&udp, deliver_datagram));
+        thread::spawn(move || read_datagrams(&udp, &is_over, deliver_datagram));
         Ok(())
     }
 
@@ -164,9 +172,9 @@ impl Link {
 }
 
 impl Drop for Link {
-    /// Ends the thread that reads TCP as well. The other ends with the next datagram, or with the
-    /// program: a UDP socket cannot be shut down.
+    /// Ends the threads that read as well: a UDP socket cannot be shut down, and is told by a flag.
     fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
         let _ = self.tcp.shutdown(Shutdown::Both);
     }
 }
@@ -187,9 +195,9 @@ fn read_stream(mut tcp: TcpStream, deliver: impl Fn(Arrival) -> bool) {
     }
 }
 
-fn read_datagrams(udp: &UdpSocket, deliver: impl Fn(Arrival) -> bool) {
+fn read_datagrams(udp: &UdpSocket, is_over: &AtomicBool, deliver: impl Fn(Arrival) -> bool) {
     let mut buffer = [0; 65_536];
-    loop {
+    while !is_over.load(Ordering::Relaxed) {
         let arrival = match udp.recv(&mut buffer) {
             Ok(len) => Arrival::Datagram(buffer[..len].to_vec(), Instant::now()),
             // ICMP's "port unreachable", on Unix or on Windows.
@@ -201,13 +209,17 @@ fn read_datagrams(udp: &UdpSocket, deliver: impl Fn(Arrival) -> bool) {
             {
                 Arrival::VoiceClosed
             }
-            // News of one datagram that was lost, and not of what comes after it.
+            // Nothing came, or news of one datagram that was lost, also by a firewall's word
+            // (PermissionDenied): what comes after it may get through.
             Err(error)
                 if matches!(
                     error.kind(),
-                    ErrorKind::Interrupted
+                    ErrorKind::WouldBlock
+                        | ErrorKind::TimedOut
+                        | ErrorKind::Interrupted
                         | ErrorKind::HostUnreachable
                         | ErrorKind::NetworkUnreachable
+                        | ErrorKind::PermissionDenied
                 ) =>
             {
                 continue;
@@ -255,6 +267,24 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_link_that_is_over_leaves_no_thread_behind() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+        let server = Server {
+            port: listener.local_addr().expect("it is bound").port(),
+            ..Server::default()
+        };
+        let link = Link::connect(&server).expect("it listens");
+        link.start(|_| true).expect("there are descriptors");
+        let is_over = link.is_over.clone();
+        assert_eq!(Arc::strong_count(&is_over), 3);
+        drop(link);
+        while Arc::strong_count(&is_over) > 1 {
+            thread::yield_now();
+        }
+    }
 
     #[test]
     fn a_server_is_a_host_and_perhaps_a_port() {

@@ -14,6 +14,9 @@ use voiceapp_server::event::UserId;
 /// Sound after silence comes in over so many samples, 5 ms, so that it does not click.
 const FADE_IN_SAMPLES: usize = 240;
 
+/// From this many on, speakers who have left are forgotten when somebody new speaks.
+const KNOWN_MAX: usize = 200;
+
 pub struct Listener {
     speakers: BTreeMap<UserId, Known>,
     /// None if nobody listens, and arrivals are only counted.
@@ -54,6 +57,9 @@ impl Listener {
         voice: &Voice<'_>,
         who: impl FnOnce() -> Who,
     ) -> Option<Event> {
+        if self.speakers.len() >= KNOWN_MAX && !self.speakers.contains_key(&voice.from) {
+            self.speakers.retain(|_, known| !known.has_left);
+        }
         let known = self.speakers.entry(voice.from).or_insert_with(|| Known {
             who: Who::stranger(voice.from),
             speaker: Speaker::default(),
@@ -79,25 +85,30 @@ impl Listener {
         })
     }
 
-    /// What this speaker says next need not follow on what was heard before.
-    pub fn expect_gap(&mut self, id: UserId) {
-        if let Some(known) = self.speakers.get_mut(&id) {
-            known.speaker.expect_gap();
+    /// Takes note of what has happened. Voice that was said before may still be on its way, so that
+    /// only a beginning, and no end, is where the next need not follow on the last.
+    pub fn handle_event(&mut self, event: &Event) {
+        match event {
+            Event::JoinedVoice { who }
+            | Event::Muted {
+                who,
+                is_muted: false,
+            } => {
+                if let Some(known) = self.speakers.get_mut(&UserId(who.user_id)) {
+                    known.speaker.expect_gap();
+                }
+            }
+            Event::YouJoinedVoice { already: false } => {
+                let all = self.speakers.values_mut();
+                all.for_each(|it| it.speaker.expect_gap());
+            }
+            Event::LeftServer { who } => {
+                if let Some(known) = self.speakers.get_mut(&UserId(who.user_id)) {
+                    known.has_left = true;
+                }
+            }
+            _ => {}
         }
-    }
-
-    /// This speaker will say nothing more.
-    pub fn leave(&mut self, id: UserId) {
-        self.expect_gap(id);
-        if let Some(known) = self.speakers.get_mut(&id) {
-            known.has_left = true;
-        }
-    }
-
-    /// The same as [`expect_gap`](Self::expect_gap) for every speaker.
-    pub fn expect_gaps(&mut self) {
-        let all = self.speakers.values_mut();
-        all.for_each(|it| it.speaker.expect_gap());
     }
 
     /// Forgets everyone: the ids of the next session are not those of this one.
@@ -164,6 +175,7 @@ impl Player {
 
     fn playout(&self) -> Playout {
         Playout {
+            is_playing: !self.jitter.is_idle(),
             depth_ms: self.jitter.depth_ms(),
             counts: self.jitter.counts(),
         }

@@ -39,8 +39,8 @@ pub enum Said {
     Frame(Vec<u8>),
     /// Nothing is due yet, or nothing has come.
     Nothing,
-    /// It has ended, after so many frames.
-    Ended(u64),
+    /// It has ended.
+    Ended,
 }
 
 /// One after the other through one encoder, so that listeners' decoders can follow.
@@ -54,7 +54,6 @@ struct Talk {
     /// From which times are counted, so that lateness does not add up, and the frames since.
     start: Instant,
     since_start: u32,
-    frames: u64,
     /// Whether there was nothing when it was last looked.
     is_waiting: bool,
 }
@@ -72,14 +71,13 @@ impl Speech {
             source,
             start: now,
             since_start: 0,
-            frames: 0,
             is_waiting: false,
         });
     }
 
-    /// Ends the speech under way, and tells how many frames it had.
-    pub fn stop(&mut self) -> Option<u64> {
-        self.talk.take().map(|talk| talk.frames)
+    /// Ends the speech under way, and tells whether there was one.
+    pub fn stop(&mut self) -> bool {
+        self.talk.take().is_some()
     }
 
     pub fn is_speaking(&self) -> bool {
@@ -120,7 +118,10 @@ impl Speech {
                 talk.is_waiting = true;
                 Ok(Said::Nothing)
             }
-            Ok(Poll::Ready(None)) => Ok(Said::Ended(self.stop().unwrap_or_default())),
+            Ok(Poll::Ready(None)) => {
+                self.talk = None;
+                Ok(Said::Ended)
+            }
             Err(error) => {
                 self.talk = None;
                 Err(error)
@@ -150,7 +151,6 @@ impl Talk {
         }
         self.is_waiting = false;
         self.since_start += 1;
-        self.frames += 1;
     }
 }
 
@@ -274,7 +274,7 @@ mod tests {
         assert!(speech.is_speaking());
         drop(sender);
         let end = speech.next(later + 30 * FRAME);
-        assert!(matches!(end, Ok(Said::Ended(3))));
+        assert!(matches!(end, Ok(Said::Ended)));
         assert!(!speech.is_speaking());
     }
 

@@ -2,6 +2,9 @@
 //! and the programs themselves.
 
 mod measure;
+#[allow(dead_code, reason = "only its numbers are looked at")]
+#[path = "../../examples/client/options.rs"]
+mod options;
 mod programs;
 mod proxy;
 mod story;

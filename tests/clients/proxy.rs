@@ -173,13 +173,14 @@ impl Proxy {
         }
     }
 
-    /// What became of voice, once all of it has arrived or not.
-    pub fn fate(&self) -> Fate {
+    /// What became of so many datagrams of voice, once each has arrived or been lost.
+    pub fn fate_of(&self, datagrams: usize) -> Fate {
         let start = Instant::now();
         loop {
             let network = self.network.lock().expect("nobody panics with it");
-            if network.under_way.is_empty() {
-                return network.fate.clone();
+            let fate = &network.fate;
+            if fate.lost.len() + fate.delivered.len() == datagrams {
+                return fate.clone();
             }
             drop(network);
             assert!(start.elapsed() < PATIENCE, "it stays under way");

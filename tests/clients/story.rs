@@ -13,7 +13,6 @@ use crate::{PATIENCE, Running, TempFile};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::time::Instant;
-use voiceapp_server::event::UserId;
 
 const FREQUENCY: f64 = 1_000.0;
 const AMPLITUDE: f64 = 0.25;
@@ -63,9 +62,7 @@ impl Client {
     fn await_event(&mut self, now: Instant, is_it: impl Fn(&Event) -> bool) {
         loop {
             while let Some(event) = self.session.next_event() {
-                if let Event::LeftServer { who } = &event {
-                    self.listener.leave(UserId(who.user_id));
-                }
+                self.listener.handle_event(&event);
                 if is_it(&event) {
                     return;
                 }
@@ -128,11 +125,11 @@ fn told(seconds: f64, seeds: [Option<u64>; 2]) -> [Outcome; 2] {
         while let Ok(said) = speech.next(now) {
             match said {
                 Said::Frame(data) => {
-                    speaker.session.speak(now, &data);
+                    speaker.session.speak(&data);
                     spoken += 1;
                 }
                 Said::Nothing => break,
-                Said::Ended(_) => steps_left = Some(50),
+                Said::Ended => steps_left = Some(50),
             }
         }
         speaker.flush();

@@ -1,0 +1,167 @@
+//! The client's voice: what is to be spoken and what is, and the pace at which it plays what it hears.
+
+use crate::End;
+use crate::app::{App, Connection};
+use crate::talk::event::Event;
+use crate::talk::session::ProofState;
+use crate::talk::speech::{Said, Source, Speech};
+use crate::talk::wav::WavFile;
+use crate::talk::{FRAME, Sound};
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+/// One speech after the other.
+pub struct Mouth {
+    speech: Speech,
+    /// What is to be spoken as soon as it can be heard, and what it is.
+    wanted: Option<(String, Source)>,
+    /// Datagrams of the speech under way, and those of them that the network did not take.
+    spoken: u64,
+    untaken: u64,
+}
+
+impl Mouth {
+    pub fn new() -> Self {
+        Mouth {
+            speech: Speech::new(),
+            wanted: None,
+            spoken: 0,
+            untaken: 0,
+        }
+    }
+
+    pub fn want_file(&mut self, path: &Path) -> Result<(), String> {
+        let file = WavFile::open(path).map_err(|error| error.to_string())?;
+        let what = path.display().to_string();
+        self.wanted = Some((what, Source::Wav(Box::new(file))));
+        Ok(())
+    }
+
+    pub fn want_sound(&mut self, sounds: Receiver<Sound>) {
+        self.wanted = Some(("standard input".to_owned(), Source::Live(sounds)));
+    }
+
+    pub fn want_tone(&mut self, length: Duration) {
+        self.wanted = Some(("a tone".to_owned(), Source::tone(length)));
+    }
+
+    /// Whether something is yet to be spoken.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.is_some()
+    }
+
+    pub fn is_speaking(&self) -> bool {
+        self.speech.is_speaking()
+    }
+
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.speech.wake_at()
+    }
+
+    pub fn note_untaken(&mut self, datagrams: u64) {
+        self.untaken += datagrams;
+    }
+}
+
+impl App<'_> {
+    /// Whether what is spoken now would be heard.
+    fn can_speak(&self) -> bool {
+        match &self.connection {
+            Connection::Up { session, .. } => {
+                session.is_in_voice()
+                    && !session.is_muted()
+                    && session.proof_state() == ProofState::Proven
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the next frame is wanted: a file waits until it can be heard, live sound does not.
+    pub fn takes_speech(&self) -> bool {
+        self.can_speak() || self.mouth.speech.is_live()
+    }
+
+    pub fn speak(&mut self, now: Instant) -> Result<(), End> {
+        while self.takes_speech() {
+            let can_speak = self.can_speak();
+            match self.mouth.speech.next(now) {
+                Ok(Said::Frame(data)) => {
+                    if let (Connection::Up { session, .. }, true) =
+                        (&mut self.connection, can_speak)
+                    {
+                        session.speak(&data);
+                        self.mouth.spoken += 1;
+                    }
+                }
+                Ok(Said::Nothing) => break,
+                Ok(Said::Ended) => self.end_speech(now)?,
+                // A file that breaks off.
+                Err(reason) if self.options.speak.is_some() => return Err(End::Failed(reason)),
+                Err(reason) => self.refuse(&reason)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts what is to be spoken, once it would be heard or is sure not to be.
+    pub fn start_wanted_speech(&mut self, now: Instant) -> Result<(), End> {
+        let Connection::Up { session, .. } = &self.connection else {
+            return Ok(());
+        };
+        let is_settled = session.is_logged_in() && !session.is_waiting_for_answers();
+        if !self.mouth.is_wanted() || !is_settled || session.proof_state() == ProofState::Asking {
+            return Ok(());
+        }
+        let reason = if session.proof_state() == ProofState::Failed {
+            "no voice: our address is not proven (/join tries again)"
+        } else if !session.is_in_voice() {
+            "you are not in voice: /join first"
+        } else if session.is_muted() {
+            "you are muted: /unmute first"
+        } else {
+            ""
+        };
+        match self.mouth.wanted.take() {
+            Some((what, source)) if reason.is_empty() => {
+                let seconds = source.length().map(|length| length.as_secs_f64());
+                (self.mouth.spoken, self.mouth.untaken) = (0, 0);
+                self.mouth.speech.start(now, source);
+                self.console.tell(&Event::SpeechStarted { what, seconds })
+            }
+            _ => self.refuse(reason),
+        }
+    }
+
+    pub fn stop_speaking(&mut self) -> Result<(), End> {
+        self.mouth.wanted = None;
+        match self.mouth.speech.stop() {
+            true => self.end_speech(Instant::now()),
+            false => Ok(()),
+        }
+    }
+
+    fn end_speech(&mut self, now: Instant) -> Result<(), End> {
+        self.flush()?;
+        // Whoever leaves once this is answered does not cut off the end of what was said.
+        if let Connection::Up { session, .. } = &mut self.connection {
+            if session.proof_state() == ProofState::Proven {
+                session.prove(now);
+            }
+        }
+        self.console.tell(&Event::SpeechEnded {
+            datagrams: self.mouth.spoken,
+            untaken: self.mouth.untaken,
+        })
+    }
+
+    /// Plays all that is due. Times are counted from the first, so that sound keeps its pace.
+    pub fn play(&mut self, now: Instant) -> Result<(), End> {
+        while let Some(at) = self.play_at.filter(|at| *at <= now) {
+            let sound = self.listener.play(at);
+            self.sinks.take(sound)?;
+            self.play_at = Some(at + FRAME);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,196 @@
+use super::*;
+use voiceapp_server::protocol::encode_login_response;
+
+const TOKEN: VoiceToken = VoiceToken(77);
+
+/// A session that has logged in as user 1 among these, and has been heard out.
+fn logged_in(now: Instant, names: &[&'static str]) -> Session {
+    let mut session = Session::new(now, names[0], "there".to_owned());
+    let people = (1..).zip(names).map(|(id, username)| Participant {
+        user_id: UserId(id),
+        username,
+        in_voice: false,
+        is_muted: false,
+    });
+    let mut answer = Vec::new();
+    encode_login_response(&mut answer, 1, UserId(1), TOKEN, people).expect("it fits");
+    session.handle_bytes(now, &answer);
+    assert!(session.is_logged_in());
+    hear_out(&mut session);
+    session
+}
+
+fn hear_out(session: &mut Session) -> Vec<Event> {
+    session.take_outbound();
+    std::iter::from_fn(|| session.next_event()).collect()
+}
+
+fn tell(session: &mut Session, at: Instant, packet: Packet<'_>) -> Vec<Event> {
+    let mut bytes = Vec::new();
+    packet.encode(&mut bytes).expect("it fits");
+    session.handle_bytes(at, &bytes);
+    hear_out(session)
+}
+
+/// The number of the one proof that was sent, if one was.
+fn proof_sent(session: &mut Session) -> Option<u64> {
+    let datagram = session.next_datagram()?;
+    assert_eq!(session.next_datagram(), None);
+    match Frame::first_of(&datagram).map(|frame| frame.parse()) {
+        Ok(Ok(Packet::VoiceAuthRequest {
+            request_id,
+            voice_token: TOKEN,
+        })) => Some(request_id),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn answer_proof(session: &mut Session, at: Instant, request_id: u64, success: bool) {
+    let mut datagram = Vec::new();
+    let answer = Packet::VoiceAuthResponse {
+        request_id,
+        success,
+    };
+    answer.encode(&mut datagram).expect("it fits");
+    assert_eq!(session.handle_datagram(at, &datagram), None);
+}
+
+#[test]
+fn a_proof_is_repeated_until_it_is_answered_and_given_up_in_the_end() {
+    let start = Instant::now();
+    let mut session = logged_in(start, &["ann"]);
+    let number = proof_sent(&mut session).expect("it is asked at once");
+    let mut asked = 1;
+    while session.proof_state() == ProofState::Asking {
+        let at = session.wake_at().expect("it goes on");
+        assert!(at <= start + Duration::from_secs(13));
+        session.handle_timeout(at);
+        if let Some(repeated) = proof_sent(&mut session) {
+            assert_eq!(repeated, number, "a repetition is identical");
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, PROOF_WAITS_MS.len());
+    assert_eq!(session.wake_at(), None);
+    let address = "there".to_owned();
+    assert_eq!(hear_out(&mut session), [Event::VoiceUnanswered { address }]);
+}
+
+#[test]
+fn the_proof_is_renewed_every_15_seconds() {
+    let mut now = Instant::now();
+    let mut session = logged_in(now, &["ann"]);
+    for number in 1..=3 {
+        assert_eq!(proof_sent(&mut session), Some(number));
+        answer_proof(&mut session, now, number, true);
+        assert_eq!(session.proof_state(), ProofState::Proven);
+        assert_eq!(session.wake_at(), Some(now + PROOF_EVERY));
+        now += PROOF_EVERY;
+        session.handle_timeout(now - Duration::from_millis(1));
+        assert_eq!(proof_sent(&mut session), None);
+        session.handle_timeout(now);
+    }
+    assert_eq!(hear_out(&mut session).len(), 1, "it is news once");
+}
+
+#[test]
+fn an_answer_to_another_proof_changes_nothing_and_a_refusal_ends_it() {
+    let now = Instant::now();
+    let mut session = logged_in(now, &["ann"]);
+    answer_proof(&mut session, now, 9, false);
+    assert_eq!(session.proof_state(), ProofState::Asking);
+    answer_proof(&mut session, now, 1, false);
+    assert_eq!(session.proof_state(), ProofState::Failed);
+    // Joining tries again.
+    proof_sent(&mut session);
+    session.join(now);
+    assert_eq!(proof_sent(&mut session), Some(2));
+    assert_eq!(session.proof_state(), ProofState::Asking);
+}
+
+#[test]
+fn what_is_asked_is_waited_for() {
+    let now = Instant::now();
+    let mut session = logged_in(now, &["ann"]);
+    session.ping(now);
+    assert!(session.is_waiting_for_answers());
+    let later = now + Duration::from_millis(3);
+    let answer = Packet::PingResponse { request_id: 2 };
+    let pong = Event::Pong { round_trip_ms: 3.0 };
+    assert_eq!(tell(&mut session, later, answer), [pong]);
+    assert!(!session.is_waiting_for_answers());
+
+    // A message is through when it comes back.
+    session.chat(now, "hi");
+    let yes = Packet::ChatMessageResponse {
+        request_id: 3,
+        success: true,
+    };
+    assert_eq!(tell(&mut session, now, yes), []);
+    assert!(session.is_waiting_for_answers());
+    let message = Packet::UserSentMessage {
+        user_id: UserId(1),
+        timestamp_ms: 5,
+        message: "hi",
+    };
+    assert_eq!(tell(&mut session, now, message).len(), 1);
+    assert!(!session.is_waiting_for_answers());
+
+    session.leave(now);
+    session.handle_timeout(now + ANSWER_TIMEOUT);
+    assert_eq!(hear_out(&mut session), [Event::Unanswered { waited_s: 5 }]);
+    assert!(!session.is_waiting_for_answers());
+    assert_eq!(session.login_failure(), None);
+}
+
+#[test]
+fn a_login_that_is_refused_or_not_answered_has_failed() {
+    let now = Instant::now();
+    let mut session = Session::new(now, "ann", String::new());
+    session.handle_timeout(now + ANSWER_TIMEOUT);
+    assert_eq!(session.login_failure(), Some(LoginFailure::Unanswered));
+
+    let mut session = Session::new(now, "ann", String::new());
+    let refusal = Packet::LoginResponse {
+        request_id: 1,
+        id: UserId(0),
+        voice_token: VoiceToken(0),
+        participants: voiceapp_server::protocol::Participants::EMPTY,
+    };
+    tell(&mut session, now, refusal);
+    assert_eq!(session.login_failure(), Some(LoginFailure::Refused));
+
+    let session = Session::new(now, &"x".repeat(70_000), String::new());
+    assert_eq!(session.login_failure(), Some(LoginFailure::Refused));
+}
+
+#[test]
+fn people_come_and_go_and_namesakes_are_told_apart() {
+    let now = Instant::now();
+    let mut session = logged_in(now, &["ann", "bob", "bob"]);
+    let shown = |session: &Session, id| session.who(UserId(id)).to_string();
+    let all = [1, 2, 3, 4].map(|id| shown(&session, id));
+    assert_eq!(all, ["ann", "bob#2", "bob#3", "user 4"]);
+
+    let user_id = UserId(3);
+    let joined = Packet::UserJoinedVoice { user_id };
+    assert_eq!(tell(&mut session, now, joined).len(), 1);
+    assert_eq!(tell(&mut session, now, joined), [], "it is no news");
+    let left = Packet::UserLeftServer { user_id };
+    let events = tell(&mut session, now, left);
+    assert_eq!(events[0].to_string(), "* bob#3 left the server");
+    assert_eq!(shown(&session, 2), "bob");
+}
+
+#[test]
+fn datagrams_that_would_end_other_clients_are_counted() {
+    let now = Instant::now();
+    let mut session = logged_in(now, &["ann"]);
+    let too_long = [&[0x61, 0x10, 0x00][..], &[0; 4_096]].concat();
+    let table: [&[u8]; 4] = [b"", b"\x99\0\0", b"\x61\0\x10abc", &too_long];
+    for datagram in table {
+        assert_eq!(session.handle_datagram(now, datagram), None);
+    }
+    assert_eq!(session.unreadable(), 4);
+    assert_eq!(hear_out(&mut session).len(), 1, "it is news once");
+}
