@@ -2,7 +2,7 @@
 //! sound and sound of voice.
 //!
 //! ```text
-//! session    what is said to a server and what it says, without a socket
+//! session    what is said to a server and what it says, without a socket      proof
 //! link       the sockets under a session, and the threads that read them
 //! listener   everyone who is heard, as one sound        jitter, speaker, limiter
 //! speech     sound, at its pace, as voice                wav
@@ -18,6 +18,7 @@ pub mod jitter;
 pub mod limiter;
 pub mod link;
 pub mod listener;
+pub mod proof;
 pub mod session;
 pub mod speaker;
 pub mod speech;

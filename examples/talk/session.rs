@@ -4,6 +4,8 @@
 
 use super::FRAME_SAMPLES;
 use super::event::{Event, Listed, Who};
+pub use super::proof::ProofState;
+use super::proof::{Outcome, Proof};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::{self, Display, Formatter};
 use std::time::{Duration, Instant};
@@ -16,11 +18,6 @@ mod tests;
 /// The existing clients end on a datagram over this size, so no server may send one.
 const DATAGRAM_BYTES_MAX: usize = 4_096;
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long each repetition of a proof waits for an answer. After the last it is given up.
-const PROOF_WAITS_MS: [u64; 8] = [500, 500, 500, 500, 1_000, 2_000, 4_000, 4_000];
-/// NAT mappings for UDP can expire after 30 s of silence, and change at any time. A proof renews them,
-/// and tells the server where we are now.
-const PROOF_EVERY: Duration = Duration::from_secs(15);
 
 pub struct Session {
     /// Where voice goes, as it is told to the user.
@@ -74,28 +71,6 @@ impl Display for LoginFailure {
     }
 }
 
-/// What the server knows of our address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProofState {
-    /// Nothing yet: we are asking.
-    Asking,
-    /// It is ours. A proof that is repeated leaves it so.
-    Proven,
-    /// Nothing: the proof was refused or given up.
-    Failed,
-}
-
-/// The proof that an address is ours: a VoiceAuthRequest, and its repetitions until it is answered.
-struct Proof {
-    token: VoiceToken,
-    state: ProofState,
-    request_id: u64,
-    /// Requests sent since the last answer; 0 while none is under way.
-    asked: usize,
-    /// When to ask next, be it for the first time or again.
-    next_at: Option<Instant>,
-}
-
 /// A voice datagram from someone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Voice<'a> {
@@ -116,13 +91,7 @@ impl Session {
             inbound: FrameBuffer::new(),
             pending: Vec::new(),
             last_request_id: 0,
-            proof: Proof {
-                token: VoiceToken(0),
-                state: ProofState::Asking,
-                request_id: 0,
-                asked: 0,
-                next_at: None,
-            },
+            proof: Proof::new(),
             sequence: 0,
             timestamp: 0,
             unreadable: 0,
@@ -158,7 +127,7 @@ impl Session {
     /// When something is due if nothing is received.
     pub fn wake_at(&self) -> Option<Instant> {
         let answers = self.pending.iter().map(|it| it.sent_at + ANSWER_TIMEOUT);
-        answers.chain(self.proof.next_at).min()
+        answers.chain(self.proof.wake_at()).min()
     }
 
     // What there is to know.
@@ -177,13 +146,13 @@ impl Session {
     }
 
     pub fn proof_state(&self) -> ProofState {
-        self.proof.state
+        self.proof.state()
     }
 
     /// Whether the last proof that was asked for is through, or given up. What was spoken before it
     /// has then been handled as well, as far as the network keeps an order.
     pub fn is_proof_settled(&self) -> bool {
-        self.proof.asked == 0
+        self.proof.is_settled()
     }
 
     pub fn is_in_voice(&self) -> bool {
@@ -237,7 +206,7 @@ impl Session {
     // What the user does.
 
     pub fn join(&mut self, now: Instant) {
-        if self.proof.state == ProofState::Failed {
+        if self.proof.state() == ProofState::Failed {
             self.prove(now);
         }
         self.request(now, |request_id| Packet::JoinVoiceChannelRequest {
@@ -333,45 +302,26 @@ impl Session {
                 self.login_failure = Some(LoginFailure::Unanswered);
             }
         }
-        if self.proof.next_at.is_none_or(|at| now < at) {
-            return;
-        }
-        match self.proof.asked {
-            0 => self.prove(now),
-            asked if asked < PROOF_WAITS_MS.len() => self.ask(now),
-            _ => {
-                let address = self.voice_address.clone();
-                self.give_up_proof(Event::VoiceUnanswered { address });
-            }
+        match self.proof.handle_timeout(now) {
+            Some(Ok(request)) => self.send_datagram(&request),
+            Some(Err(outcome)) => self.handle_proof_outcome(outcome),
+            None => {}
         }
     }
 
-    /// Begins a fresh proof. Its repetitions are identical datagrams, this one is not.
+    /// Begins a fresh proof of our address.
     pub fn prove(&mut self, now: Instant) {
-        if self.proof.state == ProofState::Failed {
-            self.proof.state = ProofState::Asking;
-        }
-        self.proof.request_id += 1;
-        self.proof.asked = 0;
-        self.ask(now);
+        let request = self.proof.begin(now);
+        self.send_datagram(&request);
     }
 
-    /// If the kernel does not take it, the next repetition is the remedy.
-    fn ask(&mut self, now: Instant) {
-        let wait_ms = PROOF_WAITS_MS[self.proof.asked];
-        self.proof.asked += 1;
-        self.proof.next_at = Some(now + Duration::from_millis(wait_ms));
-        self.send_datagram(&Packet::VoiceAuthRequest {
-            request_id: self.proof.request_id,
-            voice_token: self.proof.token,
+    fn handle_proof_outcome(&mut self, outcome: Outcome) {
+        let address = self.voice_address.clone();
+        self.events.push_back(match outcome {
+            Outcome::Proven => Event::VoiceReady { address },
+            Outcome::Refused => Event::VoiceRefused,
+            Outcome::GivenUp => Event::VoiceUnanswered { address },
         });
-    }
-
-    fn give_up_proof(&mut self, event: Event) {
-        self.proof.state = ProofState::Failed;
-        self.proof.asked = 0;
-        self.proof.next_at = None;
-        self.events.push_back(event);
     }
 
     // What the server says over UDP.
@@ -398,8 +348,10 @@ impl Session {
                 request_id,
                 success,
             }) => {
-                if request_id == self.proof.request_id && self.proof.asked > 0 {
-                    self.handle_proof_answer(at, success);
+                self.voice_is_closed = false;
+                let outcome = self.proof.handle_answer(at, request_id, success);
+                if let Some(outcome) = outcome {
+                    self.handle_proof_outcome(outcome);
                 }
                 None
             }
@@ -419,21 +371,6 @@ impl Session {
         if !std::mem::replace(&mut self.voice_is_closed, true) {
             let address = self.voice_address.clone();
             self.events.push_back(Event::VoiceClosed { address });
-        }
-    }
-
-    fn handle_proof_answer(&mut self, at: Instant, success: bool) {
-        if !success {
-            self.give_up_proof(Event::VoiceRefused);
-            return;
-        }
-        self.voice_is_closed = false;
-        self.proof.asked = 0;
-        self.proof.next_at = Some(at + PROOF_EVERY);
-        if self.proof.state != ProofState::Proven {
-            self.proof.state = ProofState::Proven;
-            let address = self.voice_address.clone();
-            self.events.push_back(Event::VoiceReady { address });
         }
     }
 
@@ -535,7 +472,7 @@ impl Session {
         self.people = participants
             .map(|it| (it.user_id, Person::new(&it)))
             .collect();
-        self.proof.token = token;
+        self.proof.set_token(token);
         self.events.push_back(Event::LoggedIn {
             who: self.who(id),
             users: self.people.len(),

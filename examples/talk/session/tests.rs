@@ -1,4 +1,5 @@
 use super::*;
+use crate::talk::proof;
 use voiceapp_server::protocol::encode_login_response;
 
 const TOKEN: VoiceToken = VoiceToken(77);
@@ -70,7 +71,7 @@ fn a_proof_is_repeated_until_it_is_answered_and_given_up_in_the_end() {
             asked += 1;
         }
     }
-    assert_eq!(asked, PROOF_WAITS_MS.len());
+    assert_eq!(asked, proof::WAITS_MS.len());
     assert_eq!(session.wake_at(), None);
     let address = "there".to_owned();
     assert_eq!(hear_out(&mut session), [Event::VoiceUnanswered { address }]);
@@ -84,8 +85,8 @@ fn the_proof_is_renewed_every_15_seconds() {
         assert_eq!(proof_sent(&mut session), Some(number));
         answer_proof(&mut session, now, number, true);
         assert_eq!(session.proof_state(), ProofState::Proven);
-        assert_eq!(session.wake_at(), Some(now + PROOF_EVERY));
-        now += PROOF_EVERY;
+        assert_eq!(session.wake_at(), Some(now + proof::EVERY));
+        now += proof::EVERY;
         session.handle_timeout(now - Duration::from_millis(1));
         assert_eq!(proof_sent(&mut session), None);
         session.handle_timeout(now);
