@@ -55,7 +55,6 @@ pub struct Use {
 impl Console {
     /// `wake` is called whenever a line has come.
     pub fn open(usage: Use, wake: impl Fn() + Send + 'static) -> Self {
-        let guard = TerminalGuard::new();
         let (line_sender, lines) = channel();
         let (line_wanted, wanted) = channel();
         let deliver = move |line| {
@@ -81,7 +80,7 @@ impl Console {
         } else if let Some(Some((editor, printer))) = editor {
             let (above, shown) = channel();
             console.is_terminal = true;
-            console.guard = Some(guard);
+            console.guard = Some(TerminalGuard::new());
             let showing = thread::spawn(move || show_lines(printer, &shown));
             console.output.above = Some((above, showing));
             thread::spawn(move || edit_lines(editor, &wanted, deliver));
