@@ -221,7 +221,6 @@ impl JitterBuffer {
         {
             self.since_change = 0;
             self.counts.shortened += 1;
-            self.offset_us -= FRAME_US;
             let second = self.take(self.next);
             return Step::Merge(data, second);
         }

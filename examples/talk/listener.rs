@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 use voiceapp_server::event::UserId;
 
+#[cfg(test)]
+mod tests;
+
 /// Sound after silence comes in over so many samples, 5 ms, so that it does not click.
 const FADE_IN_SAMPLES: usize = 240;
 

@@ -224,6 +224,11 @@ mod tests {
             ("a gap beyond memory", "0:0 400:100", [99, 0, 0, 0]),
             ("a loss longer than a pause", "0:0 900:45", [44, 0, 0, 0]),
             ("starts again", "0:4000 20:4001 40:0", [0, 0, 0, 1]),
+            (
+                "before the first, after a pause",
+                "0:100 900:90 920:91",
+                [0, 0, 0, 1],
+            ),
             ("soon, after a pause", "0:0 20:1 900:0 920:1", [0, 0, 0, 1]),
             ("goes on after a pause", "0:0 900:1 920:2", [0, 0, 0, 0]),
             (

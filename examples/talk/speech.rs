@@ -271,6 +271,15 @@ mod tests {
         assert_eq!(take(&mut speech, later + FRAME), 1);
         assert_eq!(take(&mut speech, later + 2 * FRAME), 1);
         assert_eq!(take(&mut speech, later + 20 * FRAME), 0);
+        // Nor after a short pause.
+        for _ in 0..3 {
+            sender
+                .send([0.0; FRAME_SAMPLES])
+                .expect("it is listened to");
+        }
+        assert_eq!(take(&mut speech, later + 20 * FRAME), 1);
+        assert_eq!(take(&mut speech, later + 22 * FRAME), 2);
+        assert_eq!(take(&mut speech, later + 23 * FRAME), 0);
         assert!(speech.is_speaking());
         drop(sender);
         let end = speech.next(later + 30 * FRAME);

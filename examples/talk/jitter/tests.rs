@@ -46,7 +46,7 @@ fn spoken(first: u32, count: u32, delay_ms: impl Fn(u32) -> Option<u64>) -> Vec<
 #[test]
 fn what_is_played_and_when() {
     type Delay = fn(u32) -> Option<u64>;
-    let table: [(&str, u32, u32, Delay, &str); 10] = [
+    let table: [(&str, u32, u32, Delay, &str); 11] = [
         ("in order", 0, 5, |_| Some(7), "...01234cf..."),
         (
             "round the circle",
@@ -111,11 +111,24 @@ fn what_is_played_and_when() {
             |it| Some(if it >= 2 { 100 } else { 0 }),
             "..01cf..234cf",
         ),
+        (
+            "one is lost when depth could be taken",
+            0,
+            12,
+            |it| (it != 8).then_some(0),
+            "..01234567c901cf...",
+        ),
     ];
     for (what, first, count, delay_ms, expected) in table {
         let arrivals = spoken(first, count, delay_ms);
-        let (letters, _) = played(&arrivals, expected.len() as u64);
+        let (letters, buffer) = played(&arrivals, expected.len() as u64);
         assert_eq!(letters, expected, "{what}");
+        let counts = buffer.counts();
+        let late = u64::from(what == "one is late");
+        assert_eq!((counts.late, counts.dropped), (late, 0), "{what}");
+        assert_eq!(counts.played + late, arrivals.len() as u64, "{what}");
+        let concealed = letters.matches(['c', 'f']).count() as u64;
+        assert_eq!(counts.concealed, concealed, "{what}");
     }
 }
 
@@ -156,11 +169,13 @@ fn depth_follows_the_network() {
 fn the_next_talk_starts_as_deep_as_the_last_one_ended() {
     let delay_ms = |place: u32| Some(u64::from(place % 4) * 25);
     let mut arrivals = spoken(0, 300, delay_ms);
-    arrivals.push((10_000, 300));
-    arrivals.push((10_020, 301));
-    let (letters, _) = played(&arrivals, 520);
-    // 95 ms and a frame are wanted: the first of the new talk waits for five steps.
-    assert_eq!(&letters[498..510], ".......01cf.");
+    // It goes on for long enough that the depth could be given back.
+    arrivals.extend((0..40).map(|it| (10_000 + u64::from(it) * 20, 300 + it)));
+    let (letters, _) = played(&arrivals, 550);
+    // 95 ms are wanted: the first of the new talk waits for five steps.
+    assert_eq!(&letters[498..507], ".......01");
+    let played: String = (0..40).map(|it| char::from(b'0' + it % 10)).collect();
+    assert_eq!(&letters[505..], format!("{played}cf..."));
 }
 
 #[test]
@@ -168,6 +183,11 @@ fn a_hole_that_is_no_loss_is_not_filled() {
     let arrivals = [(0, 0), (20, 1), (40, 5_000), (60, 5_001)];
     let (letters, _) = played(&arrivals, 12);
     assert_eq!(letters, "..01..01cf..");
+    // Ten are the most that are made up for.
+    let (letters, _) = played(&[(0, 0), (20, 1), (40, 12), (60, 13)], 17);
+    assert_eq!(letters, "..01cccccccccc23c");
+    let (letters, _) = played(&[(0, 0), (20, 1), (40, 13), (60, 14)], 10);
+    assert_eq!(letters, "..01..34cf");
 }
 
 #[test]
@@ -175,11 +195,15 @@ fn a_restart_forgets_what_waits() {
     let start = Instant::now();
     let mut buffer = JitterBuffer::new();
     buffer.push(start, 70, 0, &[7]);
+    buffer.push(start, 71, 960, &[7]);
+    let later = start + Duration::from_millis(40);
+    assert_eq!(buffer.step(later), Step::Play(vec![7]));
     buffer.restart();
+    let start = later;
     buffer.push(start, 3, 0, &[3]);
     let later = start + Duration::from_millis(40);
     assert_eq!(buffer.step(later), Step::Play(vec![3]));
-    assert_eq!((buffer.counts().played, buffer.counts().dropped), (1, 1));
+    assert_eq!((buffer.counts().played, buffer.counts().dropped), (2, 1));
     assert_eq!(buffer.step(later + FRAME), Step::Conceal);
     assert_eq!(buffer.step(later + 2 * FRAME), Step::FadeOut);
 }

@@ -100,12 +100,17 @@ fn an_answer_to_another_proof_changes_nothing_and_a_refusal_ends_it() {
     let mut session = logged_in(now, &["ann"]);
     answer_proof(&mut session, now, 9, false);
     assert_eq!(session.proof_state(), ProofState::Asking);
+    answer_proof(&mut session, now, 1, true);
+    // What comes twice, or late, is no answer either.
     answer_proof(&mut session, now, 1, false);
+    assert_eq!(session.proof_state(), ProofState::Proven);
+    session.prove(now);
+    answer_proof(&mut session, now, 2, false);
     assert_eq!(session.proof_state(), ProofState::Failed);
     // Joining tries again.
-    proof_sent(&mut session);
+    while session.next_datagram().is_some() {}
     session.join(now);
-    assert_eq!(proof_sent(&mut session), Some(2));
+    assert_eq!(proof_sent(&mut session), Some(3));
     assert_eq!(session.proof_state(), ProofState::Asking);
 }
 
@@ -142,6 +147,37 @@ fn what_is_asked_is_waited_for() {
     assert_eq!(hear_out(&mut session), [Event::Unanswered { waited_s: 5 }]);
     assert!(!session.is_waiting_for_answers());
     assert_eq!(session.login_failure(), None);
+}
+
+#[test]
+fn joining_and_leaving_unmute_unless_they_change_nothing() {
+    let now = Instant::now();
+    let mut session = logged_in(now, &["ann"]);
+    let mut request_id = 1;
+    let mut ask = |session: &mut Session, joins: bool| {
+        request_id += 1;
+        let success = true;
+        let answer = if joins {
+            session.join(now);
+            Packet::JoinVoiceChannelResponse {
+                request_id,
+                success,
+            }
+        } else {
+            session.leave(now);
+            Packet::LeaveVoiceChannelResponse {
+                request_id,
+                success,
+            }
+        };
+        tell(session, now, answer);
+        (session.is_in_voice(), session.is_muted())
+    };
+    session.mute(true);
+    assert_eq!(ask(&mut session, true), (true, false));
+    session.mute(true);
+    assert_eq!(ask(&mut session, true), (true, true));
+    assert_eq!(ask(&mut session, false), (false, false));
 }
 
 #[test]

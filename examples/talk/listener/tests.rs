@@ -1,0 +1,211 @@
+use super::*;
+use crate::talk::FRAME;
+use crate::talk::codec::Encoder;
+use std::f64::consts::TAU;
+
+/// Somebody who speaks a tone.
+struct Speaking {
+    id: UserId,
+    frequency: f64,
+    amplitude: f64,
+    encoder: Encoder,
+    sequence: u32,
+}
+
+impl Speaking {
+    fn new(id: u64, frequency: f64, amplitude: f64) -> Self {
+        Speaking {
+            id: UserId(id),
+            frequency,
+            amplitude,
+            encoder: Encoder::new(),
+            sequence: 0,
+        }
+    }
+
+    /// Says the next 20 ms, which is encoded.
+    fn next(&mut self) -> Vec<u8> {
+        let first = self.sequence as usize * FRAME_SAMPLES;
+        let sound = std::array::from_fn(|place| {
+            let phase = (first + place) as f64 * self.frequency / 48_000.0;
+            (self.amplitude * (TAU * phase).sin()) as f32
+        });
+        self.sequence += 1;
+        self.encoder.encode(&sound)
+    }
+
+    fn send(
+        &self,
+        listener: &mut Listener,
+        at: Instant,
+        sequence: u32,
+        data: &[u8],
+    ) -> Option<Event> {
+        let voice = Voice {
+            from: self.id,
+            sequence,
+            timestamp: sequence.wrapping_mul(960),
+            data,
+        };
+        listener.hear(at, &voice, || Who::stranger(self.id))
+    }
+}
+
+/// Plays so many frames while all of these speak, and as many in silence.
+fn played(listener: &mut Listener, all: &mut [Speaking], frames: u32) -> Vec<f32> {
+    let start = Instant::now();
+    let mut sound = Vec::new();
+    for frame in 0..2 * frames {
+        let now = start + FRAME * frame;
+        for speaking in all.iter_mut().filter(|_| frame < frames) {
+            let data = speaking.next();
+            speaking.send(listener, now, speaking.sequence - 1, &data);
+        }
+        sound.extend(listener.play(now).unwrap_or([0.0; FRAME_SAMPLES]));
+    }
+    sound
+}
+
+/// The amplitude of a tone in a sound that has a whole number of its periods.
+fn amplitude(sound: &[f32], frequency: f64) -> f64 {
+    let (mut sine, mut cosine) = (0.0, 0.0);
+    for (place, sample) in sound.iter().enumerate() {
+        let phase = TAU * frequency * place as f64 / 48_000.0;
+        sine += f64::from(*sample) * phase.sin();
+        cosine += f64::from(*sample) * phase.cos();
+    }
+    2.0 * sine.hypot(cosine) / sound.len() as f64
+}
+
+fn loudest_step(sound: &[f32]) -> f32 {
+    let steps = sound.windows(2).map(|pair| (pair[1] - pair[0]).abs());
+    steps.fold(0.0, f32::max)
+}
+
+#[test]
+fn everyone_is_mixed_and_nothing_is_clipped() {
+    let table = [(0.3, 0.2, 0.3, 0.2), (0.9, 0.9, 0.5, 0.5)];
+    for (first, second, least_first, least_second) in table {
+        let mut listener = Listener::new(true);
+        let mut all = [
+            Speaking::new(1, 500.0, first),
+            Speaking::new(2, 1_200.0, second),
+        ];
+        let sound = played(&mut listener, &mut all, 50);
+        let middle = &sound[20 * FRAME_SAMPLES..45 * FRAME_SAMPLES];
+        let found = [500.0, 1_200.0].map(|hz| amplitude(middle, hz));
+        assert!(
+            found[0] > 0.95 * least_first && found[1] > 0.95 * least_second,
+            "{found:?}"
+        );
+        assert!(sound.iter().all(|it| it.abs() <= 1.0));
+        assert!(sound[70 * FRAME_SAMPLES..].iter().all(|it| *it == 0.0));
+    }
+}
+
+#[test]
+fn a_talk_begins_and_ends_without_a_click() {
+    let mut listener = Listener::new(true);
+    let mut all = [Speaking::new(1, 487.0, 0.5)];
+    // It is heard from its middle on, and breaks off there as well.
+    for _ in 0..10 {
+        all[0].next();
+    }
+    let sound = played(&mut listener, &mut all, 20);
+    let tone = 0.5 * (TAU * 487.0 / 48_000.0) as f32;
+    assert!(
+        loudest_step(&sound) < 1.3 * tone,
+        "{}",
+        loudest_step(&sound)
+    );
+    // What is left out to catch up does not click either: the two halves are moved into each other.
+    let first = [0.5; 4];
+    let mut second = [-0.5; 4];
+    cross_fade(&first, &mut second);
+    assert_eq!(second, [0.5, 0.25, 0.0, -0.25]);
+}
+
+#[test]
+fn duplicates_are_played_once() {
+    let start = Instant::now();
+    let mut listener = Listener::new(true);
+    let speaking = Speaking::new(1, 500.0, 0.5);
+    for frame in 0..10 {
+        let now = start + FRAME * frame;
+        let was_new = speaking.send(&mut listener, now, frame, b"voice").is_some();
+        assert_eq!(was_new, frame == 0);
+        speaking.send(&mut listener, now, frame / 2, b"voice");
+        listener.play(now);
+    }
+    let heard = &listener.stats()[0];
+    assert_eq!(heard.arrivals.duplicates, 10);
+    let counts = heard.playout.expect("it plays").counts;
+    assert_eq!((counts.late, counts.played), (0, 8));
+}
+
+#[test]
+fn who_starts_again_is_heard_again() {
+    let start = Instant::now();
+    let mut listener = Listener::new(true);
+    let speaking = Speaking::new(1, 500.0, 0.5);
+    for (frame, sequence) in (0..).zip((5_000..5_010).chain(0..10)) {
+        let now = start + FRAME * frame;
+        speaking.send(&mut listener, now, sequence, b"voice");
+        listener.play(now);
+    }
+    let heard = &listener.stats()[0];
+    assert_eq!(heard.arrivals.restarts, 1);
+    let counts = heard.playout.expect("it plays").counts;
+    // Two were waiting when it began anew, and two are waiting now.
+    assert_eq!((counts.played, counts.dropped, counts.late), (16, 2, 0));
+}
+
+#[test]
+fn news_of_people_say_where_a_gap_is_no_loss() {
+    let who = || Who::stranger(UserId(1));
+    let mute = |is_muted| Event::Muted {
+        who: who(),
+        is_muted,
+    };
+    let table = [
+        (Event::JoinedVoice { who: who() }, 0),
+        (mute(false), 0),
+        (Event::YouJoinedVoice { already: false }, 0),
+        // Nothing has been left out yet, or nothing has changed.
+        (Event::LeftVoice { who: who() }, 9),
+        (Event::LeftServer { who: who() }, 9),
+        (mute(true), 9),
+        (Event::YouJoinedVoice { already: true }, 9),
+    ];
+    for (event, lost) in table {
+        let now = Instant::now();
+        let mut listener = Listener::new(false);
+        let speaking = Speaking::new(1, 500.0, 0.5);
+        speaking.send(&mut listener, now, 0, b"voice");
+        listener.handle_event(&event);
+        speaking.send(&mut listener, now, 10, b"voice");
+        assert_eq!(listener.stats()[0].arrivals.lost, lost, "{event:?}");
+    }
+}
+
+#[test]
+fn who_has_left_is_played_to_the_end_and_forgotten_for_others() {
+    let start = Instant::now();
+    let mut listener = Listener::new(true);
+    let count = KNOWN_MAX as u64 + 10;
+    for id in 1..=count {
+        let speaking = Speaking::new(id, 500.0, 0.5);
+        speaking.send(&mut listener, start, 0, b"voice");
+        let who = Who::stranger(speaking.id);
+        listener.handle_event(&Event::LeftServer { who });
+        if id == 1 {
+            for frame in 0..20 {
+                listener.play(start + FRAME * frame);
+            }
+            let playout = listener.stats()[0].playout.expect("it is remembered");
+            assert_eq!((playout.is_playing, playout.counts.played), (false, 1));
+            assert!(listener.speakers[&UserId(1)].player.is_none());
+        }
+    }
+    assert_eq!(listener.speakers.len(), 10);
+}
