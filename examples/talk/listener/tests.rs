@@ -2,6 +2,7 @@ use super::*;
 use crate::talk::FRAME;
 use crate::talk::codec::Encoder;
 use std::f64::consts::TAU;
+use std::time::Duration;
 
 /// Somebody who speaks a tone.
 struct Speaking {
@@ -103,26 +104,54 @@ fn everyone_is_mixed_and_nothing_is_clipped() {
     }
 }
 
-#[test]
-fn a_talk_begins_and_ends_without_a_click() {
+/// What is heard of a tone of 487 Hz whose datagrams are delayed so many milliseconds. It is heard from
+/// its middle on, and breaks off there as well.
+fn heard_with_delays(frames: u32, delay_ms: impl Fn(u32) -> u64) -> (Vec<f32>, Playout) {
+    let start = Instant::now();
     let mut listener = Listener::new(true);
-    let mut all = [Speaking::new(1, 487.0, 0.5)];
-    // It is heard from its middle on, and breaks off there as well.
+    let mut speaking = Speaking::new(1, 487.0, 0.5);
     for _ in 0..10 {
-        all[0].next();
+        speaking.next();
     }
-    let sound = played(&mut listener, &mut all, 20);
+    let mut arrivals: Vec<_> = (0..frames)
+        .map(|frame| {
+            let data = speaking.next();
+            let delay = Duration::from_millis(delay_ms(frame));
+            (start + FRAME * frame + delay, frame, data)
+        })
+        .collect();
+    arrivals.sort();
+    let mut arrivals = arrivals.into_iter().peekable();
+    let mut sound = Vec::new();
+    for step in 0..frames + 30 {
+        let now = start + FRAME * step;
+        while let Some((at, sequence, data)) = arrivals.next_if(|it| it.0 <= now) {
+            speaking.send(&mut listener, at, sequence, &data);
+        }
+        sound.extend(listener.play(now).unwrap_or([0.0; FRAME_SAMPLES]));
+    }
+    (sound, listener.stats()[0].playout.expect("it plays"))
+}
+
+#[test]
+fn nothing_that_is_done_to_sound_clicks() {
+    type Delay = fn(u32) -> u64;
+    let table: [(&str, u32, Delay); 3] = [
+        ("a beginning and an end", 20, |_| 0),
+        ("a pause", 30, |frame| if frame < 15 { 0 } else { 120 }),
+        ("depth that is given back", 500, |frame| match frame {
+            0..60 => u64::from(frame % 2) * 100,
+            _ => 0,
+        }),
+    ];
     let tone = 0.5 * (TAU * 487.0 / 48_000.0) as f32;
-    assert!(
-        loudest_step(&sound) < 1.3 * tone,
-        "{}",
-        loudest_step(&sound)
-    );
-    // What is left out to catch up does not click either: the two halves are moved into each other.
-    let first = [0.5; 4];
-    let mut second = [-0.5; 4];
-    cross_fade(&first, &mut second);
-    assert_eq!(second, [0.5, 0.25, 0.0, -0.25]);
+    for (what, frames, delay_ms) in table {
+        let (sound, playout) = heard_with_delays(frames, delay_ms);
+        let step = loudest_step(&sound);
+        assert!(step < 1.5 * tone, "{what}: {step}, {playout:?}");
+        let is_shortened = playout.counts.shortened > 0;
+        assert_eq!(is_shortened, frames == 500, "{what}: {playout:?}");
+    }
 }
 
 #[test]
