@@ -20,6 +20,7 @@ const SEEN_BITS: u32 = u64::BITS;
 pub struct Speaker {
     arrivals: Arrivals,
     stream: Option<Stream>,
+    expects_gap: bool,
     talk: Option<Talk>,
 }
 
@@ -91,6 +92,10 @@ impl Speaker {
         // The distance on the circle of sequence numbers, so that a wrap at 2^32 is one step ahead.
         let ahead = sequence.wrapping_sub(stream.newest) as i32;
         let distance = ahead.unsigned_abs();
+        if std::mem::take(&mut self.expects_gap) && ahead != 1 {
+            self.stream = Some(Stream::new(at, sequence));
+            return Place::First;
+        }
         // Nothing comes twice by as much as a pause: who is behind after one, and fills no gap, started
         // again.
         let is_restart = match &self.talk {
@@ -135,9 +140,10 @@ impl Speaker {
         self.arrivals
     }
 
-    /// Forgets where the stream stood: what was not sent to us, or not said, is not lost.
+    /// The next datagram need not follow on the last: what was not sent to us, or not said, is not
+    /// lost. It may do so, as the first after a gap can be here before the news that there was one.
     pub fn expect_gap(&mut self) {
-        self.stream = None;
+        self.expects_gap = true;
     }
 
     /// When the talk is over, unless more of it is heard.
@@ -248,11 +254,16 @@ mod tests {
 
     #[test]
     fn a_gap_that_was_announced_is_no_loss() {
-        let mut speaker = heard("0:0 20:1");
-        speaker.expect_gap();
-        speaker.hear(Instant::now(), 700, b"voice");
-        let counts = speaker.arrivals;
-        assert_eq!((counts.lost, counts.restarts), (0, 0));
+        for (sequence, place) in [(700, Place::First), (0, Place::First), (2, Place::Within)] {
+            let mut speaker = heard("0:0 20:1");
+            speaker.expect_gap();
+            assert_eq!(speaker.hear(Instant::now(), sequence, b"voice").0, place);
+            let counts = speaker.arrivals;
+            assert_eq!((counts.lost, counts.restarts), (0, 0));
+            // It was one gap, and no more.
+            speaker.hear(Instant::now(), sequence + 3, b"voice");
+            assert_eq!(speaker.arrivals.lost, 2);
+        }
     }
 
     #[test]
