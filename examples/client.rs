@@ -44,8 +44,6 @@ use talk::{FRAME_SAMPLES, Sound};
 const INBOX: usize = 1_024;
 /// Live sound that may wait to be spoken, in frames: 100 ms, beside what a pipe holds.
 const LIVE_MAX: usize = 5;
-/// How long what was told and played last may take to get to where it is read and heard.
-const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What the main thread waits for.
 enum Input {
@@ -56,7 +54,7 @@ enum Input {
     /// A connection was made, or could not be.
     Connected(u64, Result<Link, String>),
     /// Standard output takes no more sound.
-    ListenerLost(String),
+    ListenerLost(io::Error),
 }
 
 /// Why the client ends.
@@ -176,8 +174,8 @@ fn shorten_pipe(pipe: impl std::os::fd::AsFd) {
 fn shorten_pipe<T>(_: T) {}
 
 /// Waits for the end of a thread, unless that takes long.
-fn wait_for(thread: &JoinHandle<()>) {
-    let deadline = Instant::now() + LAST_WORDS;
+fn wait_for(thread: &JoinHandle<()>, at_most: Duration) {
+    let deadline = Instant::now() + at_most;
     while !thread.is_finished() && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(1));
     }

@@ -11,14 +11,21 @@ use crate::talk::listener::Listener;
 use crate::talk::session::{LoginFailure, Session};
 use crate::{End, Input, Trouble};
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How long what was told and played last may take to get to where it is read and heard, and the same
+/// if a signal asks to end.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+const LAST_WORDS_STOPPED: Duration = Duration::from_millis(200);
 /// Inputs handled before anything else is looked at.
 const INPUTS_PER_TURN: usize = 1_024;
+/// Who was logged in for so long had a working connection.
+const STAYED: Duration = Duration::from_secs(30);
 /// People listed after the login, to a reader; a list that was asked for has all of them.
 const LISTED_AT_LOGIN: usize = 20;
 
@@ -32,8 +39,12 @@ pub struct App<'o> {
     /// Counts connections, so that what an earlier one delivered late is not taken for news.
     attempt: u64,
     backoff: Backoff,
-    /// When to stop trying to get the connection back.
+    /// When to stop trying to get the connection back, if it was ever lost.
     give_up_at: Option<Instant>,
+    logged_in_at: Instant,
+    /// Since when our address is not proven any more, if it was.
+    voice_lost_at: Option<Instant>,
+    pub had_voice: bool,
     pub wants: Wants,
     pub listener: Listener,
     pub sinks: Sinks,
@@ -76,6 +87,9 @@ impl<'o> App<'o> {
             attempt: 0,
             backoff: Backoff::new(),
             give_up_at: None,
+            logged_in_at: Instant::now(),
+            voice_lost_at: None,
+            had_voice: false,
             wants: Wants {
                 voice: options.wants_voice(),
                 muted: false,
@@ -116,14 +130,18 @@ impl<'o> App<'o> {
     /// Stays over this link, and others if it is lost, until something ends it.
     pub fn run(mut self, link: Link, inbox: &Receiver<Input>) -> Result<(), End> {
         let outcome = self.start(link).and_then(|()| self.stay(inbox));
+        let at_most = match self.stop.load(Ordering::Relaxed) {
+            true => LAST_WORDS_STOPPED,
+            false => LAST_WORDS,
+        };
         // Also after a failure: what was recorded is there.
-        let finished = self.sinks.finish();
-        self.console.close();
-        if let Ok(Some(event)) = &finished {
-            self.console.tell(event)?;
-        }
+        let finished = self.sinks.finish(at_most).and_then(|event| match event {
+            Some(event) => self.console.tell(&event),
+            None => Ok(()),
+        });
+        let closed = self.console.close(at_most);
         match outcome {
-            Err(End::Quit) | Ok(()) => finished.map(|_| ()),
+            Err(End::Quit) | Ok(()) => finished.and(closed),
             failed => failed,
         }
     }
@@ -178,9 +196,14 @@ impl<'o> App<'o> {
     fn handle_input(&mut self, input: Input) -> Result<(), End> {
         match input {
             Input::Wake => Ok(()),
-            Input::ListenerLost(reason) => {
+            Input::ListenerLost(error) => {
+                let reason = error.to_string();
                 self.console.tell(&Event::ListenerLost { reason })?;
-                Err(End::Quit)
+                // Who hangs up has ended the call.
+                match error.kind() {
+                    ErrorKind::BrokenPipe => Err(End::Quit),
+                    _ => Err(End::Failed(format!("cannot write what is heard: {error}"))),
+                }
             }
             Input::Arrived(attempt, arrival) if attempt == self.attempt => self.arrived(arrival),
             Input::Connected(attempt, outcome) if attempt == self.attempt => match outcome {
@@ -240,8 +263,12 @@ impl<'o> App<'o> {
         if let Connection::Up { session, .. } = &self.connection {
             if session.is_logged_in() {
                 is_unanswered = session.is_waiting_for_answers();
-                self.backoff = Backoff::new();
-                self.give_up_at = Some(Instant::now() + self.options.reconnect);
+                let now = Instant::now();
+                // A server that takes logins and lets nobody stay is not back.
+                if self.give_up_at.is_none() || now > self.logged_in_at + STAYED {
+                    self.backoff = Backoff::new();
+                    self.give_up_at = Some(now + self.options.reconnect);
+                }
             }
         }
         if self.give_up_at.is_none() || self.options.reconnect.is_zero() {
@@ -259,14 +286,16 @@ impl<'o> App<'o> {
         self.attempt += 1;
         // Without randomness the waits are merely the same for everyone.
         let wait = self.backoff.next(getrandom::u32().unwrap_or_default());
-        let until = Instant::now() + wait;
-        if self.give_up_at.is_none_or(|at| until > at) {
+        let now = Instant::now();
+        let Some(give_up_at) = self.give_up_at.filter(|at| *at > now) else {
             let tried = self.options.reconnect;
             let reason = format!("no connection to {} for {tried:?}", self.options.server);
             return Err(End::Troubled(trouble, reason));
-        }
+        };
+        // The last try is at the very end.
+        let until = (now + wait).min(give_up_at);
         self.connection = Connection::Down { until };
-        let after_ms = wait.as_millis() as u64;
+        let after_ms = (until - now).as_millis() as u64;
         self.console.tell(&Event::Reconnecting { after_ms })
     }
 
@@ -344,21 +373,37 @@ impl<'o> App<'o> {
                 Ok(())
             }
             Event::YouLeftVoice { .. } | Event::YouMuted { is_muted: true } => self.stop_speaking(),
-            Event::VoiceRefused | Event::VoiceUnanswered { .. } => {
-                self.stop_speaking()?;
-                if !self.options.wants_voice() || self.console.is_terminal {
-                    return Ok(());
+            Event::VoiceReady { .. } => {
+                (self.had_voice, self.voice_lost_at) = (true, None);
+                Ok(())
+            }
+            Event::VoiceRefused => self.lose_voice(),
+            Event::VoiceUnanswered { .. } => {
+                let now = Instant::now();
+                let lost_at = *self.voice_lost_at.get_or_insert(now);
+                // It was there, and is asked for again: what is to be spoken waits for it.
+                match self.had_voice && now < lost_at + self.options.reconnect {
+                    true => Ok(()),
+                    false => self.lose_voice(),
                 }
-                let reason = format!("no voice with {}", self.options.server);
-                Err(End::Troubled(Trouble::Unreachable, reason))
             }
             _ => Ok(()),
         }
     }
 
+    /// Takes it that there is no voice, which ends who came for it alone.
+    fn lose_voice(&mut self) -> Result<(), End> {
+        self.stop_speaking()?;
+        if !self.options.wants_voice() || self.console.is_terminal {
+            return Ok(());
+        }
+        let reason = format!("no voice with {}", self.options.server);
+        Err(End::Troubled(Trouble::Unreachable, reason))
+    }
+
     fn handle_login(&mut self) -> Result<(), End> {
         let now = Instant::now();
-        self.give_up_at = None;
+        self.logged_in_at = now;
         if self.options.is_playing() {
             self.play_at.get_or_insert(now);
         }

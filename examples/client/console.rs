@@ -4,6 +4,7 @@
 //! It knows nothing of servers. Lines come by a channel of their own, so that a terminal that waits
 //! for its turn never waits for the network.
 
+use crate::talk::event::words::acts_on_terminals;
 use crate::talk::event::{Event, Tone};
 use crate::{End, wait_for};
 use anstream::{AutoStream, ColorChoice};
@@ -12,12 +13,21 @@ use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Behavior, Config, Editor, ExternalPrinter};
 use serde::Serialize;
-use std::io::{self, BufRead, IsTerminal, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::cell::Cell;
+use std::fmt::Write as _;
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const PROMPT: &str = "> ";
+/// A longer line is taken for several: nothing that can be said is as long.
+const LINE_BYTES_MAX: u64 = 65_536;
+/// Events that may wait to be read.
+const UNREAD_MAX: usize = 4_096;
+/// How long the line editor takes to show what it was given.
+const SHOWN_WITHIN: Duration = Duration::from_millis(20);
 
 /// A line of input, or none any more.
 pub enum Line {
@@ -26,20 +36,24 @@ pub enum Line {
 }
 
 pub struct Console {
-    output: Output,
+    has_colour: bool,
+    is_json: bool,
     pub is_terminal: bool,
     pub lines: Receiver<Line>,
     line_wanted: Sender<()>,
+    /// What is to be read is written by a thread: who does not read holds up nobody else.
+    writer: Option<Writer>,
+    /// Events that there was no room for.
+    unread: Cell<u64>,
     /// Holds what the terminal was like, as long as lines are edited on it.
     guard: Option<TerminalGuard>,
 }
 
-struct Output {
-    /// Where a line is being edited, lines go above it.
-    above: Option<(Sender<String>, JoinHandle<()>)>,
-    to_stderr: bool,
-    has_colour: bool,
-    is_json: bool,
+struct Writer {
+    texts: SyncSender<String>,
+    thread: JoinHandle<()>,
+    /// Why it has ended before its time.
+    failure: Arc<OnceLock<String>>,
 }
 
 /// How standard input and output are used.
@@ -62,32 +76,36 @@ impl Console {
             wake();
             is_taken
         };
-        let mut console = Console {
-            output: Output {
-                above: None,
-                to_stderr: usage.output_is_sound,
-                has_colour: usage.has_colour(),
-                is_json: usage.is_json,
-            },
-            is_terminal: false,
-            lines,
-            line_wanted,
-            guard: None,
-        };
-        let editor = usage.is_interactive().then(|| line_editor(usage));
+        let mut editor = None;
         if usage.input_is_sound {
             deliver(Line::Ended);
-        } else if let Some(Some((editor, printer))) = editor {
-            let (above, shown) = channel();
-            console.is_terminal = true;
-            console.guard = Some(TerminalGuard::new());
-            let showing = thread::spawn(move || show_lines(printer, &shown));
-            console.output.above = Some((above, showing));
-            thread::spawn(move || edit_lines(editor, &wanted, deliver));
         } else {
-            thread::spawn(move || read_lines(&wanted, deliver));
+            editor = usage.is_interactive().then(|| line_editor(usage)).flatten();
         }
-        console
+        let is_terminal = editor.is_some();
+        let guard = is_terminal.then(TerminalGuard::new);
+        let writer = match editor {
+            Some((editor, mut printer)) => {
+                thread::spawn(move || edit_lines(editor, &wanted, deliver));
+                Writer::start(move |text| printer.print(text).map_err(io::Error::other))
+            }
+            None => {
+                if !usage.input_is_sound {
+                    thread::spawn(move || read_lines(&wanted, deliver));
+                }
+                Writer::start(move |text| write_to(usage.output_is_sound, &text))
+            }
+        };
+        Console {
+            has_colour: usage.has_colour(),
+            is_json: usage.is_json,
+            is_terminal,
+            lines,
+            line_wanted,
+            writer: Some(writer),
+            unread: Cell::new(0),
+            guard,
+        }
     }
 
     /// Asks for the next line. None is read before: a script runs in order, and a terminal can be left
@@ -97,26 +115,81 @@ impl Console {
         let _ = self.line_wanted.send(());
     }
 
-    /// Leaves the terminal as it was. What is told from now on is told below the line that was edited.
-    pub fn close(&mut self) {
-        if let Some((sender, showing)) = self.output.above.take() {
-            drop(sender);
-            wait_for(&showing);
+    /// Waits so long for what was told to be written, and leaves the terminal as it was.
+    pub fn close(&mut self, at_most: Duration) -> Result<(), End> {
+        let Some(writer) = self.writer.take() else {
+            return Ok(());
+        };
+        drop(writer.texts);
+        wait_for(&writer.thread, at_most);
+        if self.guard.is_some() {
+            // The editor shows what it was given last in a thread of its own.
+            thread::sleep(SHOWN_WITHIN);
+            self.guard = None;
+            // The prompt goes away with what was typed.
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
-        if self.guard.take().is_some() {
-            // The prompt goes away with what was typed. Who cannot be told so is not told anything.
-            let _ = self.output.write("\r\x1b[K");
+        match writer.failure.get() {
+            Some(reason) => Err(unwritten(reason)),
+            None => Ok(()),
         }
     }
 
+    /// Never waits for a reader: what there is no room for is counted, and that is told later.
     pub fn tell(&self, event: &Event) -> Result<(), End> {
-        let text = match self.output.is_json {
-            true => json(event),
-            false => styled(event, self.output.has_colour),
+        if self.unread.get() > 0 {
+            let count = self.unread.take();
+            if !self.try_tell(&Event::Unread { count })? {
+                self.unread.set(count + 1);
+                return Ok(());
+            }
+        }
+        let is_told = self.try_tell(event)?;
+        self.unread.set(u64::from(!is_told));
+        Ok(())
+    }
+
+    fn try_tell(&self, event: &Event) -> Result<bool, End> {
+        let Some(writer) = &self.writer else {
+            return Ok(false);
         };
-        self.output
-            .write(&(text + "\n"))
-            .map_err(|error| End::Failed(format!("cannot write what is to be read: {error}")))
+        let text = match self.is_json {
+            true => json(event),
+            false => styled(event, self.has_colour),
+        };
+        match writer.texts.try_send(text + "\n") {
+            Ok(()) => Ok(true),
+            Err(TrySendError::Full(_)) => Ok(false),
+            Err(TrySendError::Disconnected(_)) => {
+                let reason = writer.failure.get().map_or("it is gone", String::as_str);
+                Err(unwritten(reason))
+            }
+        }
+    }
+}
+
+fn unwritten(reason: &str) -> End {
+    End::Failed(format!("cannot write what is to be read: {reason}"))
+}
+
+impl Writer {
+    fn start(mut write: impl FnMut(String) -> io::Result<()> + Send + 'static) -> Self {
+        let (texts, unwritten) = sync_channel(UNREAD_MAX);
+        let failure = Arc::new(OnceLock::new());
+        let noted = failure.clone();
+        let thread = thread::spawn(move || {
+            for text in unwritten {
+                if let Err(error) = write(text) {
+                    let _ = noted.set(error.to_string());
+                    return;
+                }
+            }
+        });
+        Writer {
+            texts,
+            thread,
+            failure,
+        }
     }
 }
 
@@ -139,19 +212,13 @@ impl Use {
     }
 }
 
-impl Output {
-    fn write(&self, text: &str) -> io::Result<()> {
-        if let Some((above, _)) = &self.above {
-            let sent = above.send(text.to_owned());
-            return sent.map_err(|_| io::ErrorKind::BrokenPipe.into());
-        }
-        if self.to_stderr {
-            return io::stderr().write_all(text.as_bytes());
-        }
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes())?;
-        stdout.flush()
+fn write_to(stderr: bool, text: &str) -> io::Result<()> {
+    if stderr {
+        return io::stderr().write_all(text.as_bytes());
     }
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }
 
 fn styled(event: &Event, has_colour: bool) -> String {
@@ -175,10 +242,18 @@ fn json(event: &Event) -> String {
     }
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let time_ms = since_epoch.map_or(0, |since| since.as_millis() as u64);
-    serde_json::to_string(&Timed { time_ms, event }).unwrap_or_else(|error| {
-        // No event has anything in it that JSON has no form for.
-        unreachable!("{error}")
-    })
+    let text = serde_json::to_string(&Timed { time_ms, event });
+    let text = text.expect("no event has anything in it that JSON has no form for");
+    // All that is not plain is in strings, where it may as well be escaped.
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if acts_on_terminals(c) {
+            let _ = write!(plain, "\\u{:04x}", u32::from(c));
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
 }
 
 type LineEditor = Editor<(), MemHistory>;
@@ -196,13 +271,6 @@ fn line_editor(usage: Use) -> Option<(LineEditor, impl ExternalPrinter)> {
     let mut editor = Editor::with_history(config, MemHistory::new()).ok()?;
     let printer = editor.create_external_printer().ok()?;
     Some((editor, printer))
-}
-
-fn show_lines(mut printer: impl ExternalPrinter, lines: &Receiver<String>) {
-    for line in lines {
-        // The editor's own thread finds out when the terminal is gone.
-        let _ = printer.print(line);
-    }
 }
 
 fn edit_lines(mut editor: LineEditor, wanted: &Receiver<()>, deliver: impl Fn(Line) -> bool) {
@@ -226,7 +294,10 @@ fn read_lines(wanted: &Receiver<()>, deliver: impl Fn(Line) -> bool) {
     let mut stdin = io::stdin().lock();
     while wanted.recv().is_ok() {
         let mut bytes = Vec::new();
-        let line = match stdin.read_until(b'\n', &mut bytes) {
+        let line = match (&mut stdin)
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut bytes)
+        {
             Ok(0) | Err(_) => Line::Ended,
             Ok(_) => Line::Typed(String::from_utf8_lossy(&bytes).trim_end().to_owned()),
         };

@@ -102,6 +102,13 @@ impl Options {
                 _ => return Err(argument.unexpected()),
             }
         }
+        if let (Some(Speak::File(from)), Some(to)) = (&options.speak, &options.record) {
+            // A file that is not there yet is no other.
+            let paths = (from.canonicalize(), to.canonicalize());
+            if matches!(paths, (Ok(from), Ok(to)) if from == to) {
+                return Err("--speak and --record name the same file".into());
+            }
+        }
         if options.name.is_empty() {
             return Err("--name NAME is missing".into());
         }

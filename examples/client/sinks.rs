@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// What standard output has not taken after so many frames, 100 ms, is lost: who listens live is not
 /// helped by what is late.
@@ -32,11 +33,11 @@ impl Sinks {
     }
 
     /// `lost` is called with the reason when standard output takes no more.
-    pub fn listen(&mut self, lost: impl FnOnce(String) + Send + 'static) {
+    pub fn listen(&mut self, lost: impl FnOnce(io::Error) + Send + 'static) {
         let (sender, sounds) = sync_channel(WAITING_MAX);
         let writing = thread::spawn(move || {
             if let Err(error) = write_sounds(&sounds) {
-                lost(error.to_string());
+                lost(error);
             }
         });
         self.output = Some((sender, writing));
@@ -63,11 +64,11 @@ impl Sinks {
         self.untaken
     }
 
-    /// Ends the recording, if there is one, and lets go of standard output.
-    pub fn finish(&mut self) -> Result<Option<Event>, End> {
+    /// Ends the recording, if there is one, and waits so long for standard output to take the last.
+    pub fn finish(&mut self, at_most: Duration) -> Result<Option<Event>, End> {
         if let Some((sender, writing)) = self.output.take() {
             drop(sender);
-            wait_for(&writing);
+            wait_for(&writing, at_most);
         }
         let Some((file, recording)) = self.recording.take() else {
             return Ok(None);

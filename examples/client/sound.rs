@@ -1,12 +1,12 @@
 //! The client's voice: what is to be spoken and what is, and the pace at which it plays what it hears.
 
-use crate::End;
 use crate::app::{App, Connection};
 use crate::talk::event::Event;
 use crate::talk::session::ProofState;
 use crate::talk::speech::{Said, Source, Speech};
 use crate::talk::wav::WavFile;
 use crate::talk::{FRAME, Sound};
+use crate::{End, Trouble};
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -110,7 +110,13 @@ impl App<'_> {
             return Ok(());
         };
         let is_settled = session.is_logged_in() && !session.is_waiting_for_answers();
-        if !self.mouth.is_wanted() || !is_settled || session.proof_state() == ProofState::Asking {
+        // Voice that was there comes back, or does not.
+        let is_asked_for = match session.proof_state() {
+            ProofState::Asking => true,
+            ProofState::Failed => self.had_voice,
+            ProofState::Proven => false,
+        };
+        if !self.mouth.is_wanted() || !is_settled || is_asked_for {
             return Ok(());
         }
         let reason = if session.proof_state() == ProofState::Failed {
@@ -128,6 +134,10 @@ impl App<'_> {
                 (self.mouth.spoken, self.mouth.untaken) = (0, 0);
                 self.mouth.speech.start(now, source);
                 self.console.tell(&Event::SpeechStarted { what, seconds })
+            }
+            _ if self.options.speak.is_some() && !self.console.is_terminal => {
+                let reason = format!("cannot speak: {reason}");
+                Err(End::Troubled(Trouble::Unreachable, reason))
             }
             _ => self.refuse(reason),
         }

@@ -5,7 +5,7 @@ use super::speaker::Arrivals;
 use serde::Serialize;
 use voiceapp_server::event::UserId;
 
-mod words;
+pub mod words;
 
 /// Someone, as others see them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -178,6 +178,10 @@ pub enum Event {
     SoundLost {
         seconds: f64,
     },
+    /// So many events were not told, as those before them were not read.
+    Unread {
+        count: u64,
+    },
     Help {
         line: &'static str,
     },
@@ -230,6 +234,7 @@ impl Event {
             | Event::Reconnecting { .. }
             | Event::CannotConnect { .. }
             | Event::ListenerLost { .. }
+            | Event::Unread { .. }
             | Event::Refused { .. } => Tone::Trouble,
             _ => Tone::Plain,
         }

@@ -70,7 +70,10 @@ impl Listener {
             playout: None,
             has_left: false,
         });
-        let (place, is_talk_start) = known.speaker.hear(at, voice.sequence, voice.data);
+        let (place, is_talk_start) =
+            known
+                .speaker
+                .hear(at, voice.sequence, voice.timestamp, voice.data);
         if self.limiter.is_some() && place != Place::Duplicate {
             let player = known.player.get_or_insert_with(Player::new);
             if place == Place::First {

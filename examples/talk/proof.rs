@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use voiceapp_server::event::VoiceToken;
 use voiceapp_server::protocol::Packet;
 
-/// How long each repetition waits for an answer. After the last the proof is given up.
+/// How long each repetition waits for an answer. After the last the proof is given up, for a while.
 pub const WAITS_MS: [u64; 8] = [500, 500, 500, 500, 1_000, 2_000, 4_000, 4_000];
 /// NAT mappings for UDP can expire after 30 s of silence, and change at any time. A proof renews them,
 /// and tells the server where we are now.
@@ -89,7 +89,12 @@ impl Proof {
         Some(match self.asked {
             0 => Ok(self.begin(now)),
             asked if asked < WAITS_MS.len() => Ok(self.ask(now)),
-            _ => Err(self.fail(Outcome::GivenUp)),
+            _ => {
+                let outcome = self.fail(Outcome::GivenUp);
+                // The way may open again.
+                self.next_at = Some(now + EVERY);
+                Err(outcome)
+            }
         })
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Nothing here has a socket, a clock or an output.
 
-use super::FRAME;
+use super::SAMPLE_RATE;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ struct Stream {
     newest: u32,
     /// Bit n is set if the datagram n before the newest was heard.
     seen: u64,
-    /// The last datagram that was not a duplicate, for the jitter.
+    /// The timestamp of the last datagram that was not a duplicate, and when it came, for the jitter.
     last: (u32, Instant),
 }
 
@@ -68,11 +68,17 @@ struct Talk {
 
 impl Speaker {
     /// Counts one datagram, and tells its place and whether a talk begins with it.
-    pub fn hear(&mut self, at: Instant, sequence: u32, data: &[u8]) -> (Place, bool) {
+    pub fn hear(
+        &mut self,
+        at: Instant,
+        sequence: u32,
+        timestamp: u32,
+        data: &[u8],
+    ) -> (Place, bool) {
         self.arrivals.datagrams += 1;
         self.arrivals.bytes += data.len() as u64;
         let lost_before = self.arrivals.lost;
-        let place = self.place(at, sequence);
+        let place = self.place(at, sequence, timestamp);
         let talk = self.talk.get_or_insert(Talk {
             last_at: at,
             heard: 0,
@@ -83,17 +89,17 @@ impl Speaker {
         (place, talk.heard == 1)
     }
 
-    fn place(&mut self, at: Instant, sequence: u32) -> Place {
+    fn place(&mut self, at: Instant, sequence: u32, timestamp: u32) -> Place {
         let counts = &mut self.arrivals;
         let Some(stream) = &mut self.stream else {
-            self.stream = Some(Stream::new(at, sequence));
+            self.stream = Some(Stream::new(at, sequence, timestamp));
             return Place::First;
         };
         // The distance on the circle of sequence numbers, so that a wrap at 2^32 is one step ahead.
         let ahead = sequence.wrapping_sub(stream.newest) as i32;
         let distance = ahead.unsigned_abs();
         if std::mem::take(&mut self.expects_gap) && ahead != 1 {
-            self.stream = Some(Stream::new(at, sequence));
+            self.stream = Some(Stream::new(at, sequence, timestamp));
             return Place::First;
         }
         // Nothing comes twice by as much as a pause: who is behind after one, and fills no gap, started
@@ -106,7 +112,7 @@ impl Speaker {
         };
         if is_restart {
             counts.restarts += 1;
-            self.stream = Some(Stream::new(at, sequence));
+            self.stream = Some(Stream::new(at, sequence, timestamp));
             return Place::First;
         }
         if ahead > 0 {
@@ -130,9 +136,9 @@ impl Speaker {
         }
         // RFC 3550, section 6.4.1: J += (|D| - J) / 16. A pause has no timing, and changes nothing.
         if self.talk.is_some() {
-            counts.jitter_ms += (stream.deviation_ms(at, sequence) - counts.jitter_ms) / 16.0;
+            counts.jitter_ms += (stream.deviation_ms(at, timestamp) - counts.jitter_ms) / 16.0;
         }
-        stream.last = (sequence, at);
+        stream.last = (timestamp, at);
         Place::Within
     }
 
@@ -166,12 +172,12 @@ impl Speaker {
 }
 
 impl Stream {
-    fn new(at: Instant, sequence: u32) -> Self {
+    fn new(at: Instant, sequence: u32, timestamp: u32) -> Self {
         Stream {
             first: sequence,
             newest: sequence,
             seen: 1,
-            last: (sequence, at),
+            last: (timestamp, at),
         }
     }
 
@@ -182,10 +188,10 @@ impl Stream {
     }
 
     /// By how much this datagram and the last came further apart, or closer, than they were sent.
-    fn deviation_ms(&self, at: Instant, sequence: u32) -> f64 {
-        let (last_sequence, last_at) = self.last;
-        let steps = sequence.wrapping_sub(last_sequence) as i32;
-        let sent_ms = f64::from(steps) * FRAME.as_secs_f64() * 1e3;
+    fn deviation_ms(&self, at: Instant, timestamp: u32) -> f64 {
+        let (last_timestamp, last_at) = self.last;
+        let samples = timestamp.wrapping_sub(last_timestamp) as i32;
+        let sent_ms = f64::from(samples) * 1e3 / f64::from(SAMPLE_RATE);
         let came_ms = at.duration_since(last_at).as_secs_f64() * 1e3;
         (came_ms - sent_ms).abs()
     }
@@ -204,7 +210,8 @@ mod tests {
             let (ms, sequence) = arrival.split_once(':').expect("a colon");
             let at = start + Duration::from_millis(ms.parse().expect("a time"));
             speaker.end_talk(at);
-            speaker.hear(at, sequence.parse().expect("a number"), b"voice");
+            let sequence: u32 = sequence.parse().expect("a number");
+            speaker.hear(at, sequence, sequence.wrapping_mul(960), b"voice");
         }
         speaker
     }
@@ -257,11 +264,11 @@ mod tests {
         for (sequence, place) in [(700, Place::First), (0, Place::First), (2, Place::Within)] {
             let mut speaker = heard("0:0 20:1");
             speaker.expect_gap();
-            assert_eq!(speaker.hear(Instant::now(), sequence, b"voice").0, place);
+            assert_eq!(speaker.hear(Instant::now(), sequence, 0, b"voice").0, place);
             let counts = speaker.arrivals;
             assert_eq!((counts.lost, counts.restarts), (0, 0));
             // It was one gap, and no more.
-            speaker.hear(Instant::now(), sequence + 3, b"voice");
+            speaker.hear(Instant::now(), sequence + 3, 0, b"voice");
             assert_eq!(speaker.arrivals.lost, 2);
         }
     }
@@ -289,12 +296,12 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut speaker = Speaker::default();
-        assert_eq!(speaker.hear(at(0), 0, b""), (Place::First, true));
-        assert_eq!(speaker.hear(at(60), 3, b""), (Place::Within, false));
+        assert_eq!(speaker.hear(at(0), 0, 0, b""), (Place::First, true));
+        assert_eq!(speaker.hear(at(60), 3, 0, b""), (Place::Within, false));
         assert_eq!(speaker.end_talk(at(559)), None);
         assert_eq!(speaker.end_talk(at(560)), Some((2, 2)));
         assert_eq!(speaker.end_talk(at(9_000)), None);
-        assert_eq!(speaker.hear(at(9_000), 4, b""), (Place::Within, true));
+        assert_eq!(speaker.hear(at(9_000), 4, 0, b""), (Place::Within, true));
         assert_eq!(speaker.end_talk(at(9_500)), Some((1, 0)));
     }
 }

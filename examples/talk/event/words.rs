@@ -39,7 +39,7 @@ impl Display for Event {
             ),
             Event::VoiceUnanswered { address } => write!(
                 f,
-                "no answer from {address} over UDP: chat works, voice does not (/join tries again)"
+                "no answer from {address} over UDP: no voice (asking again)"
             ),
             Event::VoiceClosed { address } => write!(
                 f,
@@ -104,6 +104,7 @@ impl Display for Event {
                     "standard output did not take {seconds:.2} s of sound in time"
                 )
             }
+            Event::Unread { count } => write!(f, "{count} lines were not read in time"),
             Event::Help { line } => f.write_str(line),
             Event::Refused { reason } => f.write_str(reason),
         }
@@ -173,13 +174,16 @@ impl Display for Playout {
     }
 }
 
+/// Whether a character acts on a terminal, or turns text around or breaks it.
+pub fn acts_on_terminals(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// What others wrote, with everything escaped that would act on a terminal or turn its text around.
 fn printable(text: &str) -> String {
-    let acts =
-        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if acts(c) {
+        if acts_on_terminals(c) {
             shown.extend(c.escape_default());
         } else {
             shown.push(c);

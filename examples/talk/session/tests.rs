@@ -72,7 +72,10 @@ fn a_proof_is_repeated_until_it_is_answered_and_given_up_in_the_end() {
         }
     }
     assert_eq!(asked, proof::WAITS_MS.len());
-    assert_eq!(session.wake_at(), None);
+    // It is tried again later.
+    let at = session.wake_at().expect("it goes on");
+    session.handle_timeout(at);
+    assert_eq!(proof_sent(&mut session), Some(number + 1));
     let address = "there".to_owned();
     assert_eq!(hear_out(&mut session), [Event::VoiceUnanswered { address }]);
 }
