@@ -27,7 +27,7 @@ const LINE_BYTES_MAX: u64 = 65_536;
 /// Events that may wait to be read.
 const UNREAD_MAX: usize = 4_096;
 /// How long the line editor takes to show what it was given.
-const SHOWN_WITHIN: Duration = Duration::from_millis(20);
+const SHOWN_WITHIN: Duration = Duration::from_millis(50);
 
 /// A line of input, or none any more.
 pub enum Line {
@@ -121,9 +121,11 @@ impl Console {
             return Ok(());
         };
         drop(writer.texts);
-        wait_for(&writer.thread, at_most);
-        if self.guard.is_some() {
-            // The editor shows what it was given last in a thread of its own.
+        if self.guard.is_none() {
+            wait_for(&writer.thread, at_most);
+        } else {
+            // The editor shows what it is given in a thread of its own, and not if it is not editing.
+            wait_for(&writer.thread, SHOWN_WITHIN);
             thread::sleep(SHOWN_WITHIN);
             self.guard = None;
             // The prompt goes away with what was typed.

@@ -2,12 +2,11 @@
 
 use crate::programs::{Client, await_end, program};
 use crate::{PATIENCE, Running};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
 use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::Child;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -71,21 +70,12 @@ impl Terminal {
         }
     }
 
-    /// Types one key after the other, each when the one before it has been read.
+    /// Types all of this at once.
     fn type_in(&mut self, keys: &str) {
-        for key in keys.bytes() {
-            while is_readable(&self.slave) {
-                thread::yield_now();
-            }
-            self.keyboard.write_all(&[key]).expect("it is read");
-        }
+        self.keyboard
+            .write_all(keys.as_bytes())
+            .expect("it is read");
     }
-}
-
-/// Whether something was typed that nobody has read.
-fn is_readable(slave: &OwnedFd) -> bool {
-    let mut one = [PollFd::new(slave.as_fd(), PollFlags::POLLIN)];
-    poll(&mut one, PollTimeout::ZERO).expect("it is a terminal") > 0
 }
 
 impl Drop for Terminal {
@@ -124,6 +114,22 @@ fn what_comes_in_does_not_break_the_line_that_is_typed() {
     let after = tcgetattr(&ann.slave).expect("it is a terminal");
     let is_by_lines = |it: &Termios| it.local_flags.contains(LocalFlags::ICANON);
     assert!(!is_by_lines(&edited) && is_by_lines(&after));
+}
+
+#[test]
+fn lines_that_are_typed_ahead_are_not_lost() {
+    let server = Running::start();
+    let mut bob = Client::start(&server, "bob", &[]);
+    bob.await_event("logged_in", None);
+    let mut ann = Terminal::start(&server, &[]);
+    bob.await_event("joined_server", Some("ann"));
+    ann.await_shown("voice is ready");
+    ann.await_shown("> ");
+    ann.type_in("one\rtwo\rthree\r/quit\r");
+    for said in ["one", "two", "three"] {
+        assert_eq!(bob.await_event("chat", Some("ann"))["message"], said);
+    }
+    assert!(await_end(&mut ann.child).success());
 }
 
 #[test]
