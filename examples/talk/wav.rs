@@ -4,20 +4,21 @@
 //! contains leads to sound or to a [`WavError`].
 
 use super::{FRAME_SAMPLES, SAMPLE_RATE, Sound, to_i16};
-use hound::{SampleFormat, WavIntoSamples, WavReader, WavSpec, WavWriter};
+use hound::{SampleFormat, WavSpec, WavWriter};
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Async, FixedAsync, Resampler, SincInterpolationParameters, WindowFunction};
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+mod source;
 #[cfg(test)]
 mod tests;
 
-/// Rates that are taken, in Hz.
-const RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
+use source::Source;
+
 /// The header counts all but its first 8 of 44 bytes in 32 bits.
 const DATA_BYTES_MAX: u64 = u32::MAX as u64 - 36;
 /// The header of a recording is brought up to date once a second.
@@ -39,22 +40,22 @@ impl WavFile {
     pub fn open(path: &Path) -> Result<Self, WavError> {
         let failed = |reason| WavError::new("read", path, reason);
         let mut source = Source::open(path).map_err(failed)?;
-        let resampler = match source.rate_hz {
+        let resampler = match source.rate_hz() {
             SAMPLE_RATE => None,
             _ => Some(SincResampler::new(&mut source).map_err(failed)?),
         };
-        let scaled = u64::from(source.len) * u64::from(SAMPLE_RATE);
+        let scaled = source.len().saturating_mul(SAMPLE_RATE.into());
         Ok(WavFile {
             path: path.to_owned(),
             resampler,
-            samples_left: scaled.div_ceil(source.rate_hz.into()),
+            samples_left: scaled.div_ceil(source.rate_hz().into()),
             source,
         })
     }
 
     /// How long the sound is.
     pub fn duration(&self) -> Duration {
-        let seconds = f64::from(self.source.len) / f64::from(self.source.rate_hz);
+        let seconds = self.source.len() as f64 / f64::from(self.source.rate_hz());
         Duration::from_secs_f64(seconds)
     }
 
@@ -171,99 +172,6 @@ impl Display for WavError {
 
 impl std::error::Error for WavError {}
 
-/// The samples of a file as they come, mixed down to mono but not resampled.
-struct Source {
-    samples: Samples,
-    channels: u16,
-    rate_hz: u32,
-    /// Samples of each channel, in all and not read yet.
-    len: u32,
-    left: u32,
-}
-
-enum Samples {
-    Integer(WavIntoSamples<BufReader<File>, i16>),
-    Float(WavIntoSamples<BufReader<File>, f32>),
-}
-
-impl Source {
-    fn open(path: &Path) -> Result<Self, Reason> {
-        only_regular(path)?;
-        let reader = WavReader::open(path)?;
-        let spec = reader.spec();
-        let len = reader.duration();
-        let samples = match (spec.sample_format, spec.bits_per_sample) {
-            (SampleFormat::Int, 16) => Samples::Integer(reader.into_samples()),
-            (SampleFormat::Float, 32) => Samples::Float(reader.into_samples()),
-            _ => return Err(unfit(spec)),
-        };
-        if !matches!(spec.channels, 1 | 2) || !RATES.contains(&spec.sample_rate) {
-            return Err(unfit(spec));
-        }
-        if len == 0 {
-            return Err("it holds no sound".into());
-        }
-        Ok(Source {
-            samples,
-            channels: spec.channels,
-            rate_hz: spec.sample_rate,
-            len,
-            left: len,
-        })
-    }
-
-    /// Fills `out` with what comes next, and with silence from the end of the file on.
-    fn fill(&mut self, out: &mut [f32]) -> Result<(), Reason> {
-        let len = out.len().min(self.left as usize);
-        for sample in &mut out[..len] {
-            *sample = self.next_sample()?;
-        }
-        out[len..].fill(0.0);
-        self.left -= len as u32;
-        Ok(())
-    }
-
-    fn next_sample(&mut self) -> Result<f32, Reason> {
-        let mut mean = 0.0;
-        for _ in 0..self.channels {
-            let value = match &mut self.samples {
-                Samples::Integer(samples) => samples
-                    .next()
-                    .map(|it| it.map(|value| f32::from(value) / f32::from(i16::MAX))),
-                Samples::Float(samples) => samples.next(),
-            };
-            let value = value
-                .ok_or("it ends before its sound does")?
-                .map_err(|error| format!("the sound breaks off: {error}"))?;
-            // One bad sample would spread over the whole length of the resampler's filter.
-            if value.is_finite() {
-                mean += value.clamp(-1.0, 1.0) / f32::from(self.channels);
-            }
-        }
-        Ok(mean)
-    }
-}
-
-fn unfit(spec: WavSpec) -> Reason {
-    let WavSpec {
-        channels,
-        sample_rate,
-        bits_per_sample: bits,
-        sample_format,
-    } = spec;
-    let kind = match sample_format {
-        SampleFormat::Int => "integer",
-        SampleFormat::Float => "float",
-    };
-    format!(
-        "it has {bits}-bit {kind} samples, {channels} channels and {sample_rate} Hz, and not \
-         16-bit integer or 32-bit float, 1 or 2 channels and {} to {} Hz",
-        RATES.start(),
-        RATES.end()
-    )
-    .into()
-}
-
 /// Opening a FIFO would wait for the other side, and a device may have no end.
 fn only_regular(path: &Path) -> Result<(), Reason> {
     match fs::metadata(path)?.is_file() {
@@ -299,8 +207,8 @@ struct SincResampler {
 
 impl SincResampler {
     fn new(source: &mut Source) -> Result<Self, Reason> {
-        let ratio = f64::from(SAMPLE_RATE) / f64::from(source.rate_hz);
-        let taps = TAPS * source.rate_hz.div_ceil(SAMPLE_RATE);
+        let ratio = f64::from(SAMPLE_RATE) / f64::from(source.rate_hz());
+        let taps = TAPS * source.rate_hz().div_ceil(SAMPLE_RATE);
         let window = WindowFunction::BlackmanHarris2;
         let shape = SincInterpolationParameters::new(taps as usize, window);
         let sinc = Async::new_sinc(ratio, 1.0, &shape, FRAME_SAMPLES, 1, FixedAsync::Output)?;
