@@ -395,6 +395,37 @@ fn who_hangs_up_ends_the_client() {
     assert!(await_end(&mut hearer.child).success());
 }
 
+#[cfg(unix)]
+#[test]
+fn who_does_not_read_holds_up_nobody() {
+    let server = Running::start();
+    let file = TempFile::tone(FREQUENCY, AMPLITUDE, 0.5);
+    let recording = TempFile::new();
+    let path = recording.0.to_str().expect("it is plain");
+    let mut listener = Client::start(&server, "listener", &["--record", path]);
+    listener.await_voice();
+    let mut speaker = program("client")
+        .args(["--name", "speaker"])
+        .args(["--server", &format!("127.0.0.1:{}", server.tcp_port)])
+        .args(["--voice-port", &server.udp_port.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it can be started");
+    let mut stdin = speaker.stdin.take().expect("it is piped");
+    // More than a pipe and the client itself hold for somebody who reads later.
+    let flood = "/help\n".repeat(1_000);
+    let script = format!("{flood}/join\n/play {}\n", file.0.display());
+    stdin.write_all(script.as_bytes()).expect("it reads");
+    let heard = listener.heard("speaker", 25);
+    assert_eq!(number(&heard["lost"]), 0);
+    assert!(speaker.try_wait().expect("it is ours").is_none());
+    let id = nix::unistd::Pid::from_raw(speaker.id() as i32);
+    nix::sys::signal::kill(id, nix::sys::signal::SIGTERM).expect("it is there");
+    assert!(await_end(&mut speaker).success());
+    assert!(listener.end().success());
+}
+
 #[test]
 fn a_lost_connection_comes_back_with_its_voice() {
     let server = Running::start();
