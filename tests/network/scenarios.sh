@@ -99,7 +99,7 @@ full_plain() { full plain; }
 
 # A crowd makes more than the way takes. What the kernel does not take is lost, counted, and nothing else.
 full() {
-    local users=100 received sent full failed_sends wanted
+    local users=100 received sent full failed_sends proofs wanted
     ip netns add "$prefix-server"
     ip -n "$prefix-server" link set lo up
     tc -n "$prefix-server" qdisc add dev lo root tbf "${full_queue[@]}"
@@ -121,8 +121,10 @@ full() {
     sent=$(statistic 'datagrams sent')
     full=$(statistic send_buffer_full)
     failed_sends=$(statistic send_failed)
-    # Everyone has proved an address, for one answer; what was received beside that is voice, for everyone else.
-    wanted=$((users + 2 + (received - users - 2 - 50) * (users - 1) + 50))
+    # Everyone has proved an address, for one answer, and ann once more after she spoke; what was received beside that is
+    # voice, for everyone else.
+    proofs=$((users + 3))
+    wanted=$((proofs + (received - proofs - 50) * (users - 1) + 50))
     ((full > 0)) || failed "the send buffer was never full"
     ((failed_sends == 0)) || failed "$failed_sends sends failed for another reason"
     ((sent + full == wanted)) || failed "$sent sent and $full not taken make $((sent + full)), not $wanted"
