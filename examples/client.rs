@@ -128,7 +128,7 @@ fn stop_on_signals(stop: Arc<AtomicBool>, wake: impl Fn() + Send + 'static) -> R
         .map_err(|error| End::Failed(format!("cannot catch signals: {error}")))?;
     thread::spawn(move || {
         for signal in signals.forever() {
-            // Who is held up by a full pipe does not see the first.
+            // Who is held up does not see the first.
             if stop.swap(true, Ordering::Relaxed) {
                 std::process::exit(128 + signal);
             }
