@@ -6,6 +6,7 @@
 //! ```
 
 use std::error::Error;
+use std::io::Write;
 use std::thread;
 use std::time::Duration;
 use voiceapp_server::{Config, Limits, Server};
@@ -29,7 +30,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         server.management_address(),
         server.voice_relay_address().port(),
     );
-    println!("for {seconds} s: client --server {management} --voice-port {voice}");
+    let mut stdout = std::io::stdout();
+    writeln!(
+        stdout,
+        "for {seconds} s: client --server {management} --voice-port {voice}"
+    )?;
 
     let handle = server.handle();
     let serving = thread::spawn(move || server.run());
@@ -37,6 +42,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     thread::sleep(Duration::from_secs(seconds));
     handle.stop();
     let statistics = serving.join().expect("the server does not panic")?;
-    println!("{statistics}");
+    writeln!(stdout, "{statistics}")?;
     Ok(())
 }

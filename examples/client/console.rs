@@ -87,7 +87,11 @@ impl Console {
         let writer = match editor {
             Some((editor, mut printer)) => {
                 thread::spawn(move || edit_lines(editor, &wanted, deliver));
-                Writer::start(move |text| printer.print(text).map_err(io::Error::other))
+                Writer::start(move |text| {
+                    // It fails when no line is edited any more, which its own thread has told.
+                    let _ = printer.print(text);
+                    Ok(())
+                })
             }
             None => {
                 if !usage.input_is_sound {

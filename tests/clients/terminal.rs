@@ -117,22 +117,6 @@ fn what_comes_in_does_not_break_the_line_that_is_typed() {
 }
 
 #[test]
-fn lines_that_are_typed_ahead_are_not_lost() {
-    let server = Running::start();
-    let mut bob = Client::start(&server, "bob", &[]);
-    bob.await_event("logged_in", None);
-    let mut ann = Terminal::start(&server, &[]);
-    bob.await_event("joined_server", Some("ann"));
-    ann.await_shown("voice is ready");
-    ann.await_shown("> ");
-    ann.type_in("one\rtwo\rthree\r/quit\r");
-    for said in ["one", "two", "three"] {
-        assert_eq!(bob.await_event("chat", Some("ann"))["message"], said);
-    }
-    assert!(await_end(&mut ann.child).success());
-}
-
-#[test]
 fn no_colour_is_shown_to_who_wants_none() {
     let server = Running::start();
     let mut bob = Client::start(&server, "bob", &[]);
