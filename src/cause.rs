@@ -56,6 +56,13 @@ causes! {
         VoiceMuted => "voice_muted",
         /// A voice datagram over its user's rate of datagrams or bytes.
         VoiceTooFast => "voice_too_fast",
+        /// A voice datagram over the rate of datagrams or bytes of its user's address.
+        VoiceTooFastFromAddress => "voice_too_fast_from_address",
+        /// A voice datagram that has waited longer than
+        /// [`Limits::voice_age`](crate::limits::Limits::voice_age).
+        VoiceTooLate => "voice_too_late",
+        /// A voice datagram over its user's or address's share when more came than could go out.
+        VoiceOverload => "voice_overload",
         /// A datagram that is not a whole frame, or whose payload is shorter than its fields.
         DatagramMalformed => "datagram_malformed",
         /// A datagram with a packet id that is unknown or has no business on UDP.
@@ -90,7 +97,7 @@ causes! {
         LoginServerFull => "login_server_full",
         /// A login over its address's rate.
         LoginTooFast => "login_too_fast",
-        /// A second login on one connection.
+        /// A second login on one connection, answered with what the first has given.
         LoginRepeated => "login_repeated",
         /// A request that needs a login, before it.
         RequestBeforeLogin => "request_before_login",
@@ -100,8 +107,10 @@ causes! {
         ChatTooLong => "chat_too_long",
         /// A chat message over its user's rate.
         ChatTooFast => "chat_too_fast",
-        /// A change of someone's voice or mute state over the rate: the others are told later, of the last
-        /// state alone.
+        /// A login or a chat message over what its address, or all together, may make everyone read.
+        BroadcastTooMuch => "broadcast_too_much",
+        /// A change of someone's voice or mute state over the rate, or over what everyone may be made to
+        /// read: the others are told later, of the last state alone.
         StateToldLater => "state_told_later",
         /// A frame with an unknown packet id, skipped by its length.
         FrameUnknownId => "frame_unknown_id",
@@ -127,6 +136,8 @@ causes! {
     End {
         /// A connection ended because its client closed it.
         ClosedByPeer => "closed_by_peer",
+        /// A connection ended because its login was refused.
+        ClosedLoginRefused => "closed_login_refused",
         /// A connection ended because it broke: reset, timed out or unreachable.
         ClosedBroken => "closed_broken",
         /// A connection ended because of a payload shorter than its fields, or not UTF-8.

@@ -95,6 +95,32 @@ impl Config {
                  {connections}: each login needs a connection"
             )));
         }
+        for (name, user, of_more, more) in [
+            (
+                "voice-rate",
+                limits.voice_rate,
+                "voice-rate-per-address",
+                limits.voice_rate_per_address,
+            ),
+            (
+                "voice-bandwidth",
+                limits.voice_bandwidth,
+                "voice-bandwidth-per-address",
+                limits.voice_bandwidth_per_address,
+            ),
+            (
+                "broadcast-bandwidth-per-address",
+                limits.broadcast_bandwidth_per_address,
+                "broadcast-bandwidth",
+                limits.broadcast_bandwidth,
+            ),
+        ] {
+            if user > more && more > 0 {
+                return Err(ConfigError::new(format!(
+                    "--max-{name} {user} cannot be reached with --max-{of_more} {more}"
+                )));
+            }
+        }
         let (bandwidth, frame) = (limits.voice_bandwidth, limits.voice_frame_bytes());
         if bandwidth > 0 && (bandwidth as usize) < frame {
             return Err(ConfigError::new(format!(

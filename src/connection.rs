@@ -4,11 +4,12 @@
 //! decided elsewhere.
 
 use crate::cause::Cause;
-use crate::limits::{IDLE_BUFFER_BYTES_MAX, INBOUND_BYTES_MAX};
+use crate::limits::{CLOSING_READS_MAX, IDLE_BUFFER_BYTES_MAX, INBOUND_BYTES_MAX};
 use crate::protocol::FrameBuffer;
 use crate::system;
 use mio::net::TcpStream;
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::time::Instant;
 
 /// A stream of bytes both ways.
@@ -16,11 +17,27 @@ pub(crate) trait Stream: Read + Write {
     /// How many bytes have been taken and not been acknowledged by the other side yet, where the
     /// system tells.
     fn unacknowledged(&self) -> Option<usize>;
+
+    /// Prepares for being closed, so that the other side gets all that was written. Closing a socket
+    /// with unread bytes resets the connection, and takes away from the other side what it has not
+    /// read yet (RFC 9293, section 3.6.1): so the end is told first, and what is there is read. `scratch`
+    /// takes what nobody wants.
+    fn finish(&mut self, scratch: &mut [u8]);
 }
 
 impl Stream for TcpStream {
     fn unacknowledged(&self) -> Option<usize> {
         system::unacknowledged(self)
+    }
+
+    fn finish(&mut self, scratch: &mut [u8]) {
+        // Errors mean that it is closed already.
+        let _ = self.shutdown(Shutdown::Write);
+        for _ in 0..CLOSING_READS_MAX {
+            if !matches!(self.read(scratch), Ok(len) if len > 0) {
+                break;
+            }
+        }
     }
 }
 

@@ -26,15 +26,39 @@ pub const USERNAME_BYTES_MAX: usize = 32;
 /// server write.
 pub const CHAT_BYTES_MAX: usize = 4_096;
 
-/// Chat messages that a user may send at once before the rate counts: a few thoughts in a row.
-pub const CHAT_BURST: u32 = 10;
+/// Chat messages that a user may send at once before the rate counts: a pasted list, and a few thoughts
+/// about it. Existing clients don't look at whether a message was refused, so that no person should
+/// meet this limit.
+pub const CHAT_BURST: u32 = 40;
 
-/// Voice that a user may send at once, in seconds of the permitted rate: after a stall of the
-/// network that long, all that was held up still gets through.
-pub const VOICE_BURST: u32 = 2;
+/// What the users of an address may make everyone read at once, in seconds of the permitted rate: at the
+/// default, some thirty messages of the greatest length.
+pub const BROADCAST_BURST_PER_ADDRESS: u32 = 8;
+
+/// What all users may make everyone read at once, in half seconds of the permitted rate. At the default it
+/// is 192 KiB, so that it fits into the queue of a reader that has stopped for a moment
+/// ([`outbound_bytes_max`]).
+pub const BROADCAST_BURST_HALF_SECONDS: u32 = 3;
+
+/// What a frame that everyone gets costs beside its bytes, as if it were this many more: the share of a
+/// packet's headers and of a reader's work.
+pub const BROADCAST_OVERHEAD_BYTES: usize = 32;
+
+/// The most that a single frame costs which everyone gets, a chat message: its frame has 21 bytes beside
+/// its text.
+pub(crate) const BROADCAST_BYTES_MAX: u32 =
+    (FRAME_HEADER_BYTES + 18 + CHAT_BYTES_MAX + BROADCAST_OVERHEAD_BYTES) as u32;
+
+/// When something that others could not be told is tried again, if it was not its own user's rate that
+/// was in the way.
+pub const BROADCAST_RETRY: Duration = Duration::from_millis(50);
+
+/// Voice that a user or an address may send at once, in seconds of the permitted rate: after a stall of
+/// the network that long, all that was held up still gets through.
+pub const VOICE_BURST: u32 = 6;
 
 /// The highest rate that can be asked for, of anything a second. It keeps a burst within 32 bits.
-pub const RATE_CEILING: u32 = 1_000_000_000;
+pub const RATE_CEILING: u32 = 500_000_000;
 
 /// The voice data in one datagram, at most and if nothing less is set. A 20 ms Opus frame at 510 kbit/s, the codec's ceiling (RFC 6716,
 /// section 2.1.1), is 1,275 bytes; 1,400 and the 19 bytes before it stay under an Ethernet MTU of
@@ -130,12 +154,42 @@ pub const SOCKET_PRIORITY: u32 = 6;
 /// whoever embeds the server.
 pub const OTHER_DESCRIPTORS: usize = 32;
 
-/// Datagrams received by one call, and the slots that are allocated for them at start.
+/// Datagrams received by one call, and sent on together at most.
 pub const DATAGRAMS_PER_BATCH: usize = 64;
 
-/// Batches of datagrams before everything else gets its turn again. What is left in the kernel's
-/// buffer is next: the loop does not sleep before it is empty.
-pub const BATCHES_PER_LOOK: usize = 4;
+/// Calls that receive a batch in one look at the voice socket. Reading has to keep up with whatever
+/// comes, or else the kernel's buffer fills, and all voice waits as long as it is: with this many, it
+/// keeps up with 100,000 datagrams a second while each look sends for 10 ms.
+pub const RECEIVES_PER_LOOK: usize = 16;
+
+/// Slots that received datagrams lie in, 2 MiB in all: what one look can receive.
+pub const VOICE_SLOTS: usize = RECEIVES_PER_LOOK * DATAGRAMS_PER_BATCH;
+
+/// Deliveries (datagrams times listeners) in one look at voice, and so the most that go out without the
+/// kernel being asked for newer voice: some milliseconds.
+pub const DELIVERIES_PER_LOOK: usize = 16_384;
+
+/// Datagrams that go out in one look whatever the number of listeners: coalescing saves half of a
+/// delivery's price with so few already.
+pub const DATAGRAMS_TOGETHER_MIN: usize = 4;
+
+/// Deliveries that may wait in the server. With more, equal shares of half of it stay, and the rest is
+/// dropped: all of it would take 25 to 150 ms.
+pub const WAITING_DELIVERIES_MAX: usize = 65_536;
+
+/// Datagrams that may wait whatever the number of listeners: a few people who speak at the same moment.
+pub const WAITING_DATAGRAMS_MIN: usize = 8;
+
+/// Datagrams that may wait among so many listeners.
+pub(crate) fn waiting_max(listeners: usize) -> usize {
+    let most = VOICE_SLOTS - DATAGRAMS_PER_BATCH;
+    (WAITING_DELIVERIES_MAX / listeners.max(1)).clamp(WAITING_DATAGRAMS_MIN, most)
+}
+
+/// Datagrams that go out in one look to so many listeners.
+pub(crate) fn sent_per_look_max(listeners: usize) -> usize {
+    (DELIVERIES_PER_LOOK / listeners.max(1)).max(DATAGRAMS_TOGETHER_MIN)
+}
 
 /// Messages handed to the kernel by one send call. Longer batches gain nothing: the price of the
 /// call itself is already spread over this many.
@@ -246,13 +300,8 @@ pub const LISTEN_BACKLOG: i32 = 1_024;
 /// then; one that is only silent answers them, and is never disturbed.
 pub const KEEPALIVE_RETRIES: u32 = 3;
 
-/// Deliveries (datagrams times listeners) after which a look at voice ends, beside
-/// [`BATCHES_PER_LOOK`]: some tens of milliseconds. A batch is finished, so that in a room of ten
-/// thousand it is one batch.
-pub const DELIVERIES_PER_LOOK: usize = 65_536;
-
-/// Reads with which a stop empties a connection that it is about to close, so that no client can
-/// keep it busy.
+/// Reads with which a connection is emptied that is about to be closed, so that no client can keep the
+/// server busy.
 pub const CLOSING_READS_MAX: usize = 4;
 
 /// How long a stop may take: queued bytes that their readers have not taken by then are given up.
@@ -270,6 +319,8 @@ const _: () = {
     assert!(MAX_USERS_CEILING + PENDING_CONNECTIONS_CEILING < u32::MAX as usize);
     assert!(VOICE_HEADER_BYTES + SEGMENT_BYTES_MAX <= DATAGRAM_SLOT_BYTES);
     assert!(SEGMENT_BYTES_MAX <= 1_452 && SEGMENT_BYTES_MAX <= MESSAGE_BYTES_MAX);
+    // There is always room to receive a batch.
+    assert!(WAITING_DATAGRAMS_MIN + DATAGRAMS_PER_BATCH <= VOICE_SLOTS);
     assert!(PIECES_PER_CALL >= SENDS_PER_CALL && PIECES_PER_CALL > DATAGRAMS_PER_BATCH);
     assert!(RATE_CEILING.checked_mul(VOICE_BURST).is_some());
     assert!(RATE_CEILING.checked_mul(ADDRESS_BURST_MINUTES).is_some());

@@ -16,7 +16,10 @@ pub use outbox::{Outbox, To};
 use crate::cause::{Cause, Counters};
 use crate::event::{ConnectionId, Event, Now, Source, UserId, VoiceToken};
 use crate::hash::HashKey;
-use crate::limits::{CHAT_BURST, Limits, PAYLOAD_BYTES_MAX, STATE_BURST, USERNAME_BYTES_MAX};
+use crate::limits::{
+    BROADCAST_OVERHEAD_BYTES, BROADCAST_RETRY, CHAT_BURST, FRAME_HEADER_BYTES, Limits,
+    PAYLOAD_BYTES_MAX, STATE_BURST, USERNAME_BYTES_MAX,
+};
 use crate::protocol::Participants;
 use crate::protocol::{Frame, LOGIN_RESPONSE_FIXED_BYTES, Packet, PacketError, id};
 use crate::rate::RateLimit;
@@ -135,8 +138,8 @@ impl ManagementServer {
     ///
     /// # Errors
     ///
-    /// [`Cause::ClosedMalformed`]: end the connection, and say so with
-    /// [`handle_disconnect`](Self::handle_disconnect).
+    /// [`Cause::ClosedMalformed`] and [`Cause::ClosedLoginRefused`]: end the connection, once its answers
+    /// are on their way, and say so with [`handle_disconnect`](Self::handle_disconnect).
     pub fn handle_frame(
         &mut self,
         now: Now,
@@ -164,11 +167,10 @@ impl ManagementServer {
             SessionState::Pending { .. } => self.handle_stranger(now, connection, packet, outbox),
             SessionState::LoggedIn(id) => self.handle_user(now, id, packet, outbox),
         }
-        Ok(())
     }
 
     /// A connection ended, for whatever reason. If it was a user's, the others are told.
-    pub fn handle_disconnect(&mut self, connection: ConnectionId, outbox: &mut Outbox) {
+    pub fn handle_disconnect(&mut self, now: Now, connection: ConnectionId, outbox: &mut Outbox) {
         let session = self.sessions.get_mut(connection.index());
         let Some(session) = session.and_then(Option::take) else {
             return;
@@ -182,8 +184,12 @@ impl ManagementServer {
             }
             SessionState::LoggedIn(id) => id,
         };
-        self.sources.disconnect(source, false);
         let user = self.users.remove(self.place(id));
+        // Whoever has come may go, whatever it costs.
+        let events = 1 + u32::from(user.participant().in_voice);
+        self.sources
+            .broadcast(now.instant, source, events * STATE_COST);
+        self.sources.disconnect(source, false);
         if let Some(at) = user.telling_at {
             self.untold.remove(&(at, id));
         }
@@ -292,6 +298,12 @@ impl ManagementServer {
         &self.counters
     }
 
+    /// Where a connection comes from that has just sent a frame.
+    fn source(&mut self, connection: ConnectionId) -> Source {
+        let session = self.session(connection);
+        Source::of(session.expect("it has just sent a frame").address)
+    }
+
     fn session(&mut self, connection: ConnectionId) -> Option<&mut Session> {
         self.sessions.get_mut(connection.index())?.as_mut()
     }
@@ -310,7 +322,7 @@ impl ManagementServer {
         connection: ConnectionId,
         packet: Packet<'_>,
         outbox: &mut Outbox,
-    ) {
+    ) -> Result<(), Cause> {
         let to = To::One(connection);
         match packet {
             Packet::LoginRequest {
@@ -318,7 +330,7 @@ impl ManagementServer {
                 username,
             } => match self.login_error(now, connection, username) {
                 None => self.log_in(now, connection, request_id, username, outbox),
-                Some(cause) => self.refuse_login(to, request_id, cause, outbox),
+                Some(cause) => return self.refuse_login(to, request_id, cause, outbox),
             },
             Packet::PingRequest { request_id } => {
                 outbox.send(to, &Packet::PingResponse { request_id });
@@ -341,6 +353,7 @@ impl ManagementServer {
                 }
             }
         }
+        Ok(())
     }
 
     fn login_error(&mut self, now: Now, connection: ConnectionId, username: &str) -> Option<Cause> {
@@ -352,14 +365,27 @@ impl ManagementServer {
         } else if self.users.len() >= self.limits.users {
             Some(Cause::LoginServerFull)
         } else {
-            let session = self.session(connection).expect("it has just sent a frame");
-            let source = Source::of(session.address);
-            let may = self.sources.may_log_in(now.instant, source);
-            (!may).then_some(Cause::LoginTooFast)
+            let source = self.source(connection);
+            if !self.sources.may_log_in(now.instant, source) {
+                Some(Cause::LoginTooFast)
+            } else {
+                let may = self
+                    .sources
+                    .may_broadcast(now.instant, source, joined_cost(username));
+                (!may).then_some(Cause::BroadcastTooMuch)
+            }
         }
     }
 
-    fn refuse_login(&mut self, to: To, request_id: u64, cause: Cause, outbox: &mut Outbox) {
+    /// Refuses a login, and ends the connection: existing clients open another one to try again, and
+    /// would go on to use this one as well.
+    fn refuse_login(
+        &mut self,
+        to: To,
+        request_id: u64,
+        cause: Cause,
+        outbox: &mut Outbox,
+    ) -> Result<(), Cause> {
         self.counters.count(cause);
         outbox.send(
             to,
@@ -370,6 +396,7 @@ impl ManagementServer {
                 participants: Participants::EMPTY,
             },
         );
+        Err(Cause::ClosedLoginRefused)
     }
 
     fn log_in(
@@ -397,28 +424,30 @@ impl ManagementServer {
             debug!("user {id} logged in as {username:?} from {address}{left_out}");
         }
         let source = Source::of(address);
+        self.sources
+            .broadcast(now.instant, source, joined_cost(username));
         outbox.event(Event::UserConnected { id, token, source });
         if is_muted {
             outbox.event(Event::MuteChanged { id, is_muted });
         }
-        self.welcome(connection, request_id, token, outbox);
+        let place = self.users.len() - 1;
+        self.answer_login(place, request_id, token, outbox);
+        let newcomer = self.users[place].participant();
+        outbox.send(
+            To::EveryoneBut(connection),
+            &Packet::UserJoinedServer(newcomer),
+        );
     }
 
-    /// Tells the newest user who is there, and everyone else about the newest user.
-    fn welcome(
-        &self,
-        connection: ConnectionId,
-        request_id: u64,
-        token: VoiceToken,
-        outbox: &mut Outbox,
-    ) {
-        let to = To::One(connection);
-        let (newcomer, others) = self.users.split_last().expect("someone has just logged in");
-        // The newcomer is always in the response itself: an event would be about another person.
-        let mut room =
-            PAYLOAD_BYTES_MAX - LOGIN_RESPONSE_FIXED_BYTES - newcomer.participant().wire_len();
-        let in_response = others
-            .iter()
+    /// Tells a user who is there.
+    fn answer_login(&self, place: usize, request_id: u64, token: VoiceToken, outbox: &mut Outbox) {
+        let user = &self.users[place];
+        let to = To::One(user.connection);
+        // The user is always in the response itself: an event would be about another person.
+        let own = user.own_participant();
+        let mut room = PAYLOAD_BYTES_MAX - LOGIN_RESPONSE_FIXED_BYTES - own.wire_len();
+        let others = || self.users.iter().filter(|other| other.id != user.id);
+        let in_response = others()
             .take_while(|user| {
                 let len = user.participant().wire_len();
                 let fits = len <= room;
@@ -426,16 +455,18 @@ impl ManagementServer {
                 fits
             })
             .count();
-        let (listed, announced) = others.split_at(in_response);
-        let participants = listed.iter().chain([newcomer]).map(User::participant);
-        outbox.send_login_response(to, request_id, newcomer.id, token, participants);
-        for user in announced {
+        let before = in_response.min(place);
+        let listed = || others().take(in_response).map(User::participant);
+        let participants = listed().take(before).chain([own]);
+        let participants = participants.chain(listed().skip(before));
+        outbox.send_login_response(to, request_id, user.id, token, participants);
+        for user in others().skip(in_response) {
             outbox.send(to, &Packet::UserJoinedServer(user.participant()));
         }
-        for user in others.iter().filter(|user| user.participant().in_voice) {
+        for user in others().filter(|user| user.participant().in_voice) {
             outbox.send(to, &Packet::UserJoinedVoice { user_id: user.id });
         }
-        for user in others.iter().filter(|user| user.participant().is_muted) {
+        for user in others().filter(|user| user.participant().is_muted) {
             outbox.send(
                 to,
                 &Packet::UserMuteState {
@@ -444,19 +475,43 @@ impl ManagementServer {
                 },
             );
         }
-        outbox.send(
-            To::EveryoneBut(connection),
-            &Packet::UserJoinedServer(newcomer.participant()),
-        );
     }
 
-    fn handle_user(&mut self, now: Now, id: UserId, packet: Packet<'_>, outbox: &mut Outbox) {
+    /// A second login on one connection is answered with what the first has given, within the rate of
+    /// logins: the answer is long.
+    fn repeat_login(
+        &mut self,
+        now: Now,
+        place: usize,
+        request_id: u64,
+        outbox: &mut Outbox,
+    ) -> Result<(), Cause> {
+        let connection = self.users[place].connection;
+        let source = self.source(connection);
+        if !self.sources.may_log_in(now.instant, source) {
+            let to = To::One(connection);
+            return self.refuse_login(to, request_id, Cause::LoginTooFast, outbox);
+        }
+        self.counters.count(Cause::LoginRepeated);
+        let session = self.session(connection).expect("it has just sent a frame");
+        let token = session.token;
+        self.answer_login(place, request_id, token, outbox);
+        Ok(())
+    }
+
+    fn handle_user(
+        &mut self,
+        now: Now,
+        id: UserId,
+        packet: Packet<'_>,
+        outbox: &mut Outbox,
+    ) -> Result<(), Cause> {
         let place = self.place(id);
         let user = &mut self.users[place];
         let to = To::One(user.connection);
         match packet {
             Packet::LoginRequest { request_id, .. } => {
-                self.refuse_login(to, request_id, Cause::LoginRepeated, outbox);
+                return self.repeat_login(now, place, request_id, outbox);
             }
             Packet::JoinVoiceChannelRequest { .. } => {
                 outbox.send(to, &response_to(&packet, true).expect("it is a request"));
@@ -469,10 +524,7 @@ impl ManagementServer {
                 self.tell_others(now, place, outbox);
             }
             Packet::ChatMessageRequest { message, .. } => {
-                let error = chat_error(message, self.limits.chat_bytes).or_else(|| {
-                    let may_speak = self.chat_limit.try_spend(&mut user.chat, now.instant, 1);
-                    (!may_speak).then_some(Cause::ChatTooFast)
-                });
+                let error = self.chat_error(now, place, message);
                 let success = error.is_none();
                 outbox.send(to, &response_to(&packet, success).expect("it is a request"));
                 match error {
@@ -489,19 +541,51 @@ impl ManagementServer {
             }
             _ => {}
         }
+        Ok(())
     }
 
-    /// Tells the others what they do not know of a user, or as soon as the rate allows it.
-    fn tell_others(&mut self, now: Now, place: usize, outbox: &mut Outbox) {
-        let (limit, user) = (self.state_limit, &mut self.users[place]);
-        let (at, id, events) = (now.instant, user.id, user.untold());
-        let is_permitted = limit.try_spend(&mut user.events, at, events);
-        if is_permitted {
-            user.tell(outbox);
+    /// Why a message is not passed on. If it is, it has been paid for.
+    fn chat_error(&mut self, now: Now, place: usize, message: &str) -> Option<Cause> {
+        let user = &self.users[place];
+        let (at, connection, chat) = (now.instant, user.connection, user.chat);
+        if message.is_empty() {
+            return Some(Cause::ChatEmpty);
         }
-        // When the rest can be told depends on how much it is by now.
-        let telling_at = (!is_permitted).then(|| limit.permitted_at(user.events, at, events));
-        let old = std::mem::replace(&mut user.telling_at, telling_at);
+        if message.len() > self.limits.chat_bytes {
+            return Some(Cause::ChatTooLong);
+        }
+        if !self.chat_limit.permits(chat, at, 1) {
+            return Some(Cause::ChatTooFast);
+        }
+        let (source, cost) = (self.source(connection), chat_cost(message));
+        if !self.sources.may_broadcast(at, source, cost) {
+            return Some(Cause::BroadcastTooMuch);
+        }
+        self.chat_limit.spend(&mut self.users[place].chat, at, 1);
+        self.sources.broadcast(at, source, cost);
+        None
+    }
+
+    /// Tells the others what they do not know of a user, or as soon as the rate allows it and they may be
+    /// made to read it.
+    fn tell_others(&mut self, now: Now, place: usize, outbox: &mut Outbox) {
+        let (limit, at) = (self.state_limit, now.instant);
+        let source = self.source(self.users[place].connection);
+        let (id, spent) = (self.users[place].id, self.users[place].events);
+        let events = self.users[place].untold();
+        let cost = events * STATE_COST;
+        let telling_at = if !limit.permits(spent, at, events) {
+            // When the rest can be told depends on how much it is by now.
+            Some(limit.permitted_at(spent, at, events))
+        } else if events > 0 && !self.sources.may_broadcast(at, source, cost) {
+            Some(at + BROADCAST_RETRY)
+        } else {
+            self.sources.broadcast(at, source, cost);
+            limit.spend(&mut self.users[place].events, at, events);
+            self.users[place].tell(outbox);
+            None
+        };
+        let old = std::mem::replace(&mut self.users[place].telling_at, telling_at);
         if let Some(old) = old {
             self.untold.remove(&(old, id));
         }
@@ -560,12 +644,15 @@ fn response_to(request: &Packet<'_>, success: bool) -> Option<Packet<'static>> {
     }
 }
 
-fn chat_error(message: &str, bytes_max: usize) -> Option<Cause> {
-    if message.is_empty() {
-        Some(Cause::ChatEmpty)
-    } else if message.len() > bytes_max {
-        Some(Cause::ChatTooLong)
-    } else {
-        None
-    }
+/// What an event about a user's state, or about their going, makes everyone read.
+const STATE_COST: u32 = (FRAME_HEADER_BYTES + 9 + BROADCAST_OVERHEAD_BYTES) as u32;
+
+/// What the news of a newcomer makes everyone read.
+fn joined_cost(username: &str) -> u32 {
+    (FRAME_HEADER_BYTES + 12 + username.len() + BROADCAST_OVERHEAD_BYTES) as u32
+}
+
+/// What a message makes everyone read.
+fn chat_cost(message: &str) -> u32 {
+    (FRAME_HEADER_BYTES + 18 + message.len() + BROADCAST_OVERHEAD_BYTES) as u32
 }

@@ -65,6 +65,14 @@ impl RateLimit {
         now + over.saturating_sub(self.tolerance)
     }
 
+    /// How much of the burst would be spent with `units` more, in millionths: over a million is over
+    /// the limit. Without a limit, nothing ever is.
+    pub(crate) fn part_spent(&self, spent: Spent, now: Instant, units: u32) -> u64 {
+        let owed = self.after(spent, now, units).duration_since(now).as_nanos();
+        let part = (owed * 1_000_000).checked_div(self.tolerance.as_nanos());
+        part.map_or(0, |part| u64::try_from(part).unwrap_or(u64::MAX))
+    }
+
     /// When everything would be paid for, with `units` more.
     fn after(&self, Spent(paid_at): Spent, now: Instant, units: u32) -> Instant {
         paid_at.map_or(now, |at| at.max(now)) + self.interval * units
@@ -124,6 +132,20 @@ mod tests {
         assert_eq!(later, now + Duration::from_secs(1));
         assert!(!limit.permits(spent, later - Duration::from_nanos(1), 3));
         assert!(limit.permits(spent, later, 3));
+    }
+
+    #[test]
+    fn the_part_that_is_spent_is_known() {
+        let limit = RateLimit::per_second(1_000, 2_000);
+        let (now, mut spent) = (Instant::now(), Spent::default());
+        assert_eq!(limit.part_spent(spent, now, 0), 0);
+        assert_eq!(limit.part_spent(spent, now, 500), 250_000);
+        limit.spend(&mut spent, now, 3_000);
+        assert_eq!(limit.part_spent(spent, now, 0), 1_500_000);
+        let later = now + Duration::from_secs(2);
+        assert_eq!(limit.part_spent(spent, later, 500), 750_000);
+        let unlimited = RateLimit::per_second(0, 5);
+        assert_eq!(unlimited.part_spent(spent, later, 500), 0);
     }
 
     #[test]

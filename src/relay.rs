@@ -6,6 +6,7 @@
 //! nothing; who receives is a dense list that only membership changes touch.
 
 mod answers;
+pub(crate) mod backlog;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use answers::FalseAnswers;
 use slab::Slab;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 /// A VoiceAuthResponse, ready to send: 12 bytes, where the question has 19.
 pub type VoiceAuthAnswer = [u8; 12];
@@ -38,8 +40,36 @@ pub enum Verdict<'r, 'd> {
     },
     /// Send this back to where the datagram came from, from the address it was sent to.
     Answer(VoiceAuthAnswer),
+    /// The same, and then an empty datagram: the question was that of an existing client whose login
+    /// was refused, and this ends its UDP half, which would else take half of the voice of its next try.
+    AnswerAndEnd(VoiceAuthAnswer),
     /// Nothing. The cause has been counted.
     Drop(Cause),
+}
+
+/// Who speaks, by the places in the relay's tables. A place can be another's once this user has gone,
+/// which the id tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Speaker {
+    pub(crate) user: usize,
+    /// That of the address that the user's connection comes from.
+    pub(crate) address: usize,
+    id: UserId,
+}
+
+impl Speaker {
+    pub(crate) const NOBODY: Speaker = Speaker {
+        user: 0,
+        address: 0,
+        id: UserId(0),
+    };
+
+    /// A speaker for tests of what does not ask the relay.
+    #[cfg(test)]
+    pub(crate) fn at(user: usize, address: usize, id: u64) -> Self {
+        let id = UserId(id);
+        Speaker { user, address, id }
+    }
 }
 
 /// Everyone in the voice channel with a proven address, but for the one who speaks.
@@ -47,6 +77,7 @@ pub enum Verdict<'r, 'd> {
 pub struct Recipients<'a> {
     listeners: &'a [Peer],
     sender: usize,
+    speaker: Speaker,
 }
 
 impl<'a> Recipients<'a> {
@@ -65,6 +96,11 @@ impl<'a> Recipients<'a> {
         self.sender
     }
 
+    /// Who speaks, for [`VoiceRelayServer::recipients`].
+    pub(crate) fn speaker(&self) -> Speaker {
+        self.speaker
+    }
+
     /// Each of them once, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &'a Peer> + use<'a> {
         let (before, from_sender) = self.listeners.split_at(self.sender);
@@ -76,18 +112,62 @@ impl<'a> Recipients<'a> {
 struct User {
     id: UserId,
     token: VoiceToken,
-    /// Where the user's connection comes from.
-    source: Source,
+    /// Where the user's connection comes from: the place of that address.
+    address: usize,
     /// The address that the user has proved, if any.
     peer: Option<Peer>,
     in_voice: bool,
     is_muted: bool,
-    /// Voice sent, by the datagram and by the byte.
-    datagrams: Spent,
-    bytes: Spent,
+    voice: VoiceSpent,
     /// The user's place in the list of listeners: there is one exactly if the user is in voice and
     /// has an address.
     listener: Option<usize>,
+}
+
+/// What the relay knows of an address that users' connections come from.
+struct Address {
+    source: Source,
+    users: usize,
+    /// Of all of them together.
+    voice: VoiceSpent,
+}
+
+/// Voice sent, by the datagram and by the byte.
+#[derive(Clone, Copy, Default)]
+struct VoiceSpent {
+    datagrams: Spent,
+    bytes: Spent,
+}
+
+/// How much voice may be sent.
+struct VoiceLimit {
+    datagrams: RateLimit,
+    bytes: RateLimit,
+}
+
+impl VoiceLimit {
+    /// So many datagrams and bytes a second, with a burst that lets the largest datagram through at any
+    /// rate.
+    fn new(datagrams: u32, bytes: u32, largest: usize) -> Self {
+        let limit = |per_second: u32, largest: u32| {
+            let burst = per_second.saturating_mul(VOICE_BURST);
+            RateLimit::per_second(per_second, burst.max(largest))
+        };
+        VoiceLimit {
+            datagrams: limit(datagrams, 1),
+            bytes: limit(bytes, largest as u32),
+        }
+    }
+
+    fn permits(&self, spent: &VoiceSpent, now: Instant, bytes: u32) -> bool {
+        self.datagrams.permits(spent.datagrams, now, 1)
+            && self.bytes.permits(spent.bytes, now, bytes)
+    }
+
+    fn spend(&self, spent: &mut VoiceSpent, now: Instant, bytes: u32) {
+        self.datagrams.spend(&mut spent.datagrams, now, 1);
+        self.bytes.spend(&mut spent.bytes, now, bytes);
+    }
 }
 
 /// The voice relay's state: see the [module](self).
@@ -96,13 +176,15 @@ pub struct VoiceRelayServer {
     by_id: HashMap<UserId, usize, HashKey>,
     by_token: HashMap<VoiceToken, usize, HashKey>,
     by_address: HashMap<SocketAddr, usize, HashKey>,
+    addresses: Slab<Address>,
+    by_source: HashMap<Source, usize, HashKey>,
     /// Who receives voice, without gaps. `listener_users` tells whose place each is.
     listeners: Vec<Peer>,
     listener_users: Vec<usize>,
     frame_bytes_max: usize,
     voice_from_anywhere: bool,
-    datagram_limit: RateLimit,
-    byte_limit: RateLimit,
+    user_limit: VoiceLimit,
+    address_limit: VoiceLimit,
     false_answers: FalseAnswers,
     counters: Counters,
 }
@@ -120,12 +202,18 @@ impl VoiceRelayServer {
             by_id: HashMap::with_capacity_and_hasher(table_size, key),
             by_token: HashMap::with_capacity_and_hasher(table_size, key),
             by_address: HashMap::with_capacity_and_hasher(table_size, key),
+            addresses: Slab::with_capacity(max_users),
+            by_source: HashMap::with_capacity_and_hasher(table_size, key),
             listeners: Vec::with_capacity(max_users),
             listener_users: Vec::with_capacity(max_users),
             frame_bytes_max: largest,
             voice_from_anywhere: limits.voice_from_anywhere,
-            datagram_limit: voice_limit(limits.voice_rate, 1),
-            byte_limit: voice_limit(limits.voice_bandwidth, largest as u32),
+            user_limit: VoiceLimit::new(limits.voice_rate, limits.voice_bandwidth, largest),
+            address_limit: VoiceLimit::new(
+                limits.voice_rate_per_address,
+                limits.voice_bandwidth_per_address,
+                largest,
+            ),
             false_answers: FalseAnswers::new(key),
             counters: Counters::new(),
         }
@@ -156,11 +244,12 @@ impl VoiceRelayServer {
     ) -> Verdict<'_, 'd> {
         match datagram.first() {
             Some(&id::VOICE_DATA) => match self.check_voice(now, source, datagram) {
-                Ok((frame_len, sender)) => Verdict::Relay {
+                Ok((frame_len, speaker, sender)) => Verdict::Relay {
                     frame: &datagram[..frame_len],
                     recipients: Recipients {
                         listeners: &self.listeners,
                         sender,
+                        speaker,
                     },
                 },
                 Err(cause) => self.drop_counted(cause),
@@ -171,6 +260,28 @@ impl VoiceRelayServer {
                 Err(_) => not_whole(datagram),
             }),
         }
+    }
+
+    /// Who hears a speaker whose datagram was to be relayed, if it had to wait.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not relayed any more; it has been counted.
+    pub(crate) fn recipients(&mut self, speaker: Speaker) -> Result<Recipients<'_>, Cause> {
+        let user = self.users.get(speaker.user);
+        let user = user.filter(|user| user.id == speaker.id);
+        let sender = match user.ok_or(Cause::VoiceUnknownSource).and_then(place) {
+            Ok(sender) => sender,
+            Err(cause) => {
+                self.counters.count(cause);
+                return Err(cause);
+            }
+        };
+        Ok(Recipients {
+            listeners: &self.listeners,
+            sender,
+            speaker,
+        })
     }
 
     /// Everyone who receives voice, senders included. Only events and VoiceAuthRequests change it.
@@ -197,7 +308,8 @@ impl VoiceRelayServer {
 
     /// Whether a user's address may be this one.
     fn may_bind(&self, user: usize, peer: Peer) -> bool {
-        self.voice_from_anywhere || Source::of(peer.remote.ip()) == self.users[user].source
+        self.voice_from_anywhere
+            || Source::of(peer.remote.ip()) == self.addresses[self.users[user].address].source
     }
 
     /// Takes the addresses of these machines from whoever has proved one. They can be proved again.
@@ -230,14 +342,14 @@ impl VoiceRelayServer {
         &self.counters
     }
 
-    /// Whether this voice datagram is to be relayed: its frame's length, and the sender's place
+    /// Whether this voice datagram is to be relayed: its frame's length, who speaks, and the place
     /// among the listeners.
     fn check_voice(
         &mut self,
         now: Now,
         source: Peer,
         datagram: &mut [u8],
-    ) -> Result<(usize, usize), Cause> {
+    ) -> Result<(usize, Speaker, usize), Cause> {
         let voice = VoiceDatagram::check(datagram).map_err(|error| match error {
             VoiceDatagramError::Malformed => Cause::DatagramMalformed,
             VoiceDatagramError::TooLong => Cause::DatagramTooLong,
@@ -246,21 +358,27 @@ impl VoiceRelayServer {
         if len > self.frame_bytes_max {
             return Err(Cause::DatagramTooLong);
         }
-        let user = self.by_address.get(&source.remote);
-        let user = &mut self.users[*user.ok_or(Cause::VoiceUnknownSource)?];
-        let sender = user.listener.ok_or(Cause::VoiceNotInChannel)?;
-        if user.is_muted {
-            return Err(Cause::VoiceMuted);
-        }
+        let place_of = self.by_address.get(&source.remote);
+        let place_of = *place_of.ok_or(Cause::VoiceUnknownSource)?;
+        let user = &mut self.users[place_of];
+        let sender = place(user)?;
+        let address = &mut self.addresses[user.address];
         let (now, bytes) = (now.instant, len as u32);
-        if !self.datagram_limit.permits(user.datagrams, now, 1)
-            || !self.byte_limit.try_spend(&mut user.bytes, now, bytes)
-        {
+        if !self.user_limit.permits(&user.voice, now, bytes) {
             return Err(Cause::VoiceTooFast);
         }
-        self.datagram_limit.spend(&mut user.datagrams, now, 1);
+        if !self.address_limit.permits(&address.voice, now, bytes) {
+            return Err(Cause::VoiceTooFastFromAddress);
+        }
+        self.user_limit.spend(&mut user.voice, now, bytes);
+        self.address_limit.spend(&mut address.voice, now, bytes);
         voice.write_user_id(user.id);
-        Ok((len, sender))
+        let speaker = Speaker {
+            user: place_of,
+            address: user.address,
+            id: user.id,
+        };
+        Ok((len, speaker, sender))
     }
 
     fn handle_voice_auth(
@@ -298,7 +416,10 @@ impl VoiceRelayServer {
             Some(_) => Cause::VoiceAuthElsewhere,
             None => Cause::VoiceAuthUnknownToken,
         });
-        Verdict::Answer(answer(request_id, false))
+        match voice_token {
+            VoiceToken(0) => Verdict::AnswerAndEnd(answer(request_id, false)),
+            _ => Verdict::Answer(answer(request_id, false)),
+        }
     }
 
     fn drop_counted(&mut self, cause: Cause) -> Verdict<'static, 'static> {
@@ -310,15 +431,29 @@ impl VoiceRelayServer {
         debug_assert_ne!(token.0, 0, "a live token is not 0");
         debug_assert!(self.users.len() < self.users.capacity());
         debug_assert!(!self.by_id.contains_key(&id), "ids are never reused");
+        let address = match self.by_source.get(&source) {
+            Some(&address) => address,
+            None => {
+                let (users, voice) = (0, VoiceSpent::default());
+                let new = Address {
+                    source,
+                    users,
+                    voice,
+                };
+                let address = self.addresses.insert(new);
+                self.by_source.insert(source, address);
+                address
+            }
+        };
+        self.addresses[address].users += 1;
         let user = self.users.insert(User {
             id,
             token,
-            source,
+            address,
             peer: None,
             in_voice: false,
             is_muted: false,
-            datagrams: Spent::default(),
-            bytes: Spent::default(),
+            voice: VoiceSpent::default(),
             listener: None,
         });
         self.by_id.insert(id, user);
@@ -330,7 +465,12 @@ impl VoiceRelayServer {
             return;
         };
         self.unbind(user);
-        let token = self.users.remove(user).token;
+        let User { token, address, .. } = self.users.remove(user);
+        self.addresses[address].users -= 1;
+        if self.addresses[address].users == 0 {
+            let source = self.addresses.remove(address).source;
+            self.by_source.remove(&source);
+        }
         // Should two live users ever have drawn one token, it is the later one's.
         if self.by_token.get(&token) == Some(&user) {
             self.by_token.remove(&token);
@@ -404,10 +544,13 @@ fn not_whole(datagram: &[u8]) -> Cause {
     }
 }
 
-/// A limit on voice, with a burst that lets the largest datagram through at any rate.
-fn voice_limit(per_second: u32, largest: u32) -> RateLimit {
-    let burst = per_second.saturating_mul(VOICE_BURST);
-    RateLimit::per_second(per_second, burst.max(largest))
+/// The place among the listeners of someone who may speak.
+fn place(user: &User) -> Result<usize, Cause> {
+    let place = user.listener.ok_or(Cause::VoiceNotInChannel)?;
+    match user.is_muted {
+        true => Err(Cause::VoiceMuted),
+        false => Ok(place),
+    }
 }
 
 fn answer(request_id: u64, success: bool) -> VoiceAuthAnswer {

@@ -33,6 +33,7 @@ use crate::histogram::Histogram;
 use crate::limits::POLL_EVENTS;
 use crate::statistics::Statistics;
 use crate::system;
+use crate::udp::VoiceSocket;
 use accept::{Door, TcpPort};
 use bans::BanFile;
 use http::HttpPort;
@@ -57,7 +58,7 @@ const SIGNALS: Token = Token(usize::MAX - 3);
 pub struct Server {
     poll: Poll,
     door: Door<TcpPort>,
-    voice: VoicePort,
+    voice: VoicePort<VoiceSocket>,
     core: Core<TcpStream>,
     ban_file: BanFile,
     http: Option<HttpPort>,
@@ -97,9 +98,11 @@ impl Server {
         let voice_relay_address = voice
             .local_addr()
             .map_err(system("read the address of the UDP port"))?;
-        let voice = VoicePort::new(voice, config).map_err(system(
-            "send voice in the way that was asked for (--udp-send)",
-        ))?;
+        let voice = VoiceSocket::new(voice, config.udp_send, config.measure_latency).map_err(
+            system("send voice in the way that was asked for (--udp-send)"),
+        )?;
+        let port = voice_relay_address.port();
+        let voice = VoicePort::new(read_clock(), voice, port, config.limits);
         let poll = Poll::new().map_err(system("create the poll"))?;
         let handle =
             ServerHandle::new(poll.registry(), WAKER).map_err(system("create the waker"))?;
@@ -347,7 +350,7 @@ impl Server {
     fn note_readiness(&mut self, events: &Events) {
         for event in events {
             match event.token() {
-                VOICE => self.voice.is_ready = true,
+                VOICE => self.voice.note_readable(),
                 LISTENER => self.door.is_ready = true,
                 WAKER => {}
                 #[cfg(unix)]

@@ -11,7 +11,7 @@ use crate::hash::HashKey;
 use crate::limits::Limits;
 use crate::management::{ManagementServer, Outbox, To};
 use crate::protocol::{Frame, id};
-use crate::relay::{Verdict, VoiceRelayServer};
+use crate::relay::{Recipients, Speaker, Verdict, VoiceRelayServer};
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -90,7 +90,7 @@ impl Switchboard {
     /// # Errors
     ///
     /// Why the connection is to be ended, to be passed to
-    /// [`handle_disconnect`](Self::handle_disconnect).
+    /// [`handle_disconnect`](Self::handle_disconnect), once what was delivered to it is on its way.
     pub fn handle_frame(
         &mut self,
         now: Now,
@@ -108,13 +108,14 @@ impl Switchboard {
     /// A connection ended, for this cause, which is counted. The others are told.
     pub fn handle_disconnect(
         &mut self,
+        now: Now,
         connection: ConnectionId,
         cause: Cause,
         connections: &mut impl Deliver,
     ) {
         self.counters.count(cause);
         self.management
-            .handle_disconnect(connection, &mut self.outbox);
+            .handle_disconnect(now, connection, &mut self.outbox);
         self.pass_on(connections);
     }
 
@@ -132,6 +133,11 @@ impl Switchboard {
             return Verdict::Drop(Cause::VoiceAuthBanned);
         }
         self.relay.handle_datagram(now, source, datagram)
+    }
+
+    /// As [`VoiceRelayServer::recipients`].
+    pub(crate) fn recipients(&mut self, speaker: Speaker) -> Result<Recipients<'_>, Cause> {
+        self.relay.recipients(speaker)
     }
 
     /// As [`ManagementServer::handle_tick`].

@@ -1,6 +1,6 @@
 //! The voice socket: batches of datagrams in and out.
 //!
-//! Receive many into slots that were allocated at start, queue many, send once. There are two
+//! Receive many into [slots] that were allocated at start, send many at once. There are two
 //! bodies: `linux` makes few system calls of many datagrams, and keeps the server's own address of
 //! every exchange; `plain` makes one portable call per datagram. This and the [system
 //! calls](crate::system) are the only parts of the crate with `unsafe` code in them, and it decides
@@ -12,42 +12,21 @@ mod groups;
 #[allow(unsafe_code)]
 mod linux;
 mod plain;
+mod slots;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use slots::{Received, Slots};
 
 use crate::cause::{Cause, Counters};
 use crate::config::UdpSend;
 use crate::event::Peer;
 use crate::histogram::Histogram;
-use crate::limits::{DATAGRAM_SLOT_BYTES, DATAGRAMS_PER_BATCH};
-use crate::relay::VoiceAuthAnswer;
+use crate::limits::DATAGRAMS_PER_BATCH;
 use mio::net::UdpSocket;
 use std::io;
+use std::net::IpAddr;
 use std::time::SystemTime;
-
-/// A datagram that waits in its slot.
-#[derive(Clone, Copy)]
-struct Received {
-    len: usize,
-    /// When it arrived at the machine, in nanoseconds since the Unix epoch, if that is known.
-    arrived_ns: Option<u64>,
-    source: Peer,
-}
-
-/// Where received datagrams lie until the next batch is received.
-struct Slots {
-    bytes: Box<[[u8; DATAGRAM_SLOT_BYTES]]>,
-    received: Vec<Received>,
-}
-
-impl Slots {
-    fn new() -> Self {
-        Slots {
-            bytes: vec![[0; DATAGRAM_SLOT_BYTES]; DATAGRAMS_PER_BATCH].into(),
-            received: Vec::with_capacity(DATAGRAMS_PER_BATCH),
-        }
-    }
-}
 
 /// How datagrams are received and sent.
 enum Body {
@@ -61,7 +40,7 @@ enum Body {
 
 impl Body {
     #[cfg(target_os = "linux")]
-    fn new(socket: &std::net::UdpSocket, way: UdpSend, wants_time: bool) -> io::Result<Self> {
+    fn new(socket: &std::net::UdpSocket, way: UdpSend) -> io::Result<Self> {
         let is_ipv6 = socket.local_addr()?.is_ipv6();
         let coalesces = match way {
             UdpSend::Plain => return Ok(Body::Plain(plain::Plain { is_ipv6 })),
@@ -73,13 +52,13 @@ impl Body {
             }
         };
         Ok(Body::Linux {
-            inbound: Box::new(linux::Inbound::new(socket, is_ipv6, wants_time)?),
+            inbound: Box::new(linux::Inbound::new(socket, is_ipv6)?),
             outbound: Box::new(linux::Outbound::new(is_ipv6, coalesces)),
         })
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn new(socket: &std::net::UdpSocket, way: UdpSend, _wants_time: bool) -> io::Result<Self> {
+    fn new(socket: &std::net::UdpSocket, way: UdpSend) -> io::Result<Self> {
         let is_ipv6 = socket.local_addr()?.is_ipv6();
         match way {
             UdpSend::Auto | UdpSend::Plain => Ok(Body::Plain(plain::Plain { is_ipv6 })),
@@ -88,12 +67,30 @@ impl Body {
     }
 }
 
+/// A socket that voice comes from and goes to.
+pub(crate) trait DatagramSocket {
+    /// Receives what is there into the slots, at most a batch.
+    fn receive(&mut self, slots: &mut Slots);
+
+    /// Whether there may be more than was just received. If not, readiness will be reported again.
+    fn may_have_more(&self) -> bool;
+
+    /// Sends each frame to every listener but its sender.
+    fn send(&mut self, frames: &[Queued<'_>], listeners: &[Peer]);
+
+    /// Sends a datagram to where another came from, from the address that was sent to.
+    fn answer(&mut self, datagram: &[u8], to: &Peer);
+
+    /// Whether this is an address of this machine, as far as can be told.
+    fn may_be_own(&self, ip: IpAddr) -> bool;
+}
+
 /// The bound UDP socket with its buffers.
 pub(crate) struct VoiceSocket {
     socket: UdpSocket,
-    slots: Slots,
     body: Body,
     may_have_more: bool,
+    measures_latency: bool,
     traffic: Traffic,
 }
 
@@ -113,13 +110,6 @@ pub(crate) struct Traffic {
     pub(crate) counters: Counters,
 }
 
-/// A received datagram.
-pub(crate) struct Datagram<'a> {
-    pub(crate) source: Peer,
-    pub(crate) arrived_ns: Option<u64>,
-    pub(crate) bytes: &'a mut [u8],
-}
-
 /// A frame that waits to be sent.
 #[derive(Clone, Copy)]
 pub(crate) struct Queued<'a> {
@@ -130,18 +120,26 @@ pub(crate) struct Queued<'a> {
     pub(crate) arrived_ns: Option<u64>,
 }
 
+impl Queued<'_> {
+    pub(crate) const NOTHING: Self = Queued {
+        frame: &[],
+        sender: 0,
+        arrived_ns: None,
+    };
+}
+
 impl VoiceSocket {
     /// Takes over a bound, non-blocking socket.
     pub(crate) fn new(
         socket: std::net::UdpSocket,
         way: UdpSend,
-        wants_time: bool,
+        measures_latency: bool,
     ) -> io::Result<Self> {
         Ok(VoiceSocket {
-            body: Body::new(&socket, way, wants_time)?,
+            body: Body::new(&socket, way)?,
             socket: UdpSocket::from_std(socket),
-            slots: Slots::new(),
             may_have_more: false,
+            measures_latency,
             traffic: Traffic::default(),
         })
     }
@@ -154,16 +152,17 @@ impl VoiceSocket {
     pub(crate) fn traffic(&self) -> &Traffic {
         &self.traffic
     }
+}
 
-    /// Receives what is there, at most a batch, and says how much that was.
-    pub(crate) fn receive(&mut self) -> usize {
-        self.slots.received.clear();
-        let (slots, traffic) = (&mut self.slots, &mut self.traffic);
+impl DatagramSocket for VoiceSocket {
+    fn receive(&mut self, slots: &mut Slots) {
+        let traffic = &mut self.traffic;
+        slots.begin();
         self.may_have_more = match &mut self.body {
             Body::Plain(_) => plain::receive(&self.socket, slots, traffic),
             #[cfg(target_os = "linux")]
             Body::Linux { inbound, .. } => match inbound.receive(&self.socket, slots, traffic) {
-                Ok(()) => slots.received.len() == DATAGRAMS_PER_BATCH,
+                Ok(()) => slots.fresh().len() == DATAGRAMS_PER_BATCH,
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
                         traffic.counters.count(Cause::ReceiveFailed);
@@ -172,87 +171,50 @@ impl VoiceSocket {
                 }
             },
         };
-        let received = self.slots.received.len();
+        let received = slots.fresh().len();
         if received > 0 {
-            self.traffic.datagrams_received += received as u64;
-            let bytes: usize = self.slots.received.iter().map(|it| it.len).sum();
-            self.traffic.bytes_received += bytes as u64;
-            self.traffic.batches.record(received as u64);
+            traffic.datagrams_received += received as u64;
+            let bytes: usize = slots.fresh().iter().map(|&slot| slots.len(slot)).sum();
+            traffic.bytes_received += bytes as u64;
+            traffic.batches.record(received as u64);
         }
-        received
     }
 
-    /// Whether the kernel's buffer may hold more than was just received. If not, readiness will be
-    /// reported again.
-    pub(crate) fn may_have_more(&self) -> bool {
+    fn may_have_more(&self) -> bool {
         self.may_have_more
     }
 
-    /// The datagrams of the batch, and the way out for what is made of them.
-    pub(crate) fn batch(&mut self) -> (impl Iterator<Item = Datagram<'_>>, Outgoing<'_>) {
-        let slots = self.slots.bytes.iter_mut().zip(&self.slots.received);
-        let datagrams = slots.map(|(slot, received)| Datagram {
-            source: received.source,
-            arrived_ns: received.arrived_ns,
-            bytes: &mut slot[..received.len],
-        });
-        let nothing = Queued {
-            frame: &[],
-            sender: 0,
-            arrived_ns: None,
-        };
-        let outgoing = Outgoing {
-            socket: &self.socket,
-            body: &mut self.body,
-            frames: [nothing; DATAGRAMS_PER_BATCH],
-            queued: 0,
-            traffic: &mut self.traffic,
-        };
-        (datagrams, outgoing)
-    }
-}
-
-/// What one batch of datagrams gives to send.
-pub(crate) struct Outgoing<'a> {
-    socket: &'a UdpSocket,
-    body: &'a mut Body,
-    frames: [Queued<'a>; DATAGRAMS_PER_BATCH],
-    queued: usize,
-    traffic: &'a mut Traffic,
-}
-
-impl<'a> Outgoing<'a> {
-    /// Queues a frame for every listener but its sender. At most one per received datagram.
-    pub(crate) fn queue(&mut self, frame: Queued<'a>) {
-        self.frames[self.queued] = frame;
-        self.queued += 1;
-    }
-
-    /// Sends what is queued to these listeners. Must be called before their list changes, and at
-    /// the end.
-    pub(crate) fn send(&mut self, listeners: &[Peer]) {
-        let frames = &self.frames[..std::mem::take(&mut self.queued)];
-        if frames.is_empty() {
-            return;
-        }
-        match self.body {
-            Body::Plain(body) => body.send(self.socket, frames, listeners, self.traffic),
+    fn send(&mut self, frames: &[Queued<'_>], listeners: &[Peer]) {
+        let traffic = &mut self.traffic;
+        match &mut self.body {
+            Body::Plain(body) => body.send(&self.socket, frames, listeners, traffic),
             #[cfg(target_os = "linux")]
             Body::Linux { outbound, .. } => {
-                outbound.send(self.socket, frames, listeners, self.traffic);
+                outbound.send(&self.socket, frames, listeners, traffic);
             }
         }
-        self.traffic.record_latency(frames);
+        if self.measures_latency {
+            traffic.record_latency(frames);
+        }
     }
 
-    /// Sends an answer to where a datagram came from, from the address it was sent to.
-    pub(crate) fn answer(&mut self, answer: &VoiceAuthAnswer, to: &Peer) {
-        match self.body {
-            Body::Plain(body) => body.send_one(self.socket, answer, to, self.traffic),
+    fn answer(&mut self, datagram: &[u8], to: &Peer) {
+        let traffic = &mut self.traffic;
+        match &mut self.body {
+            Body::Plain(body) => body.send_one(&self.socket, datagram, to, traffic),
             #[cfg(target_os = "linux")]
             Body::Linux { outbound, .. } => {
-                outbound.send_one(self.socket, answer, to, self.traffic);
+                outbound.send_one(&self.socket, datagram, to, traffic);
             }
+        }
+    }
+
+    /// An address that is not this machine's cannot be bound. Any other error, such as that there are no
+    /// descriptors, says nothing.
+    fn may_be_own(&self, ip: IpAddr) -> bool {
+        match std::net::UdpSocket::bind((ip, 0)) {
+            Ok(_) => true,
+            Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
         }
     }
 }

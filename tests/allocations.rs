@@ -132,7 +132,7 @@ fn no_datagram_of_any_kind_allocates() {
             let verdict = switchboard.handle_datagram(now, source, &mut slot[..datagram.len()]);
             let came = match verdict {
                 Verdict::Relay { recipients, .. } => Ok(recipients.iter().map(black_box).count()),
-                Verdict::Answer(_) => Err(None),
+                Verdict::Answer(_) | Verdict::AnswerAndEnd(_) => Err(None),
                 Verdict::Drop(cause) => Err(Some(cause)),
             };
             assert!(came == expected, "{came:?}, not {expected:?}");
@@ -199,7 +199,7 @@ fn no_datagram_of_any_kind_allocates() {
             let allocations = allocations_of(|| {
                 let datagram = &mut slot[..refused.len()];
                 match switchboard.handle_datagram(now, source, datagram) {
-                    Verdict::Answer(_) => answers += 1,
+                    Verdict::AnswerAndEnd(_) => answers += 1,
                     verdict => assert!(verdict == Verdict::Drop(Cause::VoiceAuthUnanswered)),
                 }
             });

@@ -171,7 +171,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-chat-rate",
         variable: "MAX_CHAT_RATE",
         value: "N",
-        help: "chat messages a second from a user, burst 10, over it refused; 0: no limit",
+        help: "chat messages a second from a user, burst 40, over it refused; 0: no limit",
         expected: EXPECTED_RATE,
         set: |config, text| parse_rate(text).map(|rate| config.limits.chat_rate = rate),
         show: |config| config.limits.chat_rate.to_string(),
@@ -197,10 +197,30 @@ pub(super) const SETTINGS: &[Setting] = &[
         show: |config| config.limits.state_rate.to_string(),
     },
     Setting {
+        option: "max-broadcast-bandwidth-per-address",
+        variable: "MAX_BROADCAST_BANDWIDTH_PER_ADDRESS",
+        value: "BYTES",
+        help: "bytes a second that the users of an address may make everyone read, burst 8 s; 0: no limit",
+        expected: EXPECTED_RATE,
+        set: |config, text| {
+            parse_rate(text).map(|rate| config.limits.broadcast_bandwidth_per_address = rate)
+        },
+        show: |config| config.limits.broadcast_bandwidth_per_address.to_string(),
+    },
+    Setting {
+        option: "max-broadcast-bandwidth",
+        variable: "MAX_BROADCAST_BANDWIDTH",
+        value: "BYTES",
+        help: "the same for all users together, burst 1.5 s; the nearer it is, the less each address may",
+        expected: EXPECTED_RATE,
+        set: |config, text| parse_rate(text).map(|rate| config.limits.broadcast_bandwidth = rate),
+        show: |config| config.limits.broadcast_bandwidth.to_string(),
+    },
+    Setting {
         option: "max-voice-rate",
         variable: "MAX_VOICE_RATE",
         value: "N",
-        help: "voice datagrams a second from a user, burst 2 s, over it dropped; 0: no limit",
+        help: "voice datagrams a second from a user, burst 6 s, over it dropped; 0: no limit",
         expected: EXPECTED_RATE,
         set: |config, text| parse_rate(text).map(|rate| config.limits.voice_rate = rate),
         show: |config| config.limits.voice_rate.to_string(),
@@ -209,10 +229,44 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-voice-bandwidth",
         variable: "MAX_VOICE_BANDWIDTH",
         value: "BYTES",
-        help: "bytes of voice frames a second from a user, burst 2 s, over it dropped; 0: no limit",
+        help: "bytes of voice frames a second from a user, burst 6 s, over it dropped; 0: no limit",
         expected: EXPECTED_RATE,
         set: |config, text| parse_rate(text).map(|rate| config.limits.voice_bandwidth = rate),
         show: |config| config.limits.voice_bandwidth.to_string(),
+    },
+    Setting {
+        option: "max-voice-rate-per-address",
+        variable: "MAX_VOICE_RATE_PER_ADDRESS",
+        value: "N",
+        help: "voice datagrams a second from all users of an address, burst 6 s, over it dropped; 0: no limit",
+        expected: EXPECTED_RATE,
+        set: |config, text| {
+            parse_rate(text).map(|rate| config.limits.voice_rate_per_address = rate)
+        },
+        show: |config| config.limits.voice_rate_per_address.to_string(),
+    },
+    Setting {
+        option: "max-voice-bandwidth-per-address",
+        variable: "MAX_VOICE_BANDWIDTH_PER_ADDRESS",
+        value: "BYTES",
+        help: "bytes of voice frames a second from all users of an address, burst 6 s; 0: no limit",
+        expected: EXPECTED_RATE,
+        set: |config, text| {
+            parse_rate(text).map(|rate| config.limits.voice_bandwidth_per_address = rate)
+        },
+        show: |config| config.limits.voice_bandwidth_per_address.to_string(),
+    },
+    Setting {
+        option: "max-voice-age",
+        variable: "MAX_VOICE_AGE",
+        value: "MS",
+        help: "how long voice may have waited to be relayed still (Linux); less keeps delay down after a stall",
+        expected: "a whole number of milliseconds from 20 to 60000",
+        set: |config, text| {
+            let age = parse_within(text, 20, 60_000).map(Duration::from_millis);
+            age.map(|age| config.limits.voice_age = age)
+        },
+        show: |config| config.limits.voice_age.as_millis().to_string(),
     },
     Setting {
         option: "max-voice-bytes",
@@ -369,7 +423,7 @@ fn show_yes_or_no(value: bool) -> String {
     if value { "yes" } else { "no" }.into()
 }
 
-const EXPECTED_RATE: &str = "a whole number from 0 to 1000000000";
+const EXPECTED_RATE: &str = "a whole number from 0 to 500000000";
 
 fn parse_rate(text: &str) -> Option<u32> {
     parse_within(text, 0, RATE_CEILING)

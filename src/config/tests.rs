@@ -33,38 +33,44 @@ fn nothing_said_is_the_defaults() {
 
 #[test]
 fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
-    for (setting, other_value, value) in [
-        (0, "0", "65535"),
-        (1, "1", "65535"),
-        (2, "any", "192.0.2.1"),
-        (3, "1", "100000"),
-        (4, "4", "65536"),
-        (5, "0", "100000"),
-        (6, "0", "1000000000"),
-        (7, "0", "300"),
-        (8, "1", "300"),
-        (9, "300", "1"),
-        (10, "12", "3600"),
-        (11, "1", "1048576"),
-        (12, "0", "1000000000"),
-        (13, "1", "4096"),
-        (14, "0", "1000000000"),
-        (15, "0", "1000000000"),
-        (16, "0", "1000000000"),
-        (17, "1400", "1"),
-        (18, "yes", "no"),
-        (19, "none", "/etc/bans"),
-        (20, "none", "[::1]:0"),
-        (21, "batch", "plain"),
-        (22, "yes", "no"),
-        (23, "no", "yes"),
-        (24, "0", "1023"),
-        (25, "1", "99"),
-        (26, "no", "yes"),
-        (27, "off", "trace"),
-    ] {
-        let setting = &SETTINGS[setting];
-        let name = setting.option;
+    let table = [
+        ("management-port", "0", "65535"),
+        ("voice-relay-port", "1", "65535"),
+        ("bind-address", "any", "192.0.2.1"),
+        ("max-users", "1", "100000"),
+        ("max-pending-connections", "4", "65536"),
+        ("max-connections-per-address", "0", "100000"),
+        ("max-connection-rate", "0", "500000000"),
+        ("max-login-rate", "0", "120"),
+        ("login-timeout", "1", "300"),
+        ("stall-timeout", "300", "1"),
+        ("dead-peer-timeout", "12", "3600"),
+        ("max-outbound-memory", "1", "1048576"),
+        ("max-chat-rate", "0", "500000000"),
+        ("max-chat-bytes", "1", "4096"),
+        ("max-state-rate", "0", "500000000"),
+        ("max-broadcast-bandwidth-per-address", "0", "131072"),
+        ("max-broadcast-bandwidth", "0", "500000000"),
+        ("max-voice-rate", "0", "3000"),
+        ("max-voice-bandwidth", "0", "1048576"),
+        ("max-voice-rate-per-address", "0", "500000000"),
+        ("max-voice-bandwidth-per-address", "0", "500000000"),
+        ("max-voice-age", "20", "60000"),
+        ("max-voice-bytes", "1400", "1"),
+        ("voice-from-anywhere", "yes", "no"),
+        ("ban-file", "none", "/etc/bans"),
+        ("metrics-address", "none", "[::1]:0"),
+        ("udp-send", "batch", "plain"),
+        ("measure-latency", "yes", "no"),
+        ("busy-poll", "no", "yes"),
+        ("pin-to-cpu", "0", "1023"),
+        ("realtime-priority", "1", "99"),
+        ("lock-memory", "no", "yes"),
+        ("log-level", "off", "trace"),
+    ];
+    for (place, (name, other_value, value)) in table.into_iter().enumerate() {
+        let setting = &SETTINGS[place];
+        assert_eq!(setting.option, name);
         let by_variable = config("", &[(setting.variable, value)]);
         assert_eq!((setting.show)(&by_variable), value);
         for option in [format!("--{name} {value}"), format!("--{name}={value}")] {
@@ -83,7 +89,7 @@ fn every_setting_is_read_from_option_and_variable_and_the_option_wins() {
             );
         }
     }
-    assert_eq!(SETTINGS.len(), 28, "a new setting belongs into this table");
+    assert_eq!(SETTINGS.len(), table.len(), "a new setting belongs here");
 }
 
 #[test]
@@ -116,7 +122,7 @@ fn what_cannot_be_used_names_its_setting() {
         ("--max-state-rate -1", "--max-state-rate"),
         ("--max-voice-bytes 1401", "--max-voice-bytes"),
         ("--max-chat-rate -1", "--max-chat-rate"),
-        ("--max-voice-rate 1000000001", "--max-voice-rate"),
+        ("--max-voice-rate 500000001", "--max-voice-rate"),
         ("--max-voice-bandwidth 64k", "--max-voice-bandwidth"),
         ("--voice-from-anywhere maybe", "--voice-from-anywhere"),
         ("--metrics-address 9003", "--metrics-address"),
@@ -224,8 +230,17 @@ fn a_check_shows_every_value_and_where_it_comes_from() {
 #[test]
 fn what_makes_no_sense_together_is_refused() {
     for (arguments, named) in [
-        ("--max-login-rate 301", "--max-connection-rate 300"),
-        ("--max-connection-rate 149", "--max-login-rate 150"),
+        ("--max-login-rate 121", "--max-connection-rate 120"),
+        ("--max-connection-rate 59", "--max-login-rate 60"),
+        ("--max-voice-rate 3001", "--max-voice-rate-per-address 3000"),
+        (
+            "--max-voice-bandwidth-per-address 65535",
+            "--max-voice-bandwidth 65536",
+        ),
+        (
+            "--max-broadcast-bandwidth 16383",
+            "--max-broadcast-bandwidth-per-address 16384",
+        ),
         ("--max-voice-bandwidth 1418", "--max-voice-bytes 1400"),
         (
             "--max-voice-bandwidth 118 --max-voice-bytes 100",
@@ -244,7 +259,9 @@ fn what_makes_no_sense_together_is_refused() {
         );
     }
     for arguments in [
-        "--max-login-rate 300",
+        "--max-login-rate 120",
+        "--max-voice-rate 0",
+        "--max-voice-rate 3000",
         "--max-connection-rate 0 --max-login-rate 1000",
         "--max-login-rate 0 --max-connection-rate 1",
         "--max-voice-bandwidth 1419",
@@ -254,7 +271,7 @@ fn what_makes_no_sense_together_is_refused() {
         config(arguments, &[]);
     }
     let mut config = Config::default();
-    config.limits.login_rate = 301;
+    config.limits.login_rate = 121;
     assert!(config.check().is_err());
 }
 

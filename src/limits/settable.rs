@@ -43,12 +43,29 @@ pub struct Limits {
     /// after a burst of [`STATE_BURST`](super::STATE_BURST). What is over is told later, and then
     /// only the last state.
     pub state_rate: u32,
+    /// Bytes a second that the users of one address may make everyone read, or 0, after a burst of
+    /// [`BROADCAST_BURST_PER_ADDRESS`](super::BROADCAST_BURST_PER_ADDRESS) seconds' worth: what they
+    /// say, and that they come, go, join, leave and mute.
+    pub broadcast_bandwidth_per_address: u32,
+    /// The same for all users together, or 0, after a burst of one and a half seconds' worth. The
+    /// nearer they come to it, the less each address may: an address may have used no greater part of
+    /// its own than is left of this.
+    pub broadcast_bandwidth: u32,
     /// Voice datagrams a second from one user, or 0, after a burst of
     /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. What is over is dropped.
     pub voice_rate: u32,
     /// Bytes of voice frames a second from one user, or 0, after a burst of
     /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. What is over is dropped.
     pub voice_bandwidth: u32,
+    /// Voice datagrams a second from all users of one address, or 0, after a burst of
+    /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. What is over is dropped.
+    pub voice_rate_per_address: u32,
+    /// Bytes of voice frames a second from all users of one address, or 0, after a burst of
+    /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. What is over is dropped.
+    pub voice_bandwidth_per_address: u32,
+    /// How long a voice datagram may have waited, in the kernel and in the server, to be relayed still:
+    /// 20 ms to 60 s. Linux tells how long; elsewhere only the wait in the server counts.
+    pub voice_age: Duration,
     /// Whether a user's voice may come from and go to another address than the user's connection. With
     /// `false`, nobody can have voice sent to somebody else by forging the source of a proof, and
     /// clients that reach the server from two addresses at once have no voice.
@@ -65,30 +82,44 @@ impl Limits {
         login_rate: 0,
         chat_rate: 0,
         state_rate: 0,
+        broadcast_bandwidth_per_address: 0,
+        broadcast_bandwidth: 0,
         voice_rate: 0,
         voice_bandwidth: 0,
+        voice_rate_per_address: 0,
+        voice_bandwidth_per_address: 0,
         ..Limits::DEFAULT
     };
 
     const DEFAULT: Limits = Limits {
         users: 1_000,
         pending_connections: 1_024,
-        // Two hundred and fifty people at a party behind one NAT, who all start at once, and again
-        // when the power comes back.
-        connections_per_address: 256,
-        connection_rate: 300,
-        login_rate: 150,
+        // A hundred people at a party behind one NAT, who all start at once, and again when the power
+        // comes back.
+        connections_per_address: 100,
+        connection_rate: 120,
+        login_rate: 60,
         login_timeout: Duration::from_secs(10),
         stall_timeout: Duration::from_secs(10),
         dead_peer_timeout: Duration::from_secs(60),
         outbound_bytes: 256 * 1_024 * 1_024,
-        chat_rate: 2,
+        // Someone who pastes a list, and a bot that reads one out.
+        chat_rate: 4,
         chat_bytes: CHAT_BYTES_MAX,
         // Faster than anyone mutes by hand.
         state_rate: 5,
-        // An Opus client sends 50 datagrams and 12,000 to 14,000 bytes.
-        voice_rate: 100,
+        // A hundred short messages a second from one address, or forty from one and nine hundred from
+        // all: any line that carries voice for a few carries that.
+        broadcast_bandwidth_per_address: 16 * 1_024,
+        broadcast_bandwidth: 128 * 1_024,
+        // An Opus client sends 50 datagrams and 12,000 to 14,000 bytes. A bot with several sources, or
+        // with short frames, sends more of the one and not of the other.
+        voice_rate: 200,
         voice_bandwidth: 64 * 1_024,
+        // Sixty open microphones, or eighty by their bytes.
+        voice_rate_per_address: 3_000,
+        voice_bandwidth_per_address: 1_024 * 1_024,
+        voice_age: Duration::from_millis(500),
         voice_from_anywhere: true,
         voice_bytes: VOICE_DATA_BYTES_MAX,
     };

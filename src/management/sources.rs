@@ -1,10 +1,13 @@
-//! Who comes from where: how many connections an address has, how often it comes, and how often it
-//! logs in. An address is what [`Source`] counts as one.
+//! Who comes from where: how many connections an address has, how often it comes, how often it logs in,
+//! and how much its users make everyone read. An address is what [`Source`] counts as one.
 
 use crate::cause::Cause;
 use crate::event::Source;
 use crate::hash::HashKey;
-use crate::limits::{Limits, REFUSAL_TIME, SOURCES_REMEMBERED_MAX};
+use crate::limits::{
+    BROADCAST_BURST_HALF_SECONDS, BROADCAST_BURST_PER_ADDRESS, BROADCAST_BYTES_MAX, Limits,
+    REFUSAL_TIME, SOURCES_REMEMBERED_MAX,
+};
 use crate::rate::{RateLimit, Spent};
 use crate::throttle::Throttle;
 use log::warn;
@@ -19,6 +22,7 @@ struct Entry {
     pending: usize,
     came: Spent,
     logins: Spent,
+    broadcasts: Spent,
     refused_until: Option<Instant>,
     /// Its place among those without a connection, if it has none.
     idle: Option<u64>,
@@ -32,6 +36,10 @@ pub(super) struct Sources {
     pending_max: usize,
     coming: RateLimit,
     logins: RateLimit,
+    /// Bytes that everyone is made to read, by one address and by all.
+    broadcasts: RateLimit,
+    all_broadcasts: RateLimit,
+    all_spent: Spent,
     entries: HashMap<Source, Entry, HashKey>,
     /// Those without a connection, the one that has been so the longest first.
     idle: BTreeMap<u64, Source>,
@@ -47,6 +55,15 @@ impl Sources {
             pending_max: limits.pending_per_address(),
             coming: RateLimit::per_minute(limits.connection_rate),
             logins: RateLimit::per_minute(limits.login_rate),
+            broadcasts: broadcast_limit(
+                limits.broadcast_bandwidth_per_address,
+                2 * BROADCAST_BURST_PER_ADDRESS,
+            ),
+            all_broadcasts: broadcast_limit(
+                limits.broadcast_bandwidth,
+                BROADCAST_BURST_HALF_SECONDS,
+            ),
+            all_spent: Spent::default(),
             entries: HashMap::with_capacity_and_hasher(most, key),
             idle: BTreeMap::new(),
             last_idle: 0,
@@ -86,6 +103,24 @@ impl Sources {
         let may = self.logins.try_spend(&mut logins, now, 1);
         self.entry(source).logins = logins;
         may
+    }
+
+    /// Someone from here wants everyone to read so many bytes. Says whether they may: the more is spent
+    /// by all, the less of its own may an address have spent, so that whoever makes others read much
+    /// cannot keep those quiet who don't.
+    pub(super) fn may_broadcast(&mut self, now: Instant, source: Source, bytes: u32) -> bool {
+        let spent = self.entry(source).broadcasts;
+        let own = self.broadcasts.part_spent(spent, now, bytes);
+        let all = self.all_broadcasts.part_spent(self.all_spent, now, bytes);
+        own.saturating_add(all) <= 1_000_000
+    }
+
+    /// Everyone is made to read so many bytes by someone from here.
+    pub(super) fn broadcast(&mut self, now: Instant, source: Source, bytes: u32) {
+        let mut spent = self.entry(source).broadcasts;
+        self.broadcasts.spend(&mut spent, now, bytes);
+        self.entry(source).broadcasts = spent;
+        self.all_broadcasts.spend(&mut self.all_spent, now, bytes);
     }
 
     /// A connection from here has logged in.
@@ -129,6 +164,14 @@ impl Sources {
     }
 }
 
+/// So many bytes a second, and as much at once as comes in so many half seconds, or a single message of
+/// the greatest length at any rate.
+fn broadcast_limit(per_second: u32, half_seconds: u32) -> RateLimit {
+    let burst = u64::from(per_second) * u64::from(half_seconds) / 2;
+    let burst = u32::try_from(burst).unwrap_or(u32::MAX);
+    RateLimit::per_second(per_second, burst.max(2 * BROADCAST_BYTES_MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +206,75 @@ mod tests {
         assert_eq!(sources.connect(now, source(2)), Ok(()));
         sources.disconnect(source(1), false);
         assert_eq!(sources.connect(now, source(1)), Ok(()));
+    }
+
+    /// Bytes that an address is granted if it asks for so many at a time, as often as it likes.
+    fn granted(sources: &mut Sources, now: Instant, source: Source, bytes: u32) -> u32 {
+        let mut granted = 0;
+        while sources.may_broadcast(now, source, bytes) {
+            sources.broadcast(now, source, bytes);
+            granted += bytes;
+        }
+        granted
+    }
+
+    #[test]
+    fn an_address_makes_everyone_read_so_much_and_all_together_a_bit_more() {
+        let mut sources = sources(Limits {
+            broadcast_bandwidth_per_address: 16_384,
+            broadcast_bandwidth: 131_072,
+            ..Limits::UNLIMITED
+        });
+        let start = Instant::now();
+        for number in 0..50 {
+            assert_eq!(sources.connect(start, source(number)), Ok(()));
+        }
+        // Of its own 128 KiB, the part that this leaves of all's 192 KiB.
+        let first = granted(&mut sources, start, source(0), 100);
+        assert_eq!(first, 78_600);
+        let (mut all, mut others) = (first, Vec::new());
+        for number in 1..40 {
+            others.push(granted(&mut sources, start, source(number), 100));
+            all += others[others.len() - 1];
+        }
+        assert!(others.is_sorted_by(|one, next| one >= next), "{others:?}");
+        assert!(all < 196_608);
+        // Whoever has said little may still say something.
+        assert!(sources.may_broadcast(start, source(45), 100) || all > 196_000);
+        let second = start + Duration::from_secs(1);
+        assert!(sources.may_broadcast(second, source(46), 4_096));
+        let mut sum = 0;
+        for tenth in 1..600 {
+            let now = start + Duration::from_millis(tenth * 100);
+            sum += (0..50)
+                .map(|it| granted(&mut sources, now, source(it), 100))
+                .sum::<u32>();
+        }
+        assert!((131_072 * 58..131_072 * 62).contains(&sum), "{sum}");
+    }
+
+    /// Eight addresses use all there is, second for second, and one asks for a short message in each.
+    #[test]
+    fn those_who_say_much_keep_no_one_quiet_who_says_little() {
+        let mut sources = sources(Limits {
+            broadcast_bandwidth_per_address: 16_384,
+            broadcast_bandwidth: 65_536,
+            ..Limits::UNLIMITED
+        });
+        let start = Instant::now();
+        for number in 0..9 {
+            assert_eq!(sources.connect(start, source(number)), Ok(()));
+        }
+        for tenth in 0..600 {
+            let now = start + Duration::from_millis(tenth * 100);
+            for number in 1..9 {
+                granted(&mut sources, now, source(number), 4_096);
+            }
+            if tenth % 10 == 0 {
+                assert!(sources.may_broadcast(now, source(0), 200), "at {tenth}");
+                sources.broadcast(now, source(0), 200);
+            }
+        }
     }
 
     #[test]

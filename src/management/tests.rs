@@ -99,7 +99,7 @@ fn the_relay_is_told_of_every_change_and_of_nothing_else() {
     }
     assert_eq!(log_in(&mut management, ALICE).0, []);
     let mut outbox = Outbox::new();
-    management.handle_disconnect(ALICE, &mut outbox);
+    management.handle_disconnect(now(), ALICE, &mut outbox);
     assert_eq!(outbox.events(), [Event::UserDisconnected { id: ID }]);
 }
 
@@ -124,7 +124,7 @@ fn the_relay_hears_of_a_stranger_at_login_and_not_before() {
     }
     let mut management = alice_and_a_stranger();
     let mut outbox = Outbox::new();
-    management.handle_disconnect(BOB, &mut outbox);
+    management.handle_disconnect(now(), BOB, &mut outbox);
     assert_eq!((outbox.events().len(), outbox.deliveries().count()), (0, 0));
 }
 
@@ -144,7 +144,7 @@ fn a_broadcast_is_encoded_once_after_the_answer() {
     let (_, to) = log_in(&mut management, BOB);
     assert_eq!(to, [To::One(BOB), To::EveryoneBut(BOB)]);
     let mut outbox = Outbox::new();
-    management.handle_disconnect(ALICE, &mut outbox);
+    management.handle_disconnect(now(), ALICE, &mut outbox);
     let to: Vec<_> = outbox.deliveries().map(|(to, _)| to).collect();
     assert_eq!(to, [To::Everyone]);
     assert!(management.user_connections().eq([BOB]));
@@ -182,9 +182,9 @@ fn a_refused_connection_is_not_taken_note_of() {
     let result = management.handle_connect(now(), BOB, ADDRESS, token(BOB));
     assert_eq!(result, Err(Cause::RefusedTooManyFromAddress));
     assert_eq!(management.pending_count(), 1);
-    management.handle_disconnect(BOB, &mut Outbox::new());
+    management.handle_disconnect(now(), BOB, &mut Outbox::new());
     assert_eq!(management.pending_count(), 1);
-    management.handle_disconnect(ALICE, &mut Outbox::new());
+    management.handle_disconnect(now(), ALICE, &mut Outbox::new());
     let result = management.handle_connect(now(), BOB, ADDRESS, token(BOB));
     assert_eq!(result, Ok(None));
 }
@@ -193,7 +193,7 @@ fn a_refused_connection_is_not_taken_note_of() {
 fn the_tables_are_empty_when_all_have_left() {
     let mut management = alice_and_a_stranger();
     for connection in [ALICE, BOB, BOB] {
-        management.handle_disconnect(connection, &mut Outbox::new());
+        management.handle_disconnect(now(), connection, &mut Outbox::new());
     }
     assert!(management.users.is_empty() && management.pending.is_empty());
     assert!(management.sessions.iter().all(Option::is_none));

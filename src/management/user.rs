@@ -60,6 +60,15 @@ impl User {
         }
     }
 
+    /// As this user should see itself.
+    pub(super) fn own_participant(&self) -> Participant<'_> {
+        Participant {
+            in_voice: self.state.in_voice,
+            is_muted: self.state.is_muted,
+            ..self.participant()
+        }
+    }
+
     /// Enters or leaves the voice channel, unmuted either way. Done already, it changes nothing.
     /// The relay is told at once.
     pub(super) fn set_in_voice(&mut self, in_voice: bool, outbox: &mut Outbox) {

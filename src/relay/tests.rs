@@ -171,7 +171,7 @@ fn the_answer_is_a_voice_auth_response() {
 fn what_is_refused_for_its_bytes_costs_no_datagram() {
     let limits = Limits {
         voice_rate: 1,
-        voice_bandwidth: 500,
+        voice_bandwidth: 250,
         ..Limits::UNLIMITED
     };
     let mut relay = VoiceRelayServer::new(limits, HashKey(1, 2));
@@ -195,7 +195,7 @@ fn what_is_refused_for_its_bytes_costs_no_datagram() {
         match relay.handle_datagram(now, at(1), &mut datagram) {
             Verdict::Relay { .. } => None,
             Verdict::Drop(cause) => Some(cause),
-            Verdict::Answer(_) => panic!("voice is not answered"),
+            _ => panic!("voice is not answered"),
         }
     };
     assert_eq!(say(0, 1_400), None, "the burst");

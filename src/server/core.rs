@@ -239,12 +239,15 @@ impl<S: Stream> Core<S> {
     fn end(&mut self, now: Now, id: ConnectionId, voice: &mut impl Voice) {
         // What was answered before the end is still worth an attempt.
         let _ = self.connections.flush(id);
-        let Some(connection) = self.connections.remove(id) else {
+        let Some(mut connection) = self.connections.remove(id) else {
             return;
         };
         let Some(cause) = connection.ending else {
             unreachable!("only what was marked is ended");
         };
+        if !matches!(cause, Cause::ClosedByPeer | Cause::ClosedBroken) {
+            connection.stream.finish(&mut self.scratch);
+        }
         // Closing it ends its registration with the poll.
         drop(connection);
         if let Some(left_out) = self.log.pass(now.instant, cause) {
@@ -255,7 +258,7 @@ impl<S: Stream> Core<S> {
             log!(level, "connection {id} ended: {}{left_out}", cause.name());
         }
         self.switchboard
-            .handle_disconnect(id, cause, &mut self.connections);
+            .handle_disconnect(now, id, cause, &mut self.connections);
         self.worked(now, voice);
     }
 

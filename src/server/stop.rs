@@ -2,12 +2,12 @@
 
 use super::Server;
 use crate::cause::Cause;
+use crate::connection::Stream;
 use crate::event::ConnectionId;
-use crate::limits::{CLOSING_READS_MAX, INBOUND_BYTES_MAX, POLL_EVENTS, STOP_DEADLINE};
+use crate::limits::{INBOUND_BYTES_MAX, POLL_EVENTS, STOP_DEADLINE};
 use crate::statistics::Statistics;
 use mio::Events;
-use std::io::{self, Read};
-use std::net::Shutdown;
+use std::io;
 use std::time::Instant;
 
 /// Stops accepting, and offers the kernel what is queued until it has taken all, the time is up, or
@@ -53,15 +53,7 @@ pub(super) fn close(mut server: Server) -> Statistics {
     let mut scratch = vec![0; INBOUND_BYTES_MAX];
     for connection in server.core.connections.iter_mut() {
         server.core.counters.count(Cause::ClosedServerStopped);
-        // Closing a socket with unread bytes resets the connection, and takes away from the client
-        // what it has not read yet: so they are read, as far as they are there. Errors mean that it
-        // is closed already.
-        let _ = connection.stream.shutdown(Shutdown::Write);
-        for _ in 0..CLOSING_READS_MAX {
-            if !matches!(connection.stream.read(&mut scratch), Ok(len) if len > 0) {
-                break;
-            }
-        }
+        connection.stream.finish(&mut scratch);
     }
     server.statistics()
 }

@@ -1,87 +1,212 @@
-//! The voice socket and the relay's verdicts on what it receives.
+//! The voice port: receives whatever is there, asks the relay about it, and sends on what is to be
+//! relayed in the order of the [backlog](crate::relay::backlog), within bounds.
+//!
+//! Reading comes first, because the kernel's buffer knows neither users nor ages: what waits there
+//! makes everyone wait, and is lost to whoever comes last. What waits here is dropped by share and age.
+
+mod arrival;
+#[cfg(test)]
+mod tests;
 
 use super::core::Voice;
 use crate::cause::{Cause, Counters};
-use crate::config::Config;
-use crate::event::Now;
+use crate::event::{Now, Peer};
 use crate::limits::{
-    BATCHES_PER_LOOK, DATAGRAMS_PER_WORK_UNIT, DELIVERIES_PER_LOOK, DELIVERIES_PER_WORK_UNIT,
+    DATAGRAMS_PER_BATCH, DATAGRAMS_PER_WORK_UNIT, DATAGRAMS_TOGETHER_MIN, DELIVERIES_PER_WORK_UNIT,
+    Limits, RECEIVES_PER_LOOK, VOICE_SLOTS, sent_per_look_max, waiting_max,
 };
+use crate::protocol::id;
 use crate::relay::Verdict;
+use crate::relay::backlog::Backlog;
 use crate::switchboard::Switchboard;
-use crate::udp::{Queued, VoiceSocket};
-use std::io;
-use std::net::{IpAddr, UdpSocket};
+use crate::udp::{DatagramSocket, Queued, Slots};
+use arrival::Arrivals;
+use std::time::{Duration, Instant};
 
 /// The voice port.
-pub(super) struct VoicePort {
-    pub(super) socket: VoiceSocket,
-    /// Whether a datagram may be waiting.
-    pub(super) is_ready: bool,
+pub(super) struct VoicePort<S> {
+    pub(super) socket: S,
     port: u16,
-    /// What was dropped before anybody looked at it.
+    slots: Slots,
+    backlog: Backlog,
+    arrivals: Arrivals,
+    /// When the datagram in each slot arrived.
+    arrived_at: Box<[Instant]>,
+    age_max: Duration,
+    /// Whether the kernel may hold a datagram.
+    is_readable: bool,
+    /// What was dropped before the relay looked at it, or after.
     pub(super) counters: Counters,
 }
 
-impl VoicePort {
-    /// Takes over a bound, non-blocking socket.
-    pub(super) fn new(socket: UdpSocket, config: &Config) -> io::Result<Self> {
-        Ok(VoicePort {
-            port: socket.local_addr()?.port(),
+impl<S: DatagramSocket> VoicePort<S> {
+    /// Takes over a socket that is bound to this port.
+    pub(super) fn new(now: Now, socket: S, port: u16, limits: Limits) -> Self {
+        VoicePort {
+            socket,
+            port,
+            slots: Slots::new(VOICE_SLOTS),
+            backlog: Backlog::new(limits.users, VOICE_SLOTS),
+            arrivals: Arrivals::new(now),
+            arrived_at: vec![now.instant; VOICE_SLOTS].into(),
+            age_max: limits.voice_age,
+            is_readable: false,
             counters: Counters::new(),
-            socket: VoiceSocket::new(socket, config.udp_send, config.measure_latency)?,
-            is_ready: false,
-        })
+        }
     }
-}
 
-impl Voice for VoicePort {
-    /// Nobody else tells of datagrams that come while a turn lasts, so that the kernel is asked each
-    /// time.
-    fn look(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
-        let (mut received, mut deliveries) = (0, 0);
-        for _ in 0..BATCHES_PER_LOOK {
-            received += self.socket.receive();
-            let (datagrams, mut outgoing) = self.socket.batch();
-            for datagram in datagrams {
-                // What came before a new proof of address goes to those who listened then.
-                let (source, relay) = (datagram.source, switchboard.relay());
-                if relay.is_new_proof(source, datagram.bytes) {
-                    // Voice for the server's own port would come in again as that user's.
-                    if source.remote.port() == self.port && is_of_this_machine(source.remote.ip()) {
-                        self.counters.count(Cause::VoiceAuthOwnAddress);
-                        continue;
-                    }
-                    outgoing.send(relay.listeners());
-                }
-                match switchboard.handle_datagram(now, source, datagram.bytes) {
-                    Verdict::Relay { frame, recipients } => {
-                        deliveries += recipients.len();
-                        outgoing.queue(Queued {
-                            frame,
-                            sender: recipients.sender(),
-                            arrived_ns: datagram.arrived_ns,
-                        });
-                    }
-                    Verdict::Answer(answer) => outgoing.answer(&answer, &source),
-                    Verdict::Drop(_) => {}
-                }
+    /// The kernel has reported datagrams.
+    pub(super) fn note_readable(&mut self) {
+        self.is_readable = true;
+    }
+
+    /// Datagrams that wait to be sent on.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.backlog.len()
+    }
+
+    /// Receives what is there, and puts what is to be relayed into the backlog. Returns how many
+    /// datagrams came.
+    fn receive(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
+        let mut received = 0;
+        for _ in 0..RECEIVES_PER_LOOK {
+            self.socket.receive(&mut self.slots);
+            for place in 0..self.slots.fresh().len() {
+                let slot = self.slots.fresh()[place];
+                self.take_in(now, slot, switchboard);
             }
-            outgoing.send(switchboard.relay().listeners());
-            self.is_ready = self.socket.may_have_more();
-            if !self.is_ready || deliveries >= DELIVERIES_PER_LOOK {
+            received += self.slots.fresh().len();
+            let most = waiting_max(switchboard.relay().listeners().len());
+            if self.backlog.len() > most {
+                let before = self.backlog.len();
+                self.backlog.shed(most / 2, |slot| self.slots.release(slot));
+                let dropped = before - self.backlog.len();
+                self.counters
+                    .count_many(Cause::VoiceOverload, dropped as u64);
+            }
+            self.is_readable = self.socket.may_have_more();
+            if !self.is_readable {
+                self.arrivals.note_empty(now);
                 break;
             }
         }
+        received
+    }
+
+    /// Does with a datagram what is to be done with it, or makes it wait for its turn.
+    fn take_in(&mut self, now: Now, slot: usize, switchboard: &mut Switchboard) {
+        let (received, bytes) = self.slots.datagram(slot);
+        let is_voice = bytes.first() == Some(&id::VOICE_DATA);
+        self.arrived_at[slot] = self.arrivals.arrived_at(now, received.arrived_ns);
+        if is_voice && self.is_too_late(now, slot) {
+            self.counters.count(Cause::VoiceTooLate);
+        } else if self.is_for_itself(received.source, slot, switchboard) {
+            self.counters.count(Cause::VoiceAuthOwnAddress);
+        } else {
+            let (received, bytes) = self.slots.datagram(slot);
+            match switchboard.handle_datagram(now, received.source, bytes) {
+                Verdict::Relay { frame, recipients } => {
+                    let (len, speaker) = (frame.len(), recipients.speaker());
+                    self.slots.truncate(slot, len);
+                    self.backlog.push(slot, speaker);
+                    return;
+                }
+                Verdict::Answer(answer) => self.socket.answer(&answer, &received.source),
+                Verdict::AnswerAndEnd(answer) => {
+                    self.socket.answer(&answer, &received.source);
+                    self.socket.answer(&[], &received.source);
+                }
+                Verdict::Drop(_) => {}
+            }
+        }
+        self.slots.release(slot);
+    }
+
+    /// Whether the voice in this slot has waited for too long.
+    fn is_too_late(&self, now: Now, slot: usize) -> bool {
+        now.instant.duration_since(self.arrived_at[slot]) > self.age_max
+    }
+
+    /// Whether this would prove the server's own port to be a user's: voice for it would come in again
+    /// as that user's.
+    fn is_for_itself(&self, source: Peer, slot: usize, switchboard: &Switchboard) -> bool {
+        source.remote.port() == self.port
+            && switchboard
+                .relay()
+                .is_new_proof(source, self.slots.look(slot).1)
+            && self.socket.may_be_own(source.remote.ip())
+    }
+
+    /// Sends on what is next in the backlog, as much as fits into a look. Returns how many deliveries
+    /// that was.
+    fn relay(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
+        let mut left = sent_per_look_max(switchboard.relay().listeners().len());
+        let mut deliveries = 0;
+        // The few that a last batch would have go cheaper with those that come next.
+        while !self.backlog.is_empty() && left >= DATAGRAMS_TOGETHER_MIN {
+            let most = left.min(DATAGRAMS_PER_BATCH);
+            let (sent, to) = self.relay_batch(now, most, switchboard);
+            left -= sent;
+            deliveries += to;
+        }
+        deliveries
+    }
+
+    /// Sends on at most so many datagrams. Returns how many those and their deliveries were.
+    fn relay_batch(
+        &mut self,
+        now: Now,
+        most: usize,
+        switchboard: &mut Switchboard,
+    ) -> (usize, usize) {
+        let mut taken = [0; DATAGRAMS_PER_BATCH];
+        let mut senders = [0; DATAGRAMS_PER_BATCH];
+        let (mut count, mut deliveries) = (0, 0);
+        while count < most {
+            let Some((slot, speaker)) = self.backlog.pop() else {
+                break;
+            };
+            if self.is_too_late(now, slot) {
+                self.counters.count(Cause::VoiceTooLate);
+            } else if let Ok(recipients) = switchboard.recipients(speaker) {
+                (taken[count], senders[count]) = (slot, recipients.sender());
+                count += 1;
+                deliveries += recipients.len();
+                continue;
+            }
+            self.slots.release(slot);
+        }
+        let mut frames = [Queued::NOTHING; DATAGRAMS_PER_BATCH];
+        for place in 0..count {
+            let (received, frame) = self.slots.look(taken[place]);
+            frames[place] = Queued {
+                frame,
+                sender: senders[place],
+                arrived_ns: received.arrived_ns,
+            };
+        }
+        if count > 0 {
+            let listeners = switchboard.relay().listeners();
+            self.socket.send(&frames[..count], listeners);
+        }
+        for &slot in &taken[..count] {
+            self.slots.release(slot);
+        }
+        (count, deliveries)
+    }
+}
+
+impl<S: DatagramSocket> Voice for VoicePort<S> {
+    /// Nobody else tells of datagrams that come while a turn lasts, so that the kernel is asked each
+    /// time.
+    fn look(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
+        let received = self.receive(now, switchboard);
+        let deliveries = self.relay(now, switchboard);
         received / DATAGRAMS_PER_WORK_UNIT + deliveries / DELIVERIES_PER_WORK_UNIT
     }
 
     fn is_ready(&self) -> bool {
-        self.is_ready
+        self.is_readable || !self.backlog.is_empty()
     }
-}
-
-/// Whether this is an address of this machine, which can be bound.
-fn is_of_this_machine(ip: IpAddr) -> bool {
-    UdpSocket::bind((ip, 0)).is_ok()
 }

@@ -73,12 +73,8 @@ pub(super) struct Inbound {
 unsafe impl Send for Inbound {}
 
 impl Inbound {
-    /// Prepares a socket, with time stamps if they are wanted.
-    pub(super) fn new(
-        socket: &std::net::UdpSocket,
-        is_ipv6: bool,
-        wants_time: bool,
-    ) -> io::Result<Self> {
+    /// Prepares a socket.
+    pub(super) fn new(socket: &std::net::UdpSocket, is_ipv6: bool) -> io::Result<Self> {
         let fd = socket.as_raw_fd();
         // Where the socket is bound to one address there is no other, and telling it with every
         // datagram has its price.
@@ -90,10 +86,8 @@ impl Inbound {
             set_option(fd, level, option, 1)?;
         }
         // These two only tell more: where they are missing, less is known.
-        let mut results = vec![set_option(fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)];
-        if wants_time {
-            results.push(set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1));
-        }
+        let results = [libc::SO_RXQ_OVFL, libc::SO_TIMESTAMPNS]
+            .map(|option| set_option(fd, libc::SOL_SOCKET, option, 1));
         for error in results.into_iter().filter_map(Result::err) {
             debug!("the kernel will not tell all about datagrams: {error}");
         }
@@ -115,26 +109,32 @@ impl Inbound {
         slots: &mut Slots,
         traffic: &mut Traffic,
     ) -> io::Result<()> {
-        for place in 0..DATAGRAMS_PER_BATCH {
-            self.headers.clear(place);
-            self.pieces[place] = libc::iovec {
-                iov_base: slots.bytes[place].as_mut_ptr().cast(),
+        let mut places = 0;
+        while places < DATAGRAMS_PER_BATCH {
+            let Some(bytes) = slots.free_bytes(places) else {
+                break;
+            };
+            self.headers.clear(places);
+            self.pieces[places] = libc::iovec {
+                iov_base: bytes.as_mut_ptr().cast(),
                 iov_len: DATAGRAM_SLOT_BYTES,
             };
-            let header = &mut self.headers.headers[place].msg_hdr;
-            header.msg_iov = &raw mut self.pieces[place];
+            let header = &mut self.headers.headers[places].msg_hdr;
+            header.msg_iov = &raw mut self.pieces[places];
             header.msg_iovlen = 1;
+            places += 1;
         }
         let headers = &mut self.headers.headers;
         let count = loop {
             let result = socket.try_io(|| {
-                // SAFETY: each of the headers points to a slot, an address and a control buffer of
-                // the sizes given, all of which are borrowed mutably through the call.
+                // SAFETY: each of the first `places` headers points to a slot of its own, an address
+                // and a control buffer of the sizes given, all of which are borrowed mutably through
+                // the call.
                 let count = unsafe {
                     libc::recvmmsg(
                         socket.as_raw_fd(),
                         headers.as_mut_ptr(),
-                        DATAGRAMS_PER_BATCH as libc::c_uint,
+                        places as libc::c_uint,
                         libc::MSG_DONTWAIT as _,
                         ptr::null_mut(),
                     )
@@ -153,7 +153,7 @@ impl Inbound {
                 traffic.kernel_drops += u64::from(dropped.wrapping_sub(self.dropped));
                 self.dropped = dropped;
             }
-            slots.received.push(Received {
+            slots.fill(Received {
                 len: (header.msg_len as usize).min(DATAGRAM_SLOT_BYTES),
                 arrived_ns: arrival.arrived_ns,
                 source: Peer {

@@ -19,9 +19,11 @@ pub(super) struct Plain {
 /// Fills the slots with what is there, and says whether there may be more.
 pub(super) fn receive(socket: &UdpSocket, slots: &mut Slots, traffic: &mut Traffic) -> bool {
     for _ in 0..DATAGRAMS_PER_BATCH {
-        let slot = &mut slots.bytes[slots.received.len()];
+        let Some(slot) = slots.free_bytes(0) else {
+            break;
+        };
         match socket.recv_from(slot) {
-            Ok((len, remote)) => slots.received.push(Received {
+            Ok((len, remote)) => slots.fill(Received {
                 len,
                 arrived_ns: None,
                 source: Peer {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::canonical;
+use crate::limits::DATAGRAM_SLOT_BYTES;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
 use std::time::Duration;
 
@@ -28,6 +29,11 @@ fn bind(ip: IpAddr, way: UdpSend) -> (VoiceSocket, u16) {
     )
 }
 
+/// Room for two batches.
+fn slots() -> Slots {
+    Slots::new(2 * DATAGRAMS_PER_BATCH)
+}
+
 fn client(ip: IpAddr) -> StdSocket {
     let client = StdSocket::bind((ip, 0)).expect("loopback has free ports");
     let patience = Some(Duration::from_secs(20));
@@ -44,14 +50,24 @@ fn peer_of(client: &StdSocket) -> Peer {
 
 /// Receives until `count` datagrams have come, and returns copies.
 fn receive(voice: &mut VoiceSocket, count: usize) -> Vec<(Peer, Vec<u8>)> {
-    let mut all = Vec::new();
+    let (mut slots, mut all) = (slots(), Vec::new());
     while all.len() < count {
-        voice.receive();
-        let (datagrams, _) = voice.batch();
-        all.extend(datagrams.map(|it| (it.source, it.bytes.to_vec())));
+        voice.receive(&mut slots);
+        for slot in slots.fresh().to_vec() {
+            let (received, bytes) = slots.look(slot);
+            all.push((received.source, bytes.to_vec()));
+            slots.release(slot);
+        }
         std::thread::yield_now();
     }
     all
+}
+
+/// Receives once, and says how many came.
+fn receive_some(voice: &mut VoiceSocket) -> usize {
+    let mut slots = slots();
+    voice.receive(&mut slots);
+    slots.fresh().len()
 }
 
 fn frame(bytes: &[u8], sender: usize) -> Queued<'_> {
@@ -149,12 +165,9 @@ fn every_listener_but_the_sender_gets_every_frame() {
         let (mut voice, _) = bind(ip, way);
         let clients: Vec<StdSocket> = (0..100).map(|_| client(ip)).collect();
         let listeners: Vec<Peer> = clients.iter().map(peer_of).collect();
-        let (_, mut outgoing) = voice.batch();
-        outgoing.queue(frame(b"from the first", 0));
-        outgoing.queue(frame(b"from the last", 99));
-        outgoing.send(&listeners);
-        outgoing.queue(frame(b"to the first alone", 1));
-        outgoing.send(&listeners[..2]);
+        let frames = [frame(b"from the first", 0), frame(b"from the last", 99)];
+        voice.send(&frames, &listeners);
+        voice.send(&[frame(b"to the first alone", 1)], &listeners[..2]);
         assert_eq!(heard(&clients[0]), b"from the last");
         assert_eq!(heard(&clients[0]), b"to the first alone");
         assert_eq!(heard(&clients[99]), b"from the first");
@@ -183,9 +196,7 @@ fn a_destination_that_fails_harms_no_other() {
                 local: None,
             },
         );
-        let (_, mut outgoing) = voice.batch();
-        outgoing.queue(frame(b"frame", 0));
-        outgoing.send(&listeners);
+        voice.send(&[frame(b"frame", 0)], &listeners);
         assert_eq!(heard(&clients[2]), b"frame");
         assert_eq!(voice.traffic().datagrams_sent, 1);
         assert_eq!(voice.traffic().counters.get(Cause::SendFailed), 2);
@@ -218,10 +229,8 @@ fn a_socket_for_both_families_speaks_to_each_from_the_address_it_was_spoken_to()
             let (source, bytes) = receive(&mut voice, 1).remove(0);
             assert_eq!(bytes, b"question");
             assert_eq!(source.remote, peer_of(&client).remote);
-            let (_, mut outgoing) = voice.batch();
-            outgoing.answer(&[1; 12], &source);
-            outgoing.queue(frame(b"frame", 1));
-            outgoing.send(&[source, source]);
+            voice.answer(&[1; 12], &source);
+            voice.send(&[frame(b"frame", 1)], &[source, source]);
             assert_eq!(heard(&client), [1; 12]);
             assert_eq!(heard(&client), b"frame");
         }
@@ -245,16 +254,13 @@ fn an_address_has_one_form() {
 #[cfg(target_os = "linux")]
 fn speak_at_once(voice: &mut VoiceSocket, clients: &[StdSocket; 3]) -> [Vec<Vec<u8>>; 3] {
     let listeners: Vec<Peer> = clients.iter().map(peer_of).collect();
-    let (_, mut outgoing) = voice.batch();
-    for (bytes, sender) in [
-        (&[1; 100][..], 0),
-        (&[2; 150], 1),
-        (&[3; 120], 0),
-        (&[4; 1_400], 1),
-    ] {
-        outgoing.queue(frame(bytes, sender));
-    }
-    outgoing.send(&listeners);
+    let frames = [
+        frame(&[1; 100], 0),
+        frame(&[2; 150], 1),
+        frame(&[3; 120], 0),
+        frame(&[4; 1_400], 1),
+    ];
+    voice.send(&frames, &listeners);
     let mut heard_by = [(0, 2), (1, 2), (2, 4)].map(|(listener, count)| {
         let all = (0..count).map(|_| heard(&clients[listener]));
         all.collect::<Vec<_>>()
@@ -311,10 +317,7 @@ fn a_destination_that_fails_does_not_end_coalescing() {
     let listener = client(ip);
     let mut peers = [peer_of(&listener), peer_of(&listener)];
     peers[0].remote.set_port(0);
-    let (_, mut outgoing) = voice.batch();
-    outgoing.queue(frame(b"one", 9));
-    outgoing.queue(frame(b"two", 9));
-    outgoing.send(&peers);
+    voice.send(&[frame(b"one", 9), frame(b"two", 9)], &peers);
     assert_eq!(
         (heard(&listener), heard(&listener)),
         (b"one".to_vec(), b"two".to_vec())
@@ -326,30 +329,48 @@ fn a_destination_that_fails_does_not_end_coalescing() {
     assert!(outbound.coalesces());
 }
 
+/// Arrivals are timed, as their age counts, whether or not latency is measured.
 #[cfg(target_os = "linux")]
 #[test]
-fn arrivals_are_timed_if_that_is_wanted() {
+fn latency_is_measured_if_that_is_wanted() {
     let ip = Ipv4Addr::LOCALHOST.into();
-    for wants_time in [false, true] {
+    for measures_latency in [false, true] {
         let socket = StdSocket::bind((ip, 0)).expect("loopback has free ports");
         socket.set_nonblocking(true).expect("it is a socket");
         let port = socket.local_addr().expect("it is bound").port();
-        let mut voice = VoiceSocket::new(socket, UdpSend::Auto, wants_time).expect("usable");
+        let mut voice = VoiceSocket::new(socket, UdpSend::Auto, measures_latency).expect("usable");
         let client = client(ip);
         client.send_to(b"frame", (ip, port)).expect("it is sent");
-        while voice.receive() == 0 {}
-        let (datagrams, mut outgoing) = voice.batch();
-        for datagram in datagrams {
-            assert_eq!(datagram.arrived_ns.is_some(), wants_time);
-            outgoing.queue(Queued {
-                frame: datagram.bytes,
-                sender: 1,
-                arrived_ns: datagram.arrived_ns,
-            });
+        let mut slots = slots();
+        while slots.fresh().is_empty() {
+            voice.receive(&mut slots);
         }
-        outgoing.send(&[peer_of(&client)]);
-        assert_eq!(voice.traffic().latency_ns.count(), u64::from(wants_time));
+        let (received, bytes) = slots.look(slots.fresh()[0]);
+        assert!(received.arrived_ns.is_some());
+        let queued = Queued {
+            frame: bytes,
+            sender: 1,
+            arrived_ns: received.arrived_ns,
+        };
+        voice.send(&[queued], &[peer_of(&client)]);
+        let measured = voice.traffic().latency_ns.count();
+        assert_eq!(measured, u64::from(measures_latency));
         assert_eq!(heard(&client), b"frame");
+    }
+}
+
+/// An address counts as this machine's unless the system says that it is not, whatever else goes wrong.
+#[test]
+fn an_address_that_cannot_be_bound_is_not_own() {
+    let (voice, _) = bind(Ipv4Addr::LOCALHOST.into(), UdpSend::Auto);
+    for (ip, is_own) in [
+        (IpAddr::from(Ipv4Addr::LOCALHOST), true),
+        (Ipv4Addr::new(192, 0, 2, 1).into(), false),
+        // Other systems have other words for what cannot be bound at all.
+        #[cfg(target_os = "linux")]
+        (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1).into(), true),
+    ] {
+        assert_eq!(voice.may_be_own(ip), is_own, "{ip}");
     }
 }
 
@@ -366,9 +387,9 @@ fn what_the_kernel_drops_is_counted() {
     for _ in 0..200 {
         client.send_to(&[1; 500], (ip, port)).expect("it is sent");
     }
-    while voice.receive() > 0 {}
+    while receive_some(&mut voice) > 0 {}
     client.send_to(b"later", (ip, port)).expect("it is sent");
-    while voice.receive() == 0 {}
+    while receive_some(&mut voice) == 0 {}
     let traffic = voice.traffic();
     assert!(traffic.kernel_drops > 0);
     assert_eq!(traffic.kernel_drops + traffic.datagrams_received, 201);

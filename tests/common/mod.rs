@@ -47,6 +47,7 @@ impl From<Person> for ConnectionId {
 pub enum Outcome {
     Relayed { frame: Vec<u8>, to: Vec<Peer> },
     Answered(Vec<u8>),
+    AnsweredAndEnded(Vec<u8>),
     Dropped(Cause),
 }
 
@@ -104,9 +105,9 @@ impl World {
     /// for it, as the loop does.
     pub fn try_connect_from(&mut self, address: IpAddr) -> Result<ConnectionId, Cause> {
         let wires = &mut self.wires.0;
-        let index = wires.iter().position(Option::is_none);
+        let index = wires.iter().position(|wire| !wire.is_connected);
         let index = index.unwrap_or_else(|| {
-            wires.push(None);
+            wires.push(Wire::default());
             wires.len() - 1
         });
         let connection = ConnectionId(index as u32);
@@ -115,11 +116,11 @@ impl World {
         let crowded_out = self
             .switchboard
             .handle_connect(self.now, connection, address, token)?;
-        wires[index] = Some(Wire {
-            bytes: Vec::new(),
-            unanswered: VecDeque::new(),
+        wires[index] = Wire {
             token: self.last_token,
-        });
+            is_connected: true,
+            ..Wire::default()
+        };
         if let Some(oldest) = crowded_out {
             self.disconnect(oldest, Cause::ClosedCrowdedOut);
         }
@@ -137,13 +138,13 @@ impl World {
 
     pub fn disconnect(&mut self, connection: impl Into<ConnectionId>, cause: Cause) {
         let connection = connection.into();
-        self.wires.0[connection.0 as usize] = None;
+        self.wires.0[connection.0 as usize].is_connected = false;
         self.switchboard
-            .handle_disconnect(connection, cause, &mut self.wires);
+            .handle_disconnect(self.now, connection, cause, &mut self.wires);
     }
 
-    pub fn is_connected(&self, connection: impl Into<ConnectionId>) -> bool {
-        self.wires.0[connection.into().0 as usize].is_some()
+    pub fn is_connected(&mut self, connection: impl Into<ConnectionId>) -> bool {
+        self.wires.of(connection.into()).is_connected
     }
 
     /// Ends whatever connections have had their time to log in, and tells what was not told yet, as
@@ -268,9 +269,26 @@ impl World {
         heard
     }
 
+    /// How many bytes were delivered to this connection since it was last asked. Refusals among them are
+    /// remembered.
+    pub fn heard_bytes(&mut self, connection: impl Into<ConnectionId>) -> usize {
+        let connection = connection.into();
+        let bytes = self.wires.of(connection).bytes.len();
+        let refused = self.heard(connection);
+        let refused = refused.iter().filter(|it| it.ends_with(" false")).count();
+        self.wires.of(connection).refused += refused;
+        bytes
+    }
+
+    /// How many requests of a connection were refused, as far as its [bytes](Self::heard_bytes) were
+    /// asked for.
+    pub fn refusals(&mut self, connection: impl Into<ConnectionId>) -> usize {
+        self.wires.of(connection.into()).refused
+    }
+
     /// Forgets whatever was delivered to anyone.
     pub fn hush(&mut self) {
-        for wire in self.wires.0.iter_mut().flatten() {
+        for wire in &mut self.wires.0 {
             wire.bytes.clear();
             wire.unanswered.clear();
         }
@@ -291,6 +309,7 @@ impl World {
                 Outcome::Relayed { frame, to }
             }
             Verdict::Answer(answer) => Outcome::Answered(answer.to_vec()),
+            Verdict::AnswerAndEnd(answer) => Outcome::AnsweredAndEnded(answer.to_vec()),
             Verdict::Drop(cause) => Outcome::Dropped(cause),
         }
     }
@@ -305,7 +324,7 @@ impl World {
             voice_token,
         });
         match self.send_datagram(source, &request) {
-            Outcome::Answered(answer) => {
+            Outcome::Answered(answer) | Outcome::AnsweredAndEnded(answer) => {
                 let success = answer[11] != 0;
                 let response = Packet::VoiceAuthResponse {
                     request_id,
@@ -340,26 +359,31 @@ impl World {
     }
 }
 
-struct Wires(Vec<Option<Wire>>);
+/// By connection. One that has ended can be read until the next has its id.
+struct Wires(Vec<Wire>);
 
+#[derive(Default)]
 struct Wire {
+    is_connected: bool,
     bytes: Vec<u8>,
     /// Requests that wait for their response, the oldest first.
     unanswered: VecDeque<u64>,
+    refused: usize,
     token: u64,
 }
 
 impl Wires {
     fn of(&mut self, connection: ConnectionId) -> &mut Wire {
         let wire = self.0.get_mut(connection.0 as usize);
-        let wire = wire.and_then(Option::as_mut);
-        wire.expect("the connection has ended")
+        wire.expect("there was such a connection")
     }
 }
 
 impl Deliver for Wires {
     fn deliver(&mut self, to: ConnectionId, frames: &[u8]) {
-        self.of(to).bytes.extend_from_slice(frames);
+        let wire = self.of(to);
+        assert!(wire.is_connected, "something for who has gone");
+        wire.bytes.extend_from_slice(frames);
     }
 }
 

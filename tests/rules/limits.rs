@@ -1,12 +1,12 @@
 //! What one client or one address may do to the others: rates of events and logins, connections per
 //! address, bans.
 
-use crate::common::{Outcome, World, at, voice};
+use crate::common::{Outcome, Person, World, at, voice};
 use std::net::IpAddr;
 use std::time::Duration;
 use voiceapp_server::cause::Cause;
-use voiceapp_server::event::{ConnectionId, Peer};
-use voiceapp_server::limits::{REFUSAL_TIME, STATE_BURST};
+use voiceapp_server::event::Peer;
+use voiceapp_server::limits::{CHAT_BYTES_MAX, REFUSAL_TIME, STATE_BURST, VOICE_BURST};
 use voiceapp_server::{BanList, Limits};
 
 fn ip(text: &str) -> IpAddr {
@@ -126,13 +126,16 @@ fn logins_of_one_address_are_limited_and_those_of_others_are_not() {
     }
     let other = world.try_connect_from(there).expect("there is room");
     assert!(world.log_in(other, "someone").is_some());
-    // The refused may try again on the same connection.
-    let refused = ConnectionId(5);
-    world.wait(Duration::from_secs(5));
-    assert!(world.log_in(refused, "someone").is_none());
-    world.wait(Duration::from_secs(25));
-    assert!(world.log_in(refused, "someone").is_some());
-    assert_eq!(world.counted(), [(Cause::LoginTooFast, 3)]);
+    // The refused may try again, on a connection of its own.
+    for (seconds, is_in) in [(5, false), (25, true)] {
+        world.wait(Duration::from_secs(seconds));
+        let again = world.try_connect_from(here).expect("there is room");
+        assert_eq!(world.log_in(again, "someone").is_some(), is_in);
+    }
+    assert_eq!(
+        world.counted(),
+        [(Cause::LoginTooFast, 3), (Cause::ClosedLoginRefused, 3)]
+    );
 }
 
 #[test]
@@ -141,11 +144,210 @@ fn a_name_that_is_refused_costs_no_login() {
         login_rate: 1,
         ..Limits::default()
     });
-    let connection = world.connect();
+    let here = ip("192.0.2.7");
     for _ in 0..10 {
+        let connection = world.try_connect_from(here).expect("there is room");
         assert!(world.log_in(connection, "").is_none());
     }
+    let connection = world.try_connect_from(here).expect("there is room");
     assert!(world.log_in(connection, "alice").is_some());
+}
+
+/// Its answer is long: a list of everyone.
+#[test]
+fn a_second_login_costs_a_login() {
+    let mut world = World::with(Limits {
+        login_rate: 2,
+        ..Limits::default()
+    });
+    let alice = world.login("alice");
+    for _ in 0..3 {
+        assert!(world.log_in(alice, "alice").is_some());
+    }
+    world.hush();
+    assert!(world.log_in(alice, "alice").is_none());
+    assert_eq!(world.heard(alice), ["login refused"]);
+    assert!(!world.is_connected(alice));
+}
+
+/// Ninety users of one address say as much as they may, with messages of the greatest length, and toggle
+/// all there is: what that makes everyone else read is what the budgets are, and others can still speak.
+#[test]
+fn the_users_of_one_address_make_everyone_read_so_much_and_no_more() {
+    let mut world = World::new(200);
+    let bob = world.login("bob");
+    let crowd: Vec<Person> = (0..90)
+        .map(|_| {
+            let connection = world.try_connect_from(ip("192.0.2.7")).expect("room");
+            world.log_in(connection, "someone").expect("it is let in")
+        })
+        .collect();
+    world.wait(Duration::from_secs(60));
+    world.hush();
+    let long = "x".repeat(CHAT_BYTES_MAX);
+    let mut all = 0;
+    for second in 0..10 {
+        for person in &crowd {
+            for _ in 0..30 {
+                world.chat(*person, &long);
+                world.join(*person);
+                world.leave(*person);
+            }
+        }
+        for tick in 0..100 {
+            world.wait(Duration::from_millis(10));
+            world.tick();
+            if tick == 50 {
+                world.chat(bob, "can you hear me?");
+            }
+        }
+        all += world.heard_bytes(bob);
+        let most = (8 + 1 + second) * 16_384;
+        assert!(all < most, "{all} by second {second}");
+    }
+    assert!(all > 12 * 16_384, "the budget is for use: {all}");
+    assert_eq!(
+        world.refusals(bob),
+        0,
+        "bob was refused for what others said"
+    );
+}
+
+/// Twenty addresses with ten users each, so that it is what all may do that ends it.
+#[test]
+fn all_together_make_everyone_read_so_much_and_no_more() {
+    let mut world = World::new(300);
+    let bob = world.login("bob");
+    let crowd: Vec<Person> = (0..200)
+        .map(|number| {
+            let here = ip(&format!("192.0.2.{}", number % 20));
+            let connection = world.try_connect_from(here).expect("there is room");
+            world.log_in(connection, "someone").expect("it is let in")
+        })
+        .collect();
+    world.wait(Duration::from_secs(60));
+    world.hush();
+    let long = "x".repeat(CHAT_BYTES_MAX);
+    let mut all = 0;
+    for second in 0..10 {
+        for tenth in 0..10 {
+            for person in &crowd {
+                world.chat(*person, &long);
+            }
+            world.wait(Duration::from_millis(100));
+            world.tick();
+            if tenth == 9 {
+                world.chat(bob, "can you hear me?");
+            }
+        }
+        all += world.heard_bytes(bob);
+        let most = 196_608 + (1 + second) * 131_072;
+        assert!(all < most, "{all} by second {second}");
+    }
+    assert!(all > 10 * 131_072, "the budget is for use: {all}");
+    assert_eq!(
+        world.refusals(bob),
+        0,
+        "bob was refused for what others said"
+    );
+}
+
+/// What existing clients do not look at must not happen to people: a pasted list, a bot that reads one
+/// out, several sources in one client, frames of 5 ms, and what was held up for some seconds.
+#[test]
+fn no_person_and_no_usual_bot_meets_a_limit() {
+    let mut world = World::new(100);
+    let people: Vec<Person> = (0..30)
+        .map(|_| {
+            let connection = world.try_connect_from(ip("192.0.2.7")).expect("room");
+            world.log_in(connection, "someone").expect("it is let in")
+        })
+        .collect();
+    let (writer, bot) = (people[0], people[1]);
+    for _ in 0..25 {
+        world.chat(
+            writer,
+            "a line of the usual length, such as people write and paste",
+        );
+    }
+    for _ in 0..36 {
+        world.wait(Duration::from_millis(333));
+        world.chat(writer, "and another");
+        world.chat(bot, "as a bot would say");
+    }
+    for (place, person) in people.iter().enumerate() {
+        world.join_from(*person, at(1 + place as u16));
+    }
+    let frame = voice(0, &[1; 240]);
+    let short = voice(0, &[1; 70]);
+    // 150 and 200 a second of two, and 50 of all others.
+    for tick in 0..2_000 {
+        world.wait(Duration::from_millis(5));
+        for place in 0..30 {
+            let (is_due, frame) = match place {
+                0 => (tick % 4 != 0, &frame),
+                1 => (true, &short),
+                _ => (tick % 4 == 0, &frame),
+            };
+            if is_due {
+                let outcome = world.send_datagram(at(1 + place), frame);
+                assert!(matches!(outcome, Outcome::Relayed { .. }), "{outcome:?}");
+            }
+        }
+    }
+    // The network held up 6 s of everyone's voice.
+    world.wait(Duration::from_secs(6));
+    for place in 0..30 {
+        for _ in 0..300 {
+            let outcome = world.send_datagram(at(1 + place), &frame);
+            assert!(matches!(outcome, Outcome::Relayed { .. }), "{outcome:?}");
+        }
+    }
+    assert_eq!(world.counted(), []);
+}
+
+#[test]
+fn voice_of_all_users_of_an_address_has_a_rate() {
+    let mut world = World::with(Limits {
+        voice_rate_per_address: 100,
+        voice_bandwidth_per_address: 0,
+        ..Limits::default()
+    });
+    let here = |world: &mut World| {
+        let connection = world.try_connect_from(ip("2001:db8::7")).expect("room");
+        world.log_in(connection, "someone").expect("it is let in")
+    };
+    let people: Vec<Person> = (0..10).map(|_| here(&mut world)).collect();
+    let bob = world.login("bob");
+    for (place, person) in people.iter().chain([&bob]).enumerate() {
+        world.join_from(*person, at(1 + place as u16));
+    }
+    let relayed = |world: &mut World, times: usize| {
+        let mut relayed = 0;
+        for turn in 0..times {
+            let frame = voice(0, b"opus");
+            let outcome = world.send_datagram(at(1 + (turn % 10) as u16), &frame);
+            relayed += u32::from(matches!(outcome, Outcome::Relayed { .. }));
+        }
+        relayed
+    };
+    assert_eq!(relayed(&mut world, 5_000), 100 * VOICE_BURST);
+    assert_eq!(world.speak(at(11)).map(|to| to.len()), Ok(10));
+    world.wait(Duration::from_secs(1));
+    assert_eq!(
+        relayed(&mut world, 5_000),
+        102,
+        "with the 20 ms of speaking"
+    );
+    let fast = (Cause::VoiceTooFastFromAddress, 10_000 - 600 - 102);
+    assert_eq!(world.counted(), [fast]);
+    // The last of them takes what was spent along.
+    for person in people {
+        world.disconnect(person, Cause::ClosedByPeer);
+    }
+    let again = here(&mut world);
+    world.join_from(again, at(1));
+    assert_eq!(world.speak(at(1)).map(|to| to.len()), Ok(1));
 }
 
 #[test]

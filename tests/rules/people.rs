@@ -165,8 +165,8 @@ fn rule_5_a_message_over_the_senders_rate_is_answered_false_and_goes_to_nobody()
     assert_eq!(refused, 1_000 - CHAT_BURST as usize);
     assert_eq!(world.heard(bob).len(), CHAT_BURST as usize);
     assert_eq!(world.counted(), [(Cause::ChatTooFast, refused as u64)]);
-    // Half a second later there is one message more, at two a second.
-    world.wait(Duration::from_millis(500));
+    // A quarter of a second later there is one message more, at four a second.
+    world.wait(Duration::from_millis(250));
     world.chat(alice, "one");
     world.chat(alice, "two");
     assert_eq!(world.heard(bob).len(), 1);

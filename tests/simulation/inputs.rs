@@ -115,9 +115,10 @@ impl World {
         }
         // A vanished stranger's time to log in may be over before the server finds out.
         self.ghosts.retain(|ghost| ghost.connection != connection);
+        let now = self.now();
         self.switchboard
-            .handle_disconnect(connection, cause, &mut self.outputs);
-        self.model.disconnect(connection, cause);
+            .handle_disconnect(now, connection, cause, &mut self.outputs);
+        self.model.disconnect(self.elapsed, connection, cause);
         self.hand_out();
     }
 
@@ -172,6 +173,7 @@ impl World {
                 Fate::Relay(frame.to_vec(), to)
             }
             Verdict::Answer(answer) => Fate::Answer(answer.to_vec()),
+            Verdict::AnswerAndEnd(answer) => Fate::AnswerAndEnd(answer.to_vec()),
             Verdict::Drop(cause) => Fate::Drop(cause),
         };
         self.note(|| match &fate {
@@ -182,7 +184,9 @@ impl World {
         assert_eq!(fate, expected, "from {from:?}: {bytes:?}");
         match fate {
             Fate::Relay(frame, to) => self.relay(from, &frame, &to),
-            Fate::Answer(answer) => self.answer(from, bytes.len(), answer),
+            Fate::Answer(answer) | Fate::AnswerAndEnd(answer) => {
+                self.answer(from, bytes.len(), answer);
+            }
             Fate::Drop(cause) => self.digest.number(cause as u64),
         }
     }

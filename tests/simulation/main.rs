@@ -16,6 +16,7 @@ mod finale;
 mod inputs;
 mod junk;
 mod model;
+mod model_broadcasts;
 mod model_sources;
 mod model_state;
 mod model_voice;
@@ -39,11 +40,12 @@ use world::World;
 /// Some with few clients and some with hundreds.
 const FIXED_SEEDS: [u64; 14] = [9, 10, 3, 8, 11, 12, 1, 4, 5, 7, 19, 23, 24, 30];
 /// What those must run into, so that they do not come to miss it one day without anyone noticing.
-const MUST_OCCUR: [Cause; 31] = [
+const MUST_OCCUR: [Cause; 34] = [
     Cause::VoiceUnknownSource,
     Cause::VoiceNotInChannel,
     Cause::VoiceMuted,
     Cause::VoiceTooFast,
+    Cause::VoiceTooFastFromAddress,
     Cause::DatagramMalformed,
     Cause::DatagramUnknownId,
     Cause::DatagramTooLong,
@@ -58,6 +60,7 @@ const MUST_OCCUR: [Cause; 31] = [
     Cause::ChatEmpty,
     Cause::ChatTooLong,
     Cause::ChatTooFast,
+    Cause::BroadcastTooMuch,
     Cause::StateToldLater,
     Cause::FrameUnknownId,
     Cause::FrameUnexpectedId,
@@ -67,6 +70,7 @@ const MUST_OCCUR: [Cause; 31] = [
     Cause::RefusedTooManyPending,
     Cause::ClosedByPeer,
     Cause::ClosedMalformed,
+    Cause::ClosedLoginRefused,
     Cause::ClosedTooSlow,
     Cause::ClosedBanned,
     Cause::ClosedCrowdedOut,

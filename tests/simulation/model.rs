@@ -6,6 +6,7 @@
 //! mute states are in `model_state`, and the UDP side is in `model_voice`.
 
 use crate::bucket::Bucket;
+use crate::model_broadcasts::Broadcasts;
 use crate::model_sources::{Ban, Source};
 use crate::model_voice::Allowances;
 use crate::outputs::Outputs;
@@ -78,6 +79,10 @@ pub struct Model {
     pub sent: Outputs,
     pub counters: Counters,
     pub allowances: Allowances,
+    /// What everyone was made to read.
+    pub broadcasts: Broadcasts,
+    /// The frame that is handled was a login that is refused.
+    is_refused: bool,
 }
 
 impl Model {
@@ -93,6 +98,8 @@ impl Model {
             sent: Outputs::default(),
             counters: Counters::new(),
             allowances: Allowances::default(),
+            broadcasts: Broadcasts::of_all(&limits),
+            is_refused: false,
         }
     }
 
@@ -127,8 +134,11 @@ impl Model {
             });
             return Ok(());
         }
-        self.packet(at, unix_ms, from, packet_id, &mut Fields(payload))
-            .ok_or(Cause::ClosedMalformed)
+        let is_whole = self.packet(at, unix_ms, from, packet_id, &mut Fields(payload));
+        match std::mem::take(&mut self.is_refused) {
+            true => Err(Cause::ClosedLoginRefused),
+            false => is_whole.ok_or(Cause::ClosedMalformed),
+        }
     }
 
     /// None if the payload is shorter than its fields or not UTF-8.
@@ -158,24 +168,36 @@ impl Model {
 
     fn login(&mut self, at: Duration, from: ConnectionId, request_id: u64, name: &str) {
         let is_bad = |c: char| c < ' ' || ('\u{7f}'..='\u{9f}').contains(&c);
-        let refusal = if self.connection(from).user.is_some() {
-            Some(Cause::LoginRepeated)
+        let own = self.connection(from).user.clone();
+        let refusal = if own.is_some() {
+            let may = self.may_log_in(at, from);
+            (!may).then_some(Cause::LoginTooFast)
         } else if name.is_empty() || name.len() > 32 || name.contains(is_bad) {
             Some(Cause::LoginBadName)
         } else if self.count_users(|_| true) >= self.limits.users {
             Some(Cause::LoginServerFull)
         } else if !self.may_log_in(at, from) {
             Some(Cause::LoginTooFast)
+        } else if !self.may_broadcast(at, from, 15 + name.len(), 1) {
+            Some(Cause::BroadcastTooMuch)
         } else {
             None
         };
         if let Some(cause) = refusal {
+            self.is_refused = true;
             self.counters.count(cause);
             let nobody = Payload::new().u64(request_id).u64(0).u64(0).u16(0);
             self.sent.send(from, &nobody.frame(wire::LOGIN_RESPONSE));
             return;
         }
-        let others: Vec<User> = self.users().into_iter().cloned().collect();
+        let mut others: Vec<User> = self.users().into_iter().cloned().collect();
+        if let Some(own) = own {
+            self.counters.count(Cause::LoginRepeated);
+            let token = self.connection(from).token;
+            others.retain(|other| other.id != own.id);
+            return self.tell_list(from, request_id, token, &own, &others);
+        }
+        self.broadcast(at, from, 15 + name.len(), 1);
         self.last_user_id += 1;
         let is_muted = self.connection(from).muted_before_login;
         let newcomer = self.new_user(self.last_user_id, name, is_muted);
@@ -183,7 +205,7 @@ impl Model {
         connection.user = Some(newcomer.clone());
         let token = connection.token;
         self.users_at_most = self.users_at_most.max(others.len() + 1);
-        self.tell_newcomer(from, request_id, token, &newcomer, &others);
+        self.tell_list(from, request_id, token, &newcomer, &others);
         let announcement = newcomer.put(Payload::new()).frame(wire::USER_JOINED_SERVER);
         self.tell_others(from, &announcement);
     }
@@ -211,15 +233,15 @@ impl Model {
     }
 
     /// The list, and whatever of it does not fit; then who is in voice; then who is muted.
-    fn tell_newcomer(
+    fn tell_list(
         &mut self,
         to: ConnectionId,
         request_id: u64,
         token: u64,
-        newcomer: &User,
+        own: &User,
         others: &[User],
     ) {
-        let mut len = 8 + 8 + 8 + 2 + newcomer.wire_len();
+        let mut len = 8 + 8 + 8 + 2 + own.wire_len();
         let mut count = 0;
         while count < others.len() && len + others[count].wire_len() <= 65_535 {
             len += others[count].wire_len();
@@ -227,13 +249,17 @@ impl Model {
         }
         let mut response = Payload::new()
             .u64(request_id)
-            .u64(newcomer.id)
+            .u64(own.id)
             .u64(token)
             .u16(count as u16 + 1);
-        for other in &others[..count] {
-            response = other.put(response);
+        // What one knows of oneself is the truth, told to others or not.
+        let mut own = own.clone();
+        (own.told_in_voice, own.told_muted) = (own.in_voice, own.is_muted);
+        let mut listed: Vec<&User> = others[..count].iter().chain([&own]).collect();
+        listed.sort_by_key(|user| user.id);
+        for user in listed {
+            response = user.put(response);
         }
-        let response = newcomer.put(response);
         self.sent.send(to, &response.frame(wire::LOGIN_RESPONSE));
         for other in &others[count..] {
             let announcement = other.put(Payload::new()).frame(wire::USER_JOINED_SERVER);
@@ -258,15 +284,16 @@ impl Model {
         message: &str,
     ) {
         let longest = self.limits.chat_bytes;
+        let may_say = self.may_broadcast(at, from, 21 + message.len(), 1);
         let user = self.connection(from).user.as_mut();
         let refused = if message.is_empty() {
             Some(Cause::ChatEmpty)
         } else if message.len() > longest {
             Some(Cause::ChatTooLong)
-        } else if user.is_some_and(|user| !user.chat.take(at, 1)) {
+        } else if user.is_some_and(|user| !user.chat.has(at, 1)) {
             Some(Cause::ChatTooFast)
         } else {
-            None
+            (!may_say).then_some(Cause::BroadcastTooMuch)
         };
         if !self.answer(from, request_id, wire::CHAT_RESPONSE, refused.is_none()) {
             return;
@@ -275,6 +302,8 @@ impl Model {
             self.counters.count(cause);
             return;
         }
+        self.user(from).chat.take(at, 1);
+        self.broadcast(at, from, 21 + message.len(), 1);
         // The wall clock, unless it would not rise.
         self.last_chat_ms = if unix_ms > self.last_chat_ms {
             unix_ms
@@ -290,10 +319,15 @@ impl Model {
         self.tell_others(from, &message);
     }
 
-    pub fn disconnect(&mut self, id: ConnectionId, cause: Cause) {
+    pub fn disconnect(&mut self, at: Duration, id: ConnectionId, cause: Cause) {
         self.counters.count(cause);
+        if let Some(user) = &self.connection(id).user {
+            let events = 1 + usize::from(user.told_in_voice);
+            self.broadcast(at, id, 12, events);
+        }
         let place = self.connections.iter().position(|c| c.id == id);
         let gone = self.connections.remove(place.expect("it is connected"));
+        self.forget_voice(gone.ip);
         let Some(user) = gone.user else { return };
         let who = Payload::new().u64(user.id);
         if user.told_in_voice {

@@ -4,12 +4,13 @@
 
 use crate::bucket::Bucket;
 use crate::model::{Connection, Model};
+use crate::model_broadcasts::Broadcasts;
 use std::net::IpAddr;
 use std::time::Duration;
 use voiceapp_server::Limits;
 use voiceapp_server::cause::Cause;
 use voiceapp_server::event::ConnectionId;
-use voiceapp_server::limits::REFUSAL_TIME;
+use voiceapp_server::limits::{REFUSAL_TIME, VOICE_BURST};
 
 /// Where connections come from, as limits count it, and how often they have. None is ever forgotten:
 /// the simulation has far fewer than the server remembers.
@@ -17,6 +18,10 @@ pub struct Source {
     network: u128,
     came: Bucket,
     logins: Bucket,
+    pub broadcasts: Broadcasts,
+    /// Voice of all its users.
+    pub voice_datagrams: Bucket,
+    pub voice_bytes: Bucket,
     refused_until: Duration,
 }
 
@@ -165,14 +170,32 @@ impl Model {
         banned
     }
 
-    fn source(&mut self, ip: IpAddr) -> &mut Source {
+    /// What voice was sent from a source is known as long as one of its users is there.
+    pub fn forget_voice(&mut self, ip: IpAddr) {
         let network = network_of(ip);
+        let has_user = |it: &Connection| it.user.is_some() && network_of(it.ip) == network;
+        if !self.connections.iter().any(has_user) {
+            let source = self.source(ip);
+            source.voice_datagrams.refill();
+            source.voice_bytes.refill();
+        }
+    }
+
+    pub fn source(&mut self, ip: IpAddr) -> &mut Source {
+        let network = network_of(ip);
+        let limits = &self.limits;
+        let longest = 3 + 16 + limits.voice_bytes as u32;
+        let datagrams = limits.voice_rate_per_address;
+        let bytes = limits.voice_bandwidth_per_address;
         let known = self.sources.iter().position(|s| s.network == network);
         let place = known.unwrap_or_else(|| {
             self.sources.push(Source {
                 network,
                 came: Bucket::per_minute(self.limits.connection_rate),
                 logins: Bucket::per_minute(self.limits.login_rate),
+                broadcasts: Broadcasts::of_source(&self.limits),
+                voice_datagrams: Bucket::per_second(datagrams, VOICE_BURST * datagrams),
+                voice_bytes: Bucket::per_second(bytes, longest.max(VOICE_BURST * bytes)),
                 refused_until: Duration::ZERO,
             });
             self.sources.len() - 1

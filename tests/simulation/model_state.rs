@@ -5,6 +5,7 @@ use crate::wire::{self, Payload};
 use std::time::Duration;
 use voiceapp_server::cause::Cause;
 use voiceapp_server::event::ConnectionId;
+use voiceapp_server::limits::BROADCAST_RETRY;
 
 impl Model {
     /// Someone enters or leaves voice, unmuted either way, unless they have already.
@@ -42,10 +43,14 @@ impl Model {
 
     /// The others are told at once if the rate allows it, and are owed it otherwise.
     fn tell_what_is_new(&mut self, at: Duration, from: ConnectionId) {
-        let user = self.user(from);
-        let news = news(user);
+        let news = news(self.user(from));
         let units = news.len() as u32;
-        if user.events.take(at, units) {
+        let may_tell = units == 0 || self.may_broadcast(at, from, 12, news.len());
+        let is_in_rate = self.user(from).events.has(at, units);
+        if is_in_rate && may_tell {
+            self.broadcast(at, from, 12, news.len());
+            let user = self.user(from);
+            user.events.take(at, units);
             user.owed_at = None;
             user.told_in_voice = user.in_voice;
             user.told_muted = user.is_muted;
@@ -54,8 +59,12 @@ impl Model {
                 self.tell_others(from, &event);
             }
         } else {
+            let user = self.user(from);
             let begins = user.owed_at.is_none();
-            user.owed_at = Some(user.events.full_enough_at(at, units));
+            user.owed_at = Some(match is_in_rate {
+                true => at + BROADCAST_RETRY,
+                false => user.events.full_enough_at(at, units),
+            });
             if begins {
                 self.counters.count(Cause::StateToldLater);
             }

@@ -4,7 +4,7 @@
 //! and the model does not know who meets whom, so it knows two bounds: what the source itself has
 //! left, and what would be left if everyone shared one place.
 
-use crate::model::Model;
+use crate::model::{Connection, Model};
 use crate::model_sources::network_of;
 use crate::wire::{self, Fields, Payload};
 use std::net::IpAddr;
@@ -19,6 +19,8 @@ pub enum Fate {
     /// This frame goes to these, sorted.
     Relay(Vec<u8>, Vec<Peer>),
     Answer(Vec<u8>),
+    /// With an empty datagram behind it.
+    AnswerAndEnd(Vec<u8>),
     Drop(Cause),
 }
 
@@ -52,13 +54,13 @@ impl Model {
             return Fate::Drop(Cause::DatagramTooLong);
         }
         let proved = |peer: Option<Peer>| peer.is_some_and(|peer| peer.remote == from.remote);
-        let mut users = self
-            .connections
-            .iter_mut()
-            .filter_map(|it| it.user.as_mut());
-        let Some(speaker) = users.find(|user| proved(user.peer)) else {
+        let mut users = self.connections.iter_mut();
+        let is_speaker = |it: &&mut Connection| it.user.as_ref().is_some_and(|it| proved(it.peer));
+        let Some(connection) = users.find(is_speaker) else {
             return Fate::Drop(Cause::VoiceUnknownSource);
         };
+        let (ip, from) = (connection.ip, connection.id);
+        let speaker = connection.user.as_mut().expect("it is logged in");
         if !speaker.in_voice {
             return Fate::Drop(Cause::VoiceNotInChannel);
         }
@@ -66,10 +68,18 @@ impl Model {
             return Fate::Drop(Cause::VoiceMuted);
         }
         let bytes = 3 + payload.len() as u32;
-        if !speaker.voice_datagrams.has(at, 1) || !speaker.voice_bytes.take(at, bytes) {
+        if !speaker.voice_datagrams.has(at, 1) || !speaker.voice_bytes.has(at, bytes) {
             return Fate::Drop(Cause::VoiceTooFast);
         }
+        let source = self.source(ip);
+        if !source.voice_datagrams.has(at, 1) || !source.voice_bytes.has(at, bytes) {
+            return Fate::Drop(Cause::VoiceTooFastFromAddress);
+        }
+        source.voice_datagrams.take(at, 1);
+        source.voice_bytes.take(at, bytes);
+        let speaker = self.user(from);
         speaker.voice_datagrams.take(at, 1);
+        speaker.voice_bytes.take(at, bytes);
         let id = speaker.id;
         let frame = Payload::new().u64(id).bytes(&payload[8..]);
         let users = self.users();
@@ -94,10 +104,13 @@ impl Model {
         if self.bind(token, from) {
             return answer(true);
         }
-        let was_answered = matches!(fate, Fate::Answer(_));
+        let was_answered = !matches!(fate, Fate::Drop(_));
         if self.allowances.permit(at, from.remote.ip(), was_answered) {
             self.counters.count(Cause::VoiceAuthUnknownToken);
-            answer(false)
+            match (token, answer(false)) {
+                (0, Fate::Answer(bytes)) => Fate::AnswerAndEnd(bytes),
+                (_, fate) => fate,
+            }
         } else {
             Fate::Drop(Cause::VoiceAuthUnanswered)
         }

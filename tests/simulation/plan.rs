@@ -191,8 +191,12 @@ fn limits(users: usize, random: &mut Random) -> Limits {
         chat_rate: random.pick(&[0, 2, 2, 1]),
         chat_bytes: random.pick(&[4_096, 4_096, 4_096, 60, 1]),
         state_rate: random.pick(&[0, 5, 5, 5, 1]),
+        broadcast_bandwidth_per_address: random.pick(&[0, 16_384, 16_384, 100]),
+        broadcast_bandwidth: random.pick(&[0, 131_072, 131_072, 1_000]),
         voice_rate: random.pick(&[0, 100, 100, 1]),
         voice_bandwidth: random.pick(&[0, 65_536, 65_536, 500]),
+        voice_rate_per_address: random.pick(&[0, 3_000, 3_000, 2]),
+        voice_bandwidth_per_address: random.pick(&[0, 1_048_576, 1_048_576, 1_000]),
         voice_bytes: random.pick(&[1_400, 1_400, 1_400, 1_400, 200, 1]),
         ..Limits::default()
     }

@@ -34,6 +34,8 @@ pub struct Session {
     inbox: FrameBuffer,
     pub id: Option<u64>,
     pub token: u64,
+    /// The login was refused, and that is the last word.
+    was_refused: bool,
     pub is_silent: bool,
     /// It has written what is not a frame, and so cannot tell any more which of its requests the
     /// server has seen.
@@ -152,6 +154,7 @@ impl Session {
     }
 
     fn handle_response(&mut self, packet: &Packet<'_>) {
+        assert!(!self.was_refused, "something comes after a refusal");
         let (request_id, success) = match *packet {
             Packet::LoginResponse { request_id, id, .. } => (request_id, id.0 != 0),
             Packet::PingResponse { request_id } => (request_id, true),
@@ -221,24 +224,35 @@ impl Session {
                 token == 0 && list.is_empty(),
                 "a refused login says nothing"
             );
+            self.was_refused = true;
             return;
         }
-        assert!(self.id.is_none(), "logged in twice");
         assert_ne!(token, 0, "0 is no token");
-        assert!(
-            self.people.is_empty() && self.audible.is_empty(),
-            "an event before the login"
-        );
-        self.id = Some(id);
-        self.token = token;
+        let is_first = self.id.is_none();
+        if is_first {
+            assert!(
+                self.people.is_empty() && self.audible.is_empty(),
+                "an event before the login"
+            );
+            self.id = Some(id);
+            self.token = token;
+        }
+        assert_eq!((self.id, self.token), (Some(id), token), "someone else");
         if !self.keeps_list {
             return;
         }
+        let own = self.people.remove(&id);
+        self.people.clear();
+        self.audible.clear();
         let mut last_id = 0;
         for participant in list.iter() {
             assert!(participant.user_id.0 > last_id, "the list rises");
             last_id = participant.user_id.0;
             self.people.insert(last_id, person(&participant));
+        }
+        if !is_first {
+            assert!(self.is_garbled || self.people.get(&id) == own.as_ref());
+            return;
         }
         assert_eq!(last_id, id, "the newcomer is in the list, and the newest");
         if let Some(name) = name {

@@ -4,9 +4,11 @@ use super::client::{Client, Manner};
 use super::picture::Sent;
 use super::plan::{Action, Mood};
 use super::random::Random;
+use super::voice::WatchedVoice;
 use super::world::World;
 use crate::bans::BanList;
-use crate::protocol::{Packet, VoiceDatagram};
+use crate::event::VoiceToken;
+use crate::protocol::Packet;
 use std::time::Duration;
 
 impl World {
@@ -28,6 +30,9 @@ impl World {
         }
         if self.random.percent(30) {
             self.backlog.borrow_mut().unblock();
+        }
+        if self.plan.sets_clock && self.random.below(300) == 0 {
+            self.set_wall_clock();
         }
         if self.random.below(300) == 0 {
             let until = self.clock.get() + Duration::from_millis(self.random.below(2_000) as u64);
@@ -229,26 +234,48 @@ impl World {
 
     fn send_datagram(&mut self, serial: u64, action: Action) {
         let client = &self.clients[&serial];
-        let address = client.address;
-        let mut datagram = Vec::new();
+        let source = self.random.pick(&client.voice_addresses());
+        let token = client.picture.token;
         match action {
             Action::Prove => {
+                let source = match self.random.below(20) {
+                    0 => WatchedVoice::own_address(),
+                    _ => source,
+                };
+                let mut datagram = Vec::new();
                 let packet = Packet::VoiceAuthRequest {
                     request_id: serial,
-                    voice_token: crate::event::VoiceToken(client.picture.token),
+                    voice_token: VoiceToken(token),
                 };
                 packet.encode(&mut datagram).expect("it is short");
-                self.voice.arrive(address, datagram);
+                let stamp = self.stamp_ns();
+                self.voice.0.socket.arrive(source, datagram, stamp);
             }
             _ => {
-                datagram.extend([0x61, 0, 116]);
-                datagram.resize(119, 0);
-                VoiceDatagram::check(&datagram[..]).expect("it is voice");
-                for _ in 0..self.random.pick(&[1, 1, 1, 100]) {
-                    self.voice.arrive(address, datagram.clone());
+                let count = self.random.pick(&[1, 1, 1, 100, self.plan.voice_flood]);
+                let stamp = self.stamp_ns();
+                for _ in 0..count {
+                    self.voice.0.socket.speak(source, stamp);
                 }
             }
         }
+    }
+
+    /// The kernel's time stamp of what arrives.
+    fn stamp_ns(&self) -> u64 {
+        let elapsed = self.clock.get().duration_since(self.start);
+        elapsed.as_nanos() as u64 + self.wall_ms * 1_000_000
+    }
+
+    /// Somebody sets the wall clock. How old what waits is cannot be said for sure from then on.
+    fn set_wall_clock(&mut self) {
+        let step = self.random.pick(&[1, 400, 700, 5_000, 3_600_000]);
+        self.wall_ms = match self.random.percent(50) {
+            true => self.wall_ms + step,
+            false => self.wall_ms - step,
+        };
+        self.voice.0.socket.is_clock_steady = false;
+        self.log.add(|| "the wall clock is set".to_string());
     }
 }
 

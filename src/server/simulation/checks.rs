@@ -19,7 +19,7 @@ impl World {
             // In as many pieces as it likes.
             while self.pump(serial) {}
             let mut client = self.clients.remove(&serial).expect("it is dropped once");
-            self.voice.forget(client.address);
+            self.voice.0.socket.forget(client.voice_addresses());
             let id = client.pipe.borrow().id;
             match id {
                 None => self.check_refused(&client),
@@ -92,6 +92,8 @@ impl World {
                 client.was_stranger && now >= pipe.came_in_at + limits.login_timeout
             }
             Cause::AcceptFailed => pipe.registration_failed,
+            // Once it has read everything, it is known whether it was.
+            Cause::ClosedLoginRefused => client.was_stranger,
             _ => false,
         };
         assert!(is_reason, "{cause:?} of {}: {mark:?}", client.name);
@@ -178,7 +180,8 @@ impl World {
     /// The loop is about to sleep until it is due: nothing waits that nobody will tell it of.
     pub fn check_asleep(&self, due: Option<Instant>) {
         self.core.connections.recount_asleep(due);
-        assert!(self.voice.is_empty(), "voice is left behind");
+        assert!(self.voice.0.socket.is_empty(), "voice is left behind");
+        assert_eq!(self.voice.0.waiting(), 0, "voice waits for nothing");
         let wakes_by = |at: Instant| due.is_some_and(|due| due <= at);
         let is_ready = self.backlog.borrow().is_ready();
         let is_paused = self.door.paused_until().is_some_and(wakes_by);
@@ -225,4 +228,7 @@ fn check_heard_out(client: &Client, cause: Cause) {
         assert!(picture.sent.is_empty(), "unanswered: {:?}", picture.sent);
         assert!(picture.unechoed.is_empty() && !picture.has_part_of_a_frame());
     }
+    let is_refused = cause == Cause::ClosedLoginRefused;
+    let may_know = !client.is_gone && !client.pipe.borrow().is_told_full;
+    assert!(!is_refused || !may_know || client.picture.was_refused);
 }

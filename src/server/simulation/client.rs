@@ -71,6 +71,13 @@ impl Client {
         }
     }
 
+    /// Where its voice comes from, before and after its NAT has changed its mind.
+    pub fn voice_addresses(&self) -> [SocketAddr; 2] {
+        let mut other = self.address;
+        other.set_port(other.port() + 20_000);
+        [self.address, other]
+    }
+
     /// Whether it may still do things.
     pub fn is_active(&self) -> bool {
         let pipe = self.pipe.borrow();

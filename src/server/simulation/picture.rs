@@ -39,6 +39,8 @@ pub struct Picture {
     bytes: Vec<u8>,
     pub id: Option<u64>,
     pub token: u64,
+    /// The login was refused.
+    pub was_refused: bool,
     pub own: Option<Person>,
     is_muted_before_login: bool,
     pub sent: VecDeque<(u64, Sent)>,
@@ -123,6 +125,7 @@ impl Picture {
     }
 
     fn handle(&mut self, packet: &Packet<'_>) {
+        assert!(!self.was_refused, "something comes after a refusal");
         match *packet {
             Packet::LoginResponse {
                 request_id,
@@ -134,12 +137,16 @@ impl Picture {
                 let Sent::LogIn { name, must_succeed } = sent else {
                     panic!("{packet:?} answers {sent:?}");
                 };
+                let list = participants.iter().map(|it| (it.user_id.0, person(&it)));
                 if id.0 == 0 {
                     assert!(participants.is_empty() && voice_token.0 == 0);
-                    let is_first = self.id.is_none();
-                    assert!(!must_succeed || !is_first, "a login was refused");
+                    assert!(!must_succeed && self.id.is_none(), "a login was refused");
+                    self.was_refused = true;
+                } else if self.id.is_some() {
+                    assert_eq!((self.id, self.token), (Some(id.0), voice_token.0));
+                    self.audible.clear();
+                    self.take_list(list);
                 } else {
-                    let list = participants.iter().map(|it| (it.user_id.0, person(&it)));
                     self.log_in(id.0, voice_token.0, name, list);
                 }
             }
@@ -190,23 +197,30 @@ impl Picture {
         name: String,
         list: impl Iterator<Item = (u64, Person)>,
     ) {
-        assert!(self.id.is_none() && token != 0, "logged in twice");
+        assert_ne!(token, 0);
         self.id = Some(id);
         self.token = token;
+        self.own = Some(Person {
+            name,
+            in_voice: false,
+            is_muted: self.is_muted_before_login,
+        });
+        self.take_list(list);
+        let newest = self.people.last_key_value();
+        assert!(newest.is_none_or(|(&newest, _)| newest < id));
+    }
+
+    /// A list of everyone, instead of all that was known.
+    fn take_list(&mut self, list: impl Iterator<Item = (u64, Person)>) {
+        self.people.clear();
         let mut last = 0;
         for (id, person) in list {
             assert!(id > last, "the list rises");
             last = id;
             self.people.insert(id, person);
         }
-        assert_eq!(last, id, "the newcomer is in the list, and the newest");
-        let own = Person {
-            name,
-            in_voice: false,
-            is_muted: self.is_muted_before_login,
-        };
-        assert_eq!(self.people.remove(&id).as_ref(), Some(&own));
-        self.own = Some(own);
+        let own = self.id.and_then(|id| self.people.remove(&id));
+        assert_eq!(own, self.own, "oneself is in the list");
     }
 
     fn moved(&mut self, success: bool, in_voice: bool) {

@@ -286,6 +286,12 @@ impl Stream for FakeStream {
     fn unacknowledged(&self) -> Option<usize> {
         None
     }
+
+    fn finish(&mut self, _scratch: &mut [u8]) {
+        let pipe = &mut *self.0.borrow_mut();
+        let len = pipe.to_server.len();
+        pipe.to_server.take(len);
+    }
 }
 
 impl Write for FakeStream {
@@ -328,6 +334,10 @@ impl Drop for FakeStream {
     fn drop(&mut self) {
         let pipe = &mut *self.0.borrow_mut();
         pipe.is_dropped = true;
+        // Bytes that nobody has read reset the connection, and what waits for the client is lost.
+        if pipe.to_server.len() > 0 {
+            pipe.to_client = Buffer::default();
+        }
         pipe.ledger.borrow_mut().drops.push(pipe.serial);
     }
 }

@@ -101,6 +101,11 @@ pub struct Plan {
     pub accept_fault: usize,
     /// The least and the most that a kernel buffer holds.
     pub kernel_bytes: [usize; 2],
+    /// How many datagrams the kernel keeps, and how many somebody who floods sends at once.
+    pub voice_queue: usize,
+    pub voice_flood: usize,
+    /// Whether somebody sets the wall clock now and then.
+    pub sets_clock: bool,
     /// How many events a poll reports.
     pub events_max: usize,
     /// The longest pause between two things that happen outside.
@@ -136,6 +141,9 @@ impl Plan {
             outbound_bytes: random.pick(&[64 << 10, 1 << 20, 256 << 20, 256 << 20]),
             chat_rate: random.pick(&[0, 0, 2]),
             state_rate: random.pick(&[0, 5, 1]),
+            voice_rate: random.pick(&[0, 0, 200]),
+            voice_rate_per_address: random.pick(&[0, 0, 1_000]),
+            voice_age: Duration::from_millis(random.pick(&[20, 500, 500, 60_000])),
             ..Limits::UNLIMITED
         };
         let faults = Faults {
@@ -176,6 +184,9 @@ impl Plan {
             steps,
             limits,
             faults,
+            voice_queue: random.pick(&[100, 5_000, 5_000]),
+            voice_flood: random.pick(&[1, 300, 2_000]),
+            sets_clock: random.percent(20),
             accept_fault: random.pick(&[0, 0, 3]),
             kernel_bytes,
             events_max,

@@ -9,7 +9,7 @@ use super::picture::Said;
 use super::pipe::{Clock, FakeStream, Ledger, Pipe};
 use super::plan::Plan;
 use super::random::{Digest, Random};
-use super::voice::FakeVoice;
+use super::voice::WatchedVoice;
 use crate::bans::BanList;
 use crate::cause::Counters;
 use crate::event::{ConnectionId, Now};
@@ -23,6 +23,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 const LOG_LINES: usize = 300;
+
+/// What the wall clock says at first, far enough from its end and beginning.
+const WALL_MS: u64 = 1_000_000_000;
 
 /// Things that happen outside until a poll is interrupted.
 const SLEEP_MAX: usize = 100;
@@ -58,7 +61,9 @@ pub struct World {
     pub core: Core<FakeStream>,
     pub door: Door<FakeListener>,
     pub backlog: Rc<RefCell<Backlog>>,
-    pub voice: FakeVoice,
+    pub voice: WatchedVoice,
+    /// How far the wall clock is ahead of the time, in milliseconds.
+    pub wall_ms: u64,
     pub clients: BTreeMap<u64, Client>,
     pub ledger: Rc<RefCell<Ledger>>,
     next_serial: u64,
@@ -98,7 +103,17 @@ impl World {
             core: Core::new(plan.limits, HashKey(1, 2)),
             door: Door::new(FakeListener(backlog.clone())),
             backlog,
-            voice: FakeVoice::new(random.next()),
+            voice: WatchedVoice::new(
+                random.next(),
+                Now {
+                    instant: start,
+                    unix_ms: WALL_MS,
+                },
+                &clock,
+                plan.limits,
+                plan.voice_queue,
+            ),
+            wall_ms: WALL_MS,
             clients: BTreeMap::new(),
             ledger: Rc::default(),
             next_serial: 1,
@@ -164,7 +179,7 @@ impl World {
         let pipe = Rc::new(RefCell::new(pipe));
         // Some share an address, and none a port.
         let ip = Ipv4Addr::new(192, 0, 2, self.random.below(20) as u8);
-        let address = SocketAddr::from((ip, 1 + (serial % 60_000) as u16));
+        let address = SocketAddr::from((ip, 10_000 + (serial % 20_000) as u16));
         self.backlog.borrow_mut().connect(pipe.clone(), address);
         self.clients.insert(serial, Client::new(pipe, address));
         self.log.add(|| format!("{serial} connects from {address}"));
@@ -175,7 +190,8 @@ impl World {
         let client = self.clients.get_mut(&serial).expect("it is here");
         let pumped = client.pump(&mut self.random, &mut self.digest);
         if let Some(id) = client.picture.id.filter(|_| pumped.has_logged_in) {
-            self.voice.know(client.address, id, &client.pipe);
+            let addresses = client.voice_addresses();
+            self.voice.0.socket.know(addresses, id, &client.pipe);
             self.log.add(|| format!("{serial} is user {id}"));
         }
         pumped.has_moved
@@ -240,8 +256,10 @@ impl World {
         }
         let listener = std::mem::take(&mut self.backlog.borrow_mut().has_edge);
         self.door.is_ready |= listener;
-        let voice = std::mem::take(&mut self.voice.has_edge);
-        self.voice.is_ready |= voice;
+        let voice = std::mem::take(&mut self.voice.0.socket.has_edge);
+        if voice {
+            self.voice.0.note_readable();
+        }
         (listener || voice || !events.is_empty()).then_some(events)
     }
 
@@ -250,7 +268,7 @@ impl World {
         self.turns += 1;
         let instant = self.clock.get();
         let elapsed = instant.duration_since(self.start);
-        let unix_ms = elapsed.as_millis() as u64 + 1_000;
+        let unix_ms = elapsed.as_millis() as u64 + self.wall_ms;
         let management = self.core.switchboard.management();
         self.pending_before = management.pending_count();
         for client in self.clients.values_mut() {

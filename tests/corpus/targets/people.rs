@@ -148,16 +148,19 @@ impl People {
 
     fn log_in(&mut self, from: u32, name: &str, reaction: &mut Reaction) -> bool {
         let (users, max_users) = (self.users().count(), self.limits.users);
-        let refused = if self.member(from).id.is_some() {
-            Some(Cause::LoginRepeated)
-        } else if !(1..=USERNAME_BYTES_MAX).contains(&name.len()) || name.contains(char::is_control)
-        {
-            Some(Cause::LoginBadName)
-        } else {
-            (users == max_users).then_some(Cause::LoginServerFull)
-        };
+        if self.member(from).id.is_some() {
+            self.counters.count(Cause::LoginRepeated);
+            return true;
+        }
+        let refused =
+            if !(1..=USERNAME_BYTES_MAX).contains(&name.len()) || name.contains(char::is_control) {
+                Some(Cause::LoginBadName)
+            } else {
+                (users == max_users).then_some(Cause::LoginServerFull)
+            };
         if let Some(cause) = refused {
             self.counters.count(cause);
+            reaction.ends = Some(Cause::ClosedLoginRefused);
             return false;
         }
         self.last_id += 1;

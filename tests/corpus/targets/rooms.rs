@@ -6,7 +6,7 @@ use super::wire;
 use std::net::IpAddr;
 use voiceapp_server::Limits;
 use voiceapp_server::cause::{Cause, Counters};
-use voiceapp_server::event::{Event, Now, Peer, UserId, VoiceToken};
+use voiceapp_server::event::{Event, Now, Peer, Source, UserId, VoiceToken};
 use voiceapp_server::limits::{
     DATAGRAM_SLOT_BYTES, FALSE_ANSWER_INTERVAL, FALSE_ANSWERS_BURST, VOICE_BURST,
     VOICE_FRAME_BYTES_MAX,
@@ -18,11 +18,13 @@ use voiceapp_server::relay::{Verdict, VoiceRelayServer};
 pub enum Outcome {
     Relayed { frame: Vec<u8>, to: Vec<Peer> },
     Answered(Vec<u8>),
+    AnsweredAndEnded(Vec<u8>),
     Dropped(Cause),
 }
 
 struct User {
     id: UserId,
+    source: Source,
     peer: Option<Peer>,
     in_voice: bool,
     is_muted: bool,
@@ -36,8 +38,11 @@ pub struct Rooms {
     tokens: Vec<(VoiceToken, UserId)>,
     /// Answers of false, by the source as the limit sees it.
     refusals: Vec<(IpAddr, Bucket)>,
-    datagram_limit: Limit,
-    byte_limit: Limit,
+    /// Of a user, and of an address.
+    datagram_limits: [Limit; 2],
+    byte_limits: [Limit; 2],
+    /// What the users of each address have spent together.
+    sources: Vec<(Source, Bucket, Bucket)>,
     counters: Counters,
 }
 
@@ -48,22 +53,29 @@ impl Rooms {
             users: Vec::new(),
             tokens: Vec::new(),
             refusals: Vec::new(),
-            datagram_limit: Limit::per_second(limits.voice_rate, burst(limits.voice_rate, 1)),
-            byte_limit: Limit::per_second(
-                limits.voice_bandwidth,
-                burst(limits.voice_bandwidth, VOICE_FRAME_BYTES_MAX),
-            ),
+            datagram_limits: [limits.voice_rate, limits.voice_rate_per_address]
+                .map(|rate| Limit::per_second(rate, burst(rate, 1))),
+            byte_limits: [limits.voice_bandwidth, limits.voice_bandwidth_per_address]
+                .map(|rate| Limit::per_second(rate, burst(rate, VOICE_FRAME_BYTES_MAX))),
+            sources: Vec::new(),
             counters: Counters::new(),
         }
     }
 
     pub fn event(&mut self, event: Event) {
         match event {
-            Event::UserConnected { id, token, .. } => {
+            Event::UserConnected { id, token, source } => {
+                // An address is forgotten with its last user.
+                if !self.users.iter().any(|user| user.source == source) {
+                    self.sources.retain(|(other, ..)| *other != source);
+                    let unspent = (source, Bucket::default(), Bucket::default());
+                    self.sources.push(unspent);
+                }
                 self.tokens.retain(|&(other, _)| other != token);
                 self.tokens.push((token, id));
                 self.users.push(User {
                     id,
+                    source,
                     peer: None,
                     in_voice: false,
                     is_muted: false,
@@ -108,7 +120,7 @@ impl Rooms {
                 assert_eq!(slot[..frame.len()], frame[..]);
                 assert_eq!(slot[frame.len()..], datagram[frame.len()..]);
             }
-            Outcome::Answered(answer) => {
+            Outcome::Answered(answer) | Outcome::AnsweredAndEnded(answer) => {
                 assert!(answer.len() <= datagram.len(), "it amplifies");
                 assert_eq!(slot, datagram, "a question was written to");
             }
@@ -144,13 +156,26 @@ impl Rooms {
         if sender.is_muted {
             return Err(Cause::VoiceMuted);
         }
-        let (datagrams, bytes) = (&mut sender.datagrams, &mut sender.bytes);
-        if !datagrams.permits(self.datagram_limit, now.instant, 1)
-            || !bytes.try_spend(self.byte_limit, now.instant, frame.len())
-        {
-            return Err(Cause::VoiceTooFast);
+        let source = sender.source;
+        let address = self.sources.iter_mut().find(|(it, ..)| *it == source);
+        let (_, datagrams, bytes) = address.expect("it has a user");
+        let mut spenders = [
+            (&mut sender.datagrams, &mut sender.bytes),
+            (datagrams, bytes),
+        ];
+        let limits = || self.datagram_limits.into_iter().zip(self.byte_limits);
+        let causes = [Cause::VoiceTooFast, Cause::VoiceTooFastFromAddress];
+        for ((spender, limit), cause) in spenders.iter_mut().zip(limits()).zip(causes) {
+            if !spender.0.permits(limit.0, now.instant, 1)
+                || !spender.1.permits(limit.1, now.instant, frame.len())
+            {
+                return Err(cause);
+            }
         }
-        datagrams.spend(self.datagram_limit, 1);
+        for (spender, limit) in spenders.iter_mut().zip(limits()) {
+            spender.0.spend(limit.0, 1);
+            spender.1.spend(limit.1, frame.len());
+        }
         let id = sender.id;
         let others = self
             .users
@@ -185,10 +210,11 @@ impl Rooms {
             return Err(Cause::VoiceAuthUnanswered);
         }
         let payload = [request_id, &[u8::from(is_live)]].concat();
-        Ok(Outcome::Answered(wire::frame(
-            wire::VOICE_AUTH_RESPONSE,
-            &payload,
-        )))
+        let answer = wire::frame(wire::VOICE_AUTH_RESPONSE, &payload);
+        Ok(match token {
+            VoiceToken(0) => Outcome::AnsweredAndEnded(answer),
+            _ => Outcome::Answered(answer),
+        })
     }
 
     fn may_refuse(&mut self, now: Now, source: IpAddr) -> bool {
@@ -231,6 +257,7 @@ pub fn outcome(verdict: Verdict<'_, '_>) -> Outcome {
             Outcome::Relayed { frame, to }
         }
         Verdict::Answer(answer) => Outcome::Answered(answer.to_vec()),
+        Verdict::AnswerAndEnd(answer) => Outcome::AnsweredAndEnded(answer.to_vec()),
         Verdict::Drop(cause) => Outcome::Dropped(cause),
     }
 }

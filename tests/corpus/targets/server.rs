@@ -12,16 +12,23 @@ use voiceapp_server::{HashKey, Limits};
 /// false.
 const KEY: HashKey = HashKey(1, 2);
 
-/// Usual rates, none, or some that are soon reached.
+/// Usual rates of one, none, or some that are soon reached. What depends on all together is for the
+/// simulation.
 pub fn limits(input: &mut Input<'_>) -> Limits {
     match input.below(3) {
-        0 => Limits::default(),
+        0 => Limits {
+            broadcast_bandwidth_per_address: 0,
+            broadcast_bandwidth: 0,
+            login_rate: 0,
+            ..Limits::default()
+        },
         1 => Limits::UNLIMITED,
         _ => Limits {
             state_rate: 1,
             voice_rate: 3,
             voice_bandwidth: 100,
-            ..Limits::default()
+            voice_rate_per_address: 5,
+            ..Limits::UNLIMITED
         },
     }
 }

@@ -149,7 +149,7 @@ impl World {
         event.into_iter().for_each(|event| self.rooms.event(event));
         let id = ConnectionId(connection);
         self.switchboard
-            .handle_disconnect(id, cause, &mut self.wires);
+            .handle_disconnect(self.now, id, cause, &mut self.wires);
     }
 
     /// These bytes arrive in two pieces, cut anywhere.
@@ -190,6 +190,7 @@ impl World {
         let result = self.switchboard.handle_frame(self.now, id, frame, wires);
         assert_eq!(result.err(), ends);
         if let Some((wire::LOGIN_RESPONSE, _, true)) = answer {
+            // A second login finds them as they are.
             let (view, member) = (&self.wires.0[&from], &self.people.members[&from]);
             assert_eq!(view.login.map(|(id, _)| id), member.id);
             assert_eq!(view.login.map(|(_, token)| token), Some(member.token));

@@ -93,8 +93,11 @@ impl View {
             assert!(voice_token.0 == 0 && participants.is_empty());
             return;
         }
-        assert_eq!(self.login, None, "logged in twice");
-        self.login = Some((id.0, voice_token.0));
+        let login = Some((id.0, voice_token.0));
+        assert!(self.login.is_none() || self.login == login, "someone else");
+        self.login = login;
+        self.others.clear();
+        self.audible.clear();
         assert!(participants.iter().map(|one| one.user_id.0).is_sorted());
         for participant in participants.iter() {
             let id = participant.user_id.0;

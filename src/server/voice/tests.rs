@@ -1,0 +1,344 @@
+//! The port in virtual time: floods, stops, and people who go while their voice waits.
+
+use super::*;
+use crate::event::{ConnectionId, VoiceToken};
+use crate::hash::HashKey;
+use crate::protocol::{Frame, Packet, VoiceDatagram};
+use crate::switchboard::Deliver;
+use crate::udp::Received;
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+const PORT: u16 = 9_002;
+
+/// A kernel's buffer, and what was sent.
+#[derive(Default)]
+struct Wire {
+    waiting: VecDeque<(SocketAddr, Vec<u8>, u64)>,
+    may_have_more: bool,
+    /// Who spoke, with the sequence number, for each datagram that was sent on.
+    sent: Vec<(u64, u32)>,
+    answers: usize,
+}
+
+impl DatagramSocket for Wire {
+    fn receive(&mut self, slots: &mut Slots) {
+        slots.begin();
+        while slots.fresh().len() < DATAGRAMS_PER_BATCH {
+            let Some((remote, bytes, arrived_ns)) = self.waiting.pop_front() else {
+                break;
+            };
+            slots.free_bytes(0).expect("there is room")[..bytes.len()].copy_from_slice(&bytes);
+            slots.fill(Received {
+                len: bytes.len(),
+                arrived_ns: Some(arrived_ns),
+                source: Peer {
+                    remote,
+                    local: None,
+                },
+            });
+        }
+        self.may_have_more = slots.fresh().len() == DATAGRAMS_PER_BATCH;
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.may_have_more
+    }
+
+    fn send(&mut self, frames: &[Queued<'_>], _listeners: &[Peer]) {
+        for frame in frames {
+            let voice = VoiceDatagram::check(frame.frame).expect("it is voice");
+            let sequence = frame.frame[11..15].try_into().expect("four bytes");
+            self.sent
+                .push((voice.user_id().0, u32::from_be_bytes(sequence)));
+        }
+    }
+
+    fn answer(&mut self, _datagram: &[u8], _to: &Peer) {
+        self.answers += 1;
+    }
+
+    fn may_be_own(&self, ip: IpAddr) -> bool {
+        ip.is_loopback()
+    }
+}
+
+struct Nobody;
+
+impl Deliver for Nobody {
+    fn deliver(&mut self, _to: ConnectionId, _frames: &[u8]) {}
+}
+
+/// A port, a switchboard, and the time.
+struct Room {
+    port: VoicePort<Wire>,
+    switchboard: Switchboard,
+    now: Now,
+    users: u32,
+}
+
+impl Room {
+    fn new(limits: Limits) -> Self {
+        let now = Now {
+            instant: Instant::now(),
+            unix_ms: 1_000_000,
+        };
+        Room {
+            port: VoicePort::new(now, Wire::default(), PORT, limits),
+            switchboard: Switchboard::new(limits, HashKey(1, 2)),
+            now,
+            users: 0,
+        }
+    }
+
+    /// Somebody logs in from here, joins voice, and has an address. Returns where they speak from, and
+    /// their id is the number of those who came.
+    fn enter(&mut self, ip: [u8; 4]) -> SocketAddr {
+        self.users += 1;
+        let (id, token) = (ConnectionId(self.users), VoiceToken(self.users.into()));
+        let ip = IpAddr::from(ip);
+        let connected = self.switchboard.handle_connect(self.now, id, ip, token);
+        connected.expect("there is room");
+        self.request(
+            self.users,
+            &Packet::LoginRequest {
+                request_id: 1,
+                username: "someone",
+            },
+        );
+        self.request(
+            self.users,
+            &Packet::JoinVoiceChannelRequest { request_id: 2 },
+        );
+        let address = SocketAddr::from((ip, 10_000 + self.users as u16));
+        self.prove(address, token);
+        self.look();
+        address
+    }
+
+    fn request(&mut self, user: u32, packet: &Packet<'_>) {
+        let mut bytes = Vec::new();
+        packet.encode(&mut bytes).expect("it fits");
+        let frame = Frame::first_of(&bytes).expect("it is whole");
+        self.switchboard
+            .handle_frame(self.now, ConnectionId(user), frame, &mut Nobody)
+            .expect("it is well made");
+    }
+
+    fn prove(&mut self, from: SocketAddr, voice_token: VoiceToken) {
+        let mut bytes = Vec::new();
+        let packet = Packet::VoiceAuthRequest {
+            request_id: 3,
+            voice_token,
+        };
+        packet.encode(&mut bytes).expect("it fits");
+        self.arrive(from, bytes);
+    }
+
+    fn speak(&mut self, from: SocketAddr, sequence: u32) {
+        let mut bytes = vec![0x61, 0, 17];
+        bytes.resize(20, 0);
+        bytes[11..15].copy_from_slice(&sequence.to_be_bytes());
+        self.arrive(from, bytes);
+    }
+
+    fn arrive(&mut self, from: SocketAddr, bytes: Vec<u8>) {
+        let stamp = self.now.unix_ms * 1_000_000;
+        self.port.socket.waiting.push_back((from, bytes, stamp));
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now.instant += Duration::from_millis(ms);
+        self.now.unix_ms += ms;
+    }
+
+    fn look(&mut self) {
+        self.port.look(self.now, &mut self.switchboard);
+    }
+
+    fn heard(&mut self) -> Vec<(u64, u32)> {
+        std::mem::take(&mut self.port.socket.sent)
+    }
+
+    fn dropped(&self, cause: Cause) -> u64 {
+        self.port.counters.get(cause) + self.switchboard.counters().get(cause)
+    }
+}
+
+fn unlimited(users: usize) -> Limits {
+    Limits {
+        users,
+        pending_connections: 4 * users,
+        ..Limits::UNLIMITED
+    }
+}
+
+/// A look sends 64 datagrams to 250 listeners, and meanwhile 200 come from one address: who is alone at
+/// another loses nothing and never waits for more than a look.
+#[test]
+fn a_flood_from_one_address_costs_no_other_anything() {
+    let mut room = Room::new(unlimited(251));
+    let alone = room.enter([192, 0, 2, 1]);
+    let many: Vec<_> = (0..250).map(|_| room.enter([192, 0, 2, 2])).collect();
+    room.heard();
+    let mut spoken = Vec::new();
+    for turn in 0..1_000 {
+        for place in 0..200 {
+            room.speak(many[(turn * 200 + place) % many.len()], 0);
+        }
+        if turn % 4 == 0 {
+            room.speak(alone, turn as u32);
+            spoken.push((1, turn as u32));
+        }
+        room.look();
+        let heard = room.heard();
+        let own = heard.iter().filter(|(user, _)| *user == 1).count();
+        assert_eq!(own, usize::from(turn % 4 == 0), "it waited");
+        assert_eq!(heard.len(), DATAGRAMS_PER_BATCH);
+        room.pass(5);
+    }
+    let waiting = room.port.waiting() as u64;
+    let dropped = room.dropped(Cause::VoiceOverload);
+    assert_eq!(dropped + waiting, 1_000 * (200 - 64) + 250);
+}
+
+/// Twenty people of one address, of whom one sends as much as all others together.
+#[test]
+fn who_sends_twice_as_much_as_others_takes_nothing_from_them() {
+    let mut room = Room::new(unlimited(1_000));
+    let people: Vec<_> = (0..1_000).map(|_| room.enter([192, 0, 2, 2])).collect();
+    room.heard();
+    // A look sends 16 to 999 listeners, and there are 17 shares.
+    let mut heard = [0; 12];
+    for turn in 0..500 {
+        for (place, person) in people[..11].iter().enumerate() {
+            for _ in 0..if place == 0 { 20 } else { 1 } {
+                room.speak(*person, turn);
+            }
+        }
+        room.look();
+        for (user, _) in room.heard() {
+            heard[user as usize] += 1;
+        }
+        room.pass(10);
+    }
+    assert_eq!(heard[2..], [500; 10], "they speak once a turn");
+    assert!(heard[1] >= 500 * 6);
+    assert!(room.dropped(Cause::VoiceOverload) > 500 * 13);
+}
+
+#[test]
+fn a_burst_that_can_go_out_soon_is_no_overload() {
+    let mut room = Room::new(unlimited(100));
+    let people: Vec<_> = (0..100).map(|_| room.enter([192, 0, 2, 2])).collect();
+    room.heard();
+    for sequence in 0..300 {
+        room.speak(people[7], sequence);
+    }
+    for person in &people {
+        room.speak(*person, 0);
+    }
+    while room.port.is_ready() || !room.port.socket.waiting.is_empty() {
+        room.look();
+    }
+    assert_eq!(room.heard().len(), 400);
+    assert_eq!(room.dropped(Cause::VoiceOverload), 0);
+}
+
+#[test]
+fn after_a_stop_only_what_is_young_is_heard() {
+    let mut room = Room::new(Limits {
+        voice_age: Duration::from_millis(500),
+        ..unlimited(2)
+    });
+    let speaker = room.enter([192, 0, 2, 1]);
+    room.enter([192, 0, 2, 2]);
+    for sequence in 0..3_000 {
+        room.speak(speaker, sequence);
+        room.pass(20);
+    }
+    while !room.port.socket.waiting.is_empty() {
+        room.look();
+    }
+    let young: Vec<_> = (2_975..3_000).map(|sequence| (1, sequence)).collect();
+    assert_eq!(room.heard(), young);
+    assert_eq!(room.dropped(Cause::VoiceTooLate), 2_975);
+    // A proof does not get too old.
+    room.prove(speaker, VoiceToken(1));
+    let answers = room.port.socket.answers;
+    room.pass(60_000);
+    room.look();
+    assert_eq!(room.port.socket.answers, answers + 1);
+}
+
+/// With many listeners a turn sends little, and what waits ages: at the end of its wait it counts again.
+#[test]
+fn what_gets_too_old_while_it_waits_is_dropped() {
+    let mut room = Room::new(Limits {
+        voice_age: Duration::from_millis(100),
+        ..unlimited(1_000)
+    });
+    let people: Vec<_> = (0..1_000).map(|_| room.enter([192, 0, 2, 2])).collect();
+    room.heard();
+    for person in &people[..40] {
+        room.speak(*person, 0);
+    }
+    room.look();
+    room.pass(100);
+    room.look();
+    let heard = room.heard().len();
+    room.pass(1);
+    room.look();
+    assert!(room.heard().is_empty());
+    assert_eq!(room.dropped(Cause::VoiceTooLate), 40 - heard as u64);
+    assert_eq!(room.port.waiting(), 0);
+}
+
+#[test]
+fn who_leaves_is_not_heard_even_if_their_voice_waits() {
+    let mut room = Room::new(unlimited(1_000));
+    let people: Vec<_> = (0..1_000).map(|_| room.enter([192, 0, 2, 2])).collect();
+    room.heard();
+    for person in &people[..40] {
+        room.speak(*person, 0);
+    }
+    room.look();
+    let heard = room.heard();
+    for user in 1..=1_000 {
+        match user % 3 {
+            0 => room.request(user, &Packet::LeaveVoiceChannelRequest { request_id: 9 }),
+            1 => room.switchboard.handle_disconnect(
+                room.now,
+                ConnectionId(user),
+                Cause::ClosedByPeer,
+                &mut Nobody,
+            ),
+            _ => {}
+        }
+    }
+    while room.port.is_ready() {
+        room.look();
+    }
+    let later = room.heard();
+    assert!(!later.is_empty() && later.iter().all(|(user, _)| user % 3 == 2));
+    let not_heard = room.dropped(Cause::VoiceNotInChannel);
+    let gone = room.dropped(Cause::VoiceUnknownSource);
+    assert_eq!(heard.len() + later.len() + (not_heard + gone) as usize, 40);
+    assert!(not_heard > 0 && gone > 0);
+}
+
+#[test]
+fn the_servers_own_port_is_nobodys_address() {
+    let mut room = Room::new(unlimited(2));
+    room.enter([192, 0, 2, 1]);
+    let answers = room.port.socket.answers;
+    for (ip, is_own) in [(Ipv4Addr::LOCALHOST, true), ([192, 0, 2, 7].into(), false)] {
+        room.prove((ip, PORT).into(), VoiceToken(1));
+        room.look();
+        let counted = room.dropped(Cause::VoiceAuthOwnAddress);
+        assert_eq!(counted, 1);
+        let more = room.port.socket.answers - answers;
+        assert_eq!(more, usize::from(!is_own));
+    }
+}

@@ -1,0 +1,101 @@
+//! Where received datagrams lie until they are sent on or dropped. Allocated once.
+
+use crate::event::Peer;
+use crate::limits::{DATAGRAM_SLOT_BYTES, DATAGRAMS_PER_BATCH};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// What is known of a datagram beside its bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Received {
+    pub(crate) len: usize,
+    /// When it arrived at the machine, in nanoseconds since the Unix epoch, if that is known.
+    pub(crate) arrived_ns: Option<u64>,
+    pub(crate) source: Peer,
+}
+
+/// Slots, each free or with a datagram in it.
+pub(crate) struct Slots {
+    bytes: Box<[[u8; DATAGRAM_SLOT_BYTES]]>,
+    received: Box<[Received]>,
+    /// The last one is used next, so that a quiet server uses the same few over and over.
+    free: Vec<usize>,
+    /// What the last call has received.
+    fresh: Vec<usize>,
+}
+
+impl Slots {
+    /// So many, all of them free.
+    pub(crate) fn new(count: usize) -> Self {
+        let nothing = Received {
+            len: 0,
+            arrived_ns: None,
+            source: Peer {
+                remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+                local: None,
+            },
+        };
+        Slots {
+            bytes: vec![[0; DATAGRAM_SLOT_BYTES]; count].into(),
+            received: vec![nothing; count].into(),
+            free: (0..count).rev().collect(),
+            fresh: Vec::with_capacity(DATAGRAMS_PER_BATCH),
+        }
+    }
+
+    /// Begins to receive.
+    pub(crate) fn begin(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// The bytes of the slot that would be filled so many after the next, if there are as many free.
+    pub(crate) fn free_bytes(&mut self, after: usize) -> Option<&mut [u8; DATAGRAM_SLOT_BYTES]> {
+        let place = self.free.len().checked_sub(after + 1)?;
+        Some(&mut self.bytes[self.free[place]])
+    }
+
+    /// The next free slot has been filled.
+    pub(crate) fn fill(&mut self, received: Received) {
+        let slot = self.free.pop().expect("a free slot has been filled");
+        self.received[slot] = received;
+        self.fresh.push(slot);
+    }
+
+    /// The slots that have been filled since the last [beginning](Self::begin).
+    pub(crate) fn fresh(&self) -> &[usize] {
+        &self.fresh
+    }
+
+    /// How many are free.
+    #[cfg(test)]
+    pub(crate) fn free_count(&self) -> usize {
+        self.free.len()
+    }
+
+    /// What lies in a slot.
+    pub(crate) fn datagram(&mut self, slot: usize) -> (Received, &mut [u8]) {
+        let received = self.received[slot];
+        (received, &mut self.bytes[slot][..received.len])
+    }
+
+    /// The same, to be read.
+    pub(crate) fn look(&self, slot: usize) -> (Received, &[u8]) {
+        let received = self.received[slot];
+        (received, &self.bytes[slot][..received.len])
+    }
+
+    pub(crate) fn len(&self, slot: usize) -> usize {
+        self.received[slot].len
+    }
+
+    /// Cuts off what follows the first `len` bytes.
+    pub(crate) fn truncate(&mut self, slot: usize, len: usize) {
+        debug_assert!(len <= self.received[slot].len);
+        self.received[slot].len = len;
+    }
+
+    /// Frees a slot.
+    pub(crate) fn release(&mut self, slot: usize) {
+        debug_assert!(!self.free.contains(&slot), "it is free already");
+        self.free.push(slot);
+    }
+}
