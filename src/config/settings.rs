@@ -260,7 +260,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "max-voice-age",
         variable: "MAX_VOICE_AGE",
         value: "MS",
-        help: "how long voice may have waited to be relayed still (Linux); less keeps delay down after a stall",
+        help: "voice that waited longer is dropped (Linux); less keeps delay down after a stall",
         expected: "a whole number of milliseconds from 20 to 60000",
         set: |config, text| {
             let age = parse_within(text, 20, 60_000).map(Duration::from_millis);

@@ -229,7 +229,7 @@ fn logins_of_an_address_over_the_rate_are_answered_with_id_0() {
     let refusals = [logged_in(BAD), logged_in(BAD), logged_in(BAD)];
     for mut client in refusals {
         assert_eq!((client.id, client.token.0), (UserId(0), 0));
-        client.expect_quiet();
+        client.expect_end();
     }
     assert_ne!(logged_in(GOOD).id, UserId(0));
     let statistics = server.stop();

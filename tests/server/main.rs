@@ -236,6 +236,40 @@ fn a_dead_token_and_no_token_are_answered_false() {
     server.stop();
 }
 
+/// What the existing clients need: the answer arrives although there was more to read, the connection
+/// ends, the UDP half is ended by an empty datagram, and another connection gets in.
+#[test]
+fn who_was_refused_is_sent_away_whole_and_can_try_again() {
+    let server = Running::start();
+    let mut refused = Client::connect(server.place());
+    let mut stream = encoded(&Packet::LoginRequest {
+        request_id: 1,
+        username: "a\nb",
+    });
+    for request_id in 2..5_000 {
+        stream.extend(encoded(&Packet::PingRequest { request_id }));
+    }
+    refused.tcp.write_all(&stream).expect("it is sent");
+    refused.next(|packet| {
+        let is_refusal =
+            matches!(packet, Packet::LoginResponse { request_id: 1, id, .. } if id.0 == 0);
+        assert!(is_refusal, "{packet:?}");
+    });
+    refused.expect_end();
+    let answer = encoded(&Packet::VoiceAuthResponse {
+        request_id: 5,
+        success: false,
+    });
+    assert_eq!(refused.authenticate(5, VoiceToken(0)), answer);
+    assert_eq!(refused.udp.recv(&mut [0; 100]).expect("one more comes"), 0);
+    let mut again = Client::log_in(server.place(), "alice");
+    assert_ne!(again.id, UserId(0));
+    again.prove();
+    let statistics = server.stop();
+    assert_eq!(statistics.counters.get(Cause::LoginBadName), 1);
+    assert_eq!(statistics.counters.get(Cause::ClosedLoginRefused), 1);
+}
+
 #[test]
 fn a_stream_cut_into_bytes_and_one_glued_together_are_the_same() {
     let server = Running::start();

@@ -58,7 +58,7 @@ impl World {
             }
             Action::Chat => {
                 // Now and then more than any rate permits at once.
-                let count = self.random.pick(&[1, 1, 1, 1, 1, 1, 1, 12]);
+                let count = self.random.pick(&[1, 1, 1, 1, 1, 1, 1, 50]);
                 for _ in 0..count {
                     let message = junk::message(&mut self.random);
                     self.request(client, Request::Chat(message));
