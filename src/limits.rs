@@ -166,19 +166,19 @@ pub const RECEIVES_PER_LOOK: usize = 16;
 pub const VOICE_SLOTS: usize = RECEIVES_PER_LOOK * DATAGRAMS_PER_BATCH;
 
 /// Deliveries (datagrams times listeners) in one look at voice, and so the most that go out without the
-/// kernel being asked for newer voice: some milliseconds.
-pub const DELIVERIES_PER_LOOK: usize = 16_384;
+/// kernel being asked for newer voice: one or two milliseconds.
+pub const DELIVERIES_PER_LOOK: usize = 4_096;
 
-/// Datagrams that go out in one look whatever the number of listeners: coalescing saves half of a
-/// delivery's price with so few already.
-pub const DATAGRAMS_TOGETHER_MIN: usize = 4;
+/// Datagrams that go out in one look whatever the number of listeners: with so few in a message, coalescing
+/// saves three quarters of a delivery's price already, which a large room needs.
+pub const DATAGRAMS_TOGETHER_MIN: usize = 16;
 
 /// Deliveries that may wait in the server. With more, equal shares of half of it stay, and the rest is
 /// dropped: all of it would take 25 to 150 ms.
 pub const WAITING_DELIVERIES_MAX: usize = 65_536;
 
-/// Datagrams that may wait whatever the number of listeners: a few people who speak at the same moment.
-pub const WAITING_DATAGRAMS_MIN: usize = 8;
+/// Datagrams that may wait whatever the number of listeners: some people who speak at the same moment.
+pub const WAITING_DATAGRAMS_MIN: usize = 16;
 
 /// Datagrams that may wait among so many listeners.
 pub(crate) fn waiting_max(listeners: usize) -> usize {
@@ -237,8 +237,9 @@ pub const WORK_PER_STAGE: usize = 512;
 /// Datagrams that count as one unit of work when they are looked at.
 pub const DATAGRAMS_PER_WORK_UNIT: usize = 64;
 
-/// Deliveries that count as one unit of work.
-pub const DELIVERIES_PER_WORK_UNIT: usize = 1_024;
+/// Deliveries that count as one unit of work: more than cost as much time, because voice goes first, and
+/// few enough that a turn full of voice ends within some tens of milliseconds.
+pub const DELIVERIES_PER_WORK_UNIT: usize = 128;
 
 /// Units of work on TCP between two looks at the voice socket: some twenty microseconds. A look costs
 /// half a microsecond where nothing has come, and with 16 units the slowest 0.1 % of deliveries took
@@ -246,6 +247,10 @@ pub const DELIVERIES_PER_WORK_UNIT: usize = 1_024;
 /// for this and one frame more, the costliest being a login on a full server, which is told of
 /// everyone, and everyone of it.
 pub const WORK_BETWEEN_VOICE: usize = 4;
+
+/// The same while more voice waits than a look sends. Each look takes some milliseconds then, and without
+/// a share that is worth the name, logins would wait for as long as that goes on.
+pub const WORK_BETWEEN_FULL_LOOKS: usize = 32;
 
 /// Bytes read, or copied into outbound queues, that count as one unit of work.
 pub const WORK_UNIT_BYTES: usize = 8 * 1_024;
@@ -313,7 +318,9 @@ const _: () = {
     assert!(VOICE_FRAME_BYTES_MAX < DATAGRAM_SLOT_BYTES);
     assert!(outbound_bytes_max(1) > FRAME_BYTES_MAX + CHAT_BYTES_MAX);
     assert!(
-        WORK_PER_STAGE >= FRAMES_PER_CONNECTION_PER_TURN && WORK_PER_STAGE > WORK_BETWEEN_VOICE
+        WORK_PER_STAGE >= FRAMES_PER_CONNECTION_PER_TURN
+            && WORK_PER_STAGE > WORK_BETWEEN_FULL_LOOKS
+            && WORK_BETWEEN_FULL_LOOKS > WORK_BETWEEN_VOICE
     );
     // Connections are numbered by u32, and the numbers must leave room for the loop's own tokens.
     assert!(MAX_USERS_CEILING + PENDING_CONNECTIONS_CEILING < u32::MAX as usize);

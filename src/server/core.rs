@@ -11,8 +11,8 @@ use crate::connection::{ReadOutcome, Stream};
 use crate::event::{ConnectionId, Now, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::{
-    FRAMES_PER_CONNECTION_PER_TURN, INBOUND_BYTES_MAX, Limits, WORK_BETWEEN_VOICE, WORK_PER_STAGE,
-    WORK_UNIT_BYTES,
+    FRAMES_PER_CONNECTION_PER_TURN, INBOUND_BYTES_MAX, Limits, WORK_BETWEEN_FULL_LOOKS,
+    WORK_BETWEEN_VOICE, WORK_PER_STAGE, WORK_UNIT_BYTES,
 };
 use crate::switchboard::Switchboard;
 use crate::throttle::CauseThrottles;
@@ -90,7 +90,11 @@ impl<S: Stream> Core<S> {
         let work = 1 + copied / WORK_UNIT_BYTES;
         self.work_left = self.work_left.saturating_sub(work);
         self.work += work;
-        if self.work >= WORK_BETWEEN_VOICE {
+        let most = match voice.is_ready() {
+            true => WORK_BETWEEN_FULL_LOOKS,
+            false => WORK_BETWEEN_VOICE,
+        };
+        if self.work >= most {
             self.look_at_voice(now, voice);
         }
     }
