@@ -19,6 +19,7 @@ mod linux {
     mod histogram;
     mod json;
     mod options;
+    mod page;
     mod plot;
     mod progress;
     mod receiver;

@@ -4,6 +4,7 @@
 use super::figures::errors;
 use super::floor;
 use super::options::{Options, Role};
+use super::page::Page;
 use super::plot;
 use super::progress::Progress;
 use super::report;
@@ -29,7 +30,7 @@ Load
   --users N                 users, all in voice (default 100)
   --speakers S              how many of them speak (default 10)
   --rate D                  datagrams a second from each speaker (default 50); 0 is flat out
-  --payload BYTES|opus      voice data in each, 16 to 1400 bytes; opus is 120 to 240, as Opus varies (default)
+  --payload BYTES|opus      voice data in each, 20 to 1400 bytes; opus is 120 to 240, as Opus varies (default)
   --pattern even|together   speakers spread evenly over the interval (default), or all at one instant
   --receivers read|ignore   ignore: nobody reads, and what arrives is counted from the kernel's drops, so that the
                             server's limit shows and not the receivers' (default read)
@@ -82,12 +83,14 @@ pub fn main() -> ExitCode {
             count,
             in_flight,
             floor_port,
+            run,
         } => {
             let share = Share {
                 first,
                 count,
                 in_flight,
                 floor_port,
+                run,
             };
             // What went wrong is told to the parent, which tells the user.
             exit(worker::run(&options, &share).is_ok())
@@ -104,32 +107,31 @@ pub fn main() -> ExitCode {
 }
 
 fn direct(options: &Options) -> ExitCode {
+    // A run may take hours, and what comes of it is to be kept.
+    let page = match options.plot.as_deref().map(Page::open).transpose() {
+        Ok(page) => page,
+        Err(error) => {
+            complain(&error);
+            return ExitCode::from(2);
+        }
+    };
     let mut progress = Progress::new();
     let outcome = run::run(options, &mut progress);
     progress.clear();
-    match outcome.and_then(|outcome| tell(options, &outcome)) {
-        Ok(is_right) => exit(is_right),
+    match outcome {
+        Ok(outcome) => exit(tell(options, &outcome, page)),
         Err(message) => {
             complain(&message);
+            if let Some(page) = page {
+                page.discard();
+            }
             ExitCode::FAILURE
         }
     }
 }
 
 /// Reports, and returns whether there was nothing that must not be.
-fn tell(options: &Options, outcome: &Outcome) -> Result<bool, String> {
-    if let Some(path) = &options.plot {
-        let lines: Vec<plot::Line> = outcome
-            .contenders
-            .iter()
-            .map(|(contender, rounds)| plot::Line {
-                name: contender.name(),
-                latency: report::latency(rounds),
-            })
-            .collect();
-        std::fs::write(path, plot::svg(&report::title(options), &lines))
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    }
+fn tell(options: &Options, outcome: &Outcome, page: Option<Page>) -> bool {
     let report = if options.json {
         report::json(options, outcome)
     } else {
@@ -139,7 +141,26 @@ fn tell(options: &Options, outcome: &Outcome) -> Result<bool, String> {
     for error in errors.iter().filter(|_| options.json) {
         complain(error);
     }
-    Ok(say(report.trim_end()) && errors.is_empty())
+    let is_drawn = match page.map(|page| page.write(&drawing(options, outcome))) {
+        Some(Err(error)) => {
+            complain(&error);
+            false
+        }
+        _ => true,
+    };
+    say(report.trim_end()) && is_drawn && errors.is_empty()
+}
+
+fn drawing(options: &Options, outcome: &Outcome) -> String {
+    let lines = outcome
+        .contenders
+        .iter()
+        .map(|(contender, rounds)| plot::Line {
+            name: contender.name(),
+            latency: report::latency(rounds),
+        });
+    let title = report::title(options);
+    plot::svg(&title, options.rounds, &lines.collect::<Vec<_>>())
 }
 
 fn say(text: &str) -> bool {

@@ -67,6 +67,7 @@ pub enum Role {
         count: usize,
         in_flight: usize,
         floor_port: u16,
+        run: u32,
     },
     Storm(Storm),
     Floor,
@@ -83,7 +84,8 @@ impl Role {
                 count,
                 in_flight,
                 floor_port,
-            } => format!("worker:{first}:{count}:{in_flight}:{floor_port}"),
+                run,
+            } => format!("worker:{first}:{count}:{in_flight}:{floor_port}:{run}"),
             Role::Storm(storm) => format!("storm:{}", storm.name()),
         }
     }
@@ -100,6 +102,7 @@ impl Role {
                 count: numbers.next()?.ok()?,
                 in_flight: numbers.next()?.ok()?,
                 floor_port: numbers.next()?.ok()?.try_into().ok()?,
+                run: numbers.next()?.ok()?.try_into().ok()?,
             }),
             "storm" => Storm::parse(rest).ok().map(Role::Storm),
             _ => None,
@@ -118,6 +121,7 @@ mod tests {
             count: 4_999,
             in_flight: 32,
             floor_port: 40_000,
+            run: u32::MAX,
         };
         for role in [
             Role::Parent,
@@ -127,6 +131,7 @@ mod tests {
         ] {
             assert_eq!(Role::parse(&role.argument()), Some(role));
         }
-        assert_eq!(Role::parse("worker:1:2:3:70000"), None);
+        assert_eq!(Role::parse("worker:1:2:3:70000:1"), None);
+        assert_eq!(Role::parse("worker:1:2:3:4"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! The figures of a round, in one table from which every form of the report comes: what each is called, how it is
-//! calculated, and whether it can be compared. And what must not be, whatever the load.
+//! calculated, and whether it can be compared. And what must not be, whatever the load, and what a reader must know.
 
+use super::options::{Options, Receivers};
 use super::run::{Outcome, Round};
 
 /// One line of the table.
@@ -50,7 +51,7 @@ const fn measure(
 }
 
 #[rustfmt::skip]
-pub const FIGURES: [Figure; 16] = [
+pub const FIGURES: [Figure; 17] = [
     count("sent", "sent", |it| Some(it.spoken.sent as f64)),
     count("not_sent", "not taken for sending", |it| Some(it.spoken.failed as f64)),
     Figure { unit: "µs", ..count("latest_send_us", "sent late by up to", |it| Some(it.spoken.late_ns as f64 / 1e3)) },
@@ -60,6 +61,7 @@ pub const FIGURES: [Figure; 16] = [
     count("dropped_by_receivers", "  at the receivers", |it| if_read(it, it.tally.dropped.min(lost(it)))),
     count("duplicated", "duplicated", |it| if_read(it, it.tally.duplicated)),
     count("reordered", "reordered", |it| if_read(it, it.tally.reordered)),
+    count("from_others", "heard of others", |it| if_read(it, it.tally.others)),
     measure("p50_us", "latency p50", "µs", 1, |it| quantile_us(it, 0.5)),
     measure("p99_us", "latency p99", "µs", 1, |it| quantile_us(it, 0.99)),
     measure("p999_us", "latency p99.9", "µs", 1, |it| quantile_us(it, 0.999)),
@@ -99,7 +101,7 @@ impl Figure {
 
     /// A value of it for people.
     pub fn told(&self, value: Option<f64>) -> String {
-        value.map_or("-".to_owned(), |it| grouped(it, self.decimals))
+        value.map_or("-".to_owned(), |it| told(it, self.decimals))
     }
 }
 
@@ -114,8 +116,15 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-/// With a comma after each three digits.
-fn grouped(value: f64, decimals: usize) -> String {
+/// A number for people, with a comma after each three digits, and with more decimals where two digits of a small one would
+/// not be among these: only 0 is told as 0.
+pub fn told(value: f64, decimals: usize) -> String {
+    // Where its first digit is, counted from the point.
+    let first = -value.abs().log10().floor();
+    let decimals = match value.fract() != 0.0 && first > 0.0 {
+        true => decimals.max(first as usize + 1),
+        false => decimals,
+    };
     let text = format!("{value:.decimals$}");
     let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
     let mut out = String::new();
@@ -126,6 +135,32 @@ fn grouped(value: f64, decimals: usize) -> String {
         out.push(digit);
     }
     out + fraction
+}
+
+/// What whoever reads the figures must know of them.
+pub fn notes(options: &Options, outcome: &Outcome) -> Vec<String> {
+    let mut notes = Vec::new();
+    let rounds = || outcome.contenders.iter().flat_map(|(_, rounds)| rounds);
+    let others: u64 = rounds().map(|it| it.tally.others).sum();
+    if others > 0 {
+        let count_as = match options.receivers {
+            Receivers::Read => {
+                "they count in no figure but the server's CPU time and what that does to the others"
+            }
+            Receivers::Ignore => "where nobody reads, they count as delivered",
+        };
+        notes.push(format!(
+            "other people spoke: at least {} datagrams were not of this crowd; {count_as}",
+            told(others as f64, 0)
+        ));
+    }
+    if options.plot.is_some() && options.rounds > 1 {
+        notes.push(format!(
+            "the plot is of all {} rounds together, so that its p99 is not the one above, which is the median of theirs",
+            options.rounds
+        ));
+    }
+    notes
 }
 
 /// What must not be: each of these makes the run a failure.
@@ -160,6 +195,64 @@ pub fn errors(outcome: &Outcome) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linux::options::Storm;
+    use crate::linux::receiver::Tally;
+    use crate::linux::run::{Contender, Window};
+    use crate::linux::speaker::Spoken;
+    use crate::linux::user::Side;
+    use std::time::Duration;
+
+    fn outcome(tally: Tally) -> Outcome {
+        let contender = Contender {
+            side: Side::Server,
+            storm: Storm::None,
+        };
+        let round = Round {
+            spoken: Spoken::default(),
+            expected: 0,
+            tally,
+            window: Window {
+                elapsed: Duration::from_secs(1),
+                delivered: 0,
+                cpu_ns: None,
+            },
+            storm: None,
+        };
+        Outcome {
+            login: Duration::ZERO,
+            slowest_login: Duration::ZERO,
+            workers: 1,
+            contenders: vec![(contender, vec![round])],
+        }
+    }
+
+    #[test]
+    fn other_people_are_a_note_and_no_error() {
+        let with_others = |others| {
+            let mut tally = Tally::new();
+            tally.others = others;
+            outcome(tally)
+        };
+        assert!(notes(&Options::default(), &with_others(0)).is_empty());
+        for (receivers, words) in [
+            (
+                Receivers::Read,
+                "they count in no figure but the server's CPU",
+            ),
+            (Receivers::Ignore, "they count as delivered"),
+        ] {
+            let options = Options {
+                receivers,
+                ..Options::default()
+            };
+            let notes = notes(&options, &with_others(25_400));
+            assert!(
+                notes[0].contains("25,400") && notes[0].contains(words),
+                "{notes:?}"
+            );
+            assert!(errors(&with_others(25_400)).is_empty());
+        }
+    }
 
     #[test]
     fn medians() {
@@ -170,8 +263,26 @@ mod tests {
 
     #[test]
     fn long_numbers_are_grouped() {
-        assert_eq!(grouped(999.0, 0), "999");
-        assert_eq!(grouped(1_000.04, 1), "1,000.0");
-        assert_eq!(grouped(12_345_678.0, 0), "12,345,678");
+        assert_eq!(told(999.0, 0), "999");
+        assert_eq!(told(1_000.04, 1), "1,000.0");
+        assert_eq!(told(12_345_678.0, 0), "12,345,678");
+    }
+
+    #[test]
+    fn small_numbers_keep_two_digits_and_0_is_0() {
+        for (value, text) in [
+            (12.345, "12.35"),
+            (1.0, "1.00"),
+            (0.987_654, "0.99"),
+            (0.1, "0.10"),
+            (0.099, "0.099"),
+            (0.004_321, "0.0043"),
+            (0.000_000_45, "0.00000045"),
+            (0.0, "0.00"),
+        ] {
+            assert_eq!(told(value, 2), text);
+        }
+        assert_eq!(told(0.5, 0), "0.50");
+        assert_eq!(told(0.0, 0), "0");
     }
 }

@@ -3,6 +3,7 @@
 
 use super::options::Options;
 use super::sys;
+use super::user::LOGIN_REFUSED;
 use super::voice::scramble;
 use socket2::{Domain, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
@@ -140,7 +141,7 @@ impl Guest {
             count(&field.logins);
             return Ok(guest);
         }
-        Err(io::Error::other("a login was refused"))
+        Err(io::Error::other(LOGIN_REFUSED))
     }
 
     /// Sends a request and reads until it is answered. Returns whether the answer was yes.

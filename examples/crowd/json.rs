@@ -42,14 +42,22 @@ impl Json {
         self.item(value);
     }
 
-    /// A number to three decimals, or null where there is none.
+    /// A number to three decimals and at least four digits, or null where there is none.
     pub fn number(&mut self, key: &str, value: Option<f64>) {
         self.key(key);
         self.separate();
         match value.filter(|it| it.is_finite()) {
             None => self.out.push_str("null"),
             Some(value) => {
-                let rounded = (value * 1e3).round() / 1e3;
+                // Where its first digit is, counted from the point; that of 0 is nowhere.
+                let first = -value.abs().log10().floor();
+                let decimals = match first.is_finite() {
+                    true => (first as i32 + 3).max(3),
+                    false => 3,
+                };
+                let rounded: f64 = format!("{value:.0$}", decimals as usize)
+                    .parse()
+                    .unwrap_or(value);
                 let _ = write!(self.out, "{rounded}");
             }
         }
@@ -101,9 +109,11 @@ mod tests {
         json.item("z");
         json.close(']');
         json.number("big", Some(12_345_678.0));
+        json.number("small", Some(0.000_123_456));
+        json.number("none", Some(0.0));
         json.number("odd", Some(f64::NAN));
         json.close('}');
-        let expected = r#"{"a\"b":"line\u000aend\\","list":[{"x":1.235,"y":null},"z"],"big":12345678,"odd":null}"#;
+        let expected = r#"{"a\"b":"line\u000aend\\","list":[{"x":1.235,"y":null},"z"],"big":12345678,"small":0.0001235,"none":0,"odd":null}"#;
         assert_eq!(json.finish(), expected);
     }
 }

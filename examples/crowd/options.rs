@@ -257,7 +257,7 @@ mod tests {
             "--rate -1",
             "--rate NaN",
             "--seconds 0",
-            "--payload 15",
+            "--payload 19",
             "--payload 1401",
             "--pattern odd",
             "--storm rain",

@@ -42,8 +42,8 @@ const LOOKS: [(&str, &str, &str); 8] = [
     ("#8a6d00", "#e3c448", "7 2 2 2 2 2"),
 ];
 
-/// The whole file.
-pub fn svg(title: &str, lines: &[Line]) -> String {
+/// The whole file. Of several rounds, a line is all of them together.
+pub fn svg(title: &str, rounds: usize, lines: &[Line]) -> String {
     let scale = Scale::around(lines);
     let height = (TOP + PLOT_HEIGHT + 64.0).max(TOP + 30.0 + lines.len() as f64 * LEGEND_STEP);
     let mut out = format!(
@@ -59,6 +59,10 @@ pub fn svg(title: &str, lines: &[Line]) -> String {
     write_text(&mut out, "title", 20.0, 26.0, "One-way latency");
     write_text(&mut out, "note", 20.0, 44.0, title);
     write_axes(&mut out, &scale);
+    if rounds > 1 {
+        let what = format!("all {rounds} rounds together; the table has medians over them");
+        write_text(&mut out, "note end", LEFT + PLOT_WIDTH, TOP - 6.0, &what);
+    }
     for (place, line) in lines.iter().enumerate() {
         let look = place % LOOKS.len();
         let points = points(&line.latency, &scale);
@@ -282,7 +286,9 @@ mod tests {
             latency,
         };
         let lines = [line("a & b", latency), line("nothing", Histogram::new())];
-        let svg = svg("a <title>", &lines);
+        assert!(!svg("title", 1, &lines).contains("rounds"));
+        let svg = svg("a <title>", 3, &lines);
+        assert!(svg.contains("all 3 rounds together"));
         assert!(svg.contains("a &amp; b") && svg.contains("a &lt;title>"));
         assert!(!svg.contains("NaN") && !svg.contains("inf"));
         let points = svg

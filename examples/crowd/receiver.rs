@@ -1,13 +1,16 @@
 //! What the users of one process hear: read, timed and followed by sequence number, or left lying and counted from
 //! what the kernel drops.
 //!
-//! A round's figures are a [`Tally`], which travels to the parent as one line.
+//! Other people may be on the server too. What they say is told apart by the crowd's stamp and by the speakers' ids, and is
+//! nobody's fault. A round's figures are a [`Tally`], which travels to the parent as one line.
 
 use super::histogram::Histogram;
 use super::options::{Options, Receivers};
 use super::sys::{self, BATCH, Inbox};
 use super::user::{Side, User};
-use super::voice::{Heard, Place, Stream};
+use super::voice::{Place, Received, Stamp, Stream};
+use super::worker::Share;
+use std::collections::HashSet;
 use std::io;
 use std::net::UdpSocket;
 
@@ -19,8 +22,10 @@ pub struct Tally {
     pub reordered: u64,
     /// Dropped by the kernel for want of room in the receiver's own socket.
     pub dropped: u64,
-    /// What no client can read, or none of this crowd has sent.
+    /// What no client can read, or is said to come from one of this crowd's speakers, and none has sent.
     pub malformed: u64,
+    /// Voice of people who are not of this crowd.
+    pub others: u64,
     /// Bytes behind the frame that are not zero.
     pub unclean: u64,
     /// Heard by the one who spoke.
@@ -42,6 +47,7 @@ impl Tally {
             reordered: 0,
             dropped: 0,
             malformed: 0,
+            others: 0,
             unclean: 0,
             own: 0,
             misnamed: 0,
@@ -51,13 +57,14 @@ impl Tally {
         }
     }
 
-    fn counters(&mut self) -> [&mut u64; 10] {
+    fn counters(&mut self) -> [&mut u64; 11] {
         [
             &mut self.delivered,
             &mut self.duplicated,
             &mut self.reordered,
             &mut self.dropped,
             &mut self.malformed,
+            &mut self.others,
             &mut self.unclean,
             &mut self.own,
             &mut self.misnamed,
@@ -92,14 +99,16 @@ impl Tally {
 pub struct Hall {
     mode: Receivers,
     speakers: usize,
-    /// The server's ids of all speakers.
-    pub speaker_ids: Vec<u64>,
+    run: u32,
+    /// The server's ids of all speakers, in their order.
+    speaker_ids: Vec<u64>,
+    is_speaker: HashSet<u64>,
     inbox: Inbox,
     /// For each receiver, one for each speaker.
     streams: Vec<Stream>,
     /// For each receiver, what its drop counter was when the round began.
     drops_before: Vec<u32>,
-    /// Datagrams of any round or kind that were read since the process started.
+    /// The crowd's datagrams of any round that were read since the process started.
     read: u64,
     side: Side,
     round: u32,
@@ -107,7 +116,8 @@ pub struct Hall {
 }
 
 impl Hall {
-    pub fn new(options: &Options, users: usize) -> Self {
+    pub fn new(options: &Options, share: &Share) -> Self {
+        let users = share.count;
         let streams = match options.receivers {
             Receivers::Read => users * options.speakers,
             Receivers::Ignore => 0,
@@ -115,7 +125,9 @@ impl Hall {
         Hall {
             mode: options.receivers,
             speakers: options.speakers,
+            run: share.run,
             speaker_ids: Vec::new(),
+            is_speaker: HashSet::new(),
             inbox: Inbox::new(),
             streams: vec![Stream::default(); streams],
             drops_before: vec![0; users],
@@ -124,6 +136,12 @@ impl Hall {
             round: 0,
             tally: Tally::new(),
         }
+    }
+
+    /// Takes note of who the speakers are to the server.
+    pub fn know_speakers(&mut self, ids: Vec<u64>) {
+        self.is_speaker = ids.iter().copied().collect();
+        self.speaker_ids = ids;
     }
 
     /// Counts from here on what belongs to this round. Nobody may be speaking.
@@ -143,7 +161,6 @@ impl Hall {
     pub fn read(&mut self, place: usize, index: usize, socket: &UdpSocket) -> io::Result<()> {
         loop {
             let count = self.inbox.receive(socket)?;
-            self.read += count as u64;
             for slot in 0..count {
                 self.hear(place, index, slot);
             }
@@ -155,13 +172,25 @@ impl Hall {
     }
 
     fn hear(&mut self, place: usize, index: usize, slot: usize) {
-        let heard = self.inbox.datagram(slot).and_then(Heard::read);
-        let Some(heard) = heard.filter(|it| (it.speaker as usize) < self.speakers) else {
-            self.tally.malformed += 1;
+        let heard = match self.inbox.datagram(slot).map(Received::read) {
+            Some(Received::Voice(heard)) => heard,
+            Some(Received::ProofAnswer) => return,
+            Some(Received::Unreadable) | None => {
+                self.tally.malformed += 1;
+                return;
+            }
+        };
+        self.tally.unclean += u64::from(!heard.is_padding_clean);
+        let is_ours = |it: &Stamp| it.run == self.run && (it.speaker as usize) < self.speakers;
+        let Some(stamp) = heard.stamp.filter(is_ours) else {
+            // The floor has no other people.
+            let is_fault = self.side == Side::Floor || self.is_speaker.contains(&heard.user_id);
+            self.tally.malformed += u64::from(is_fault);
+            self.tally.others += u64::from(!is_fault);
             return;
         };
-        let speaker = heard.speaker as usize;
-        self.tally.unclean += u64::from(!heard.is_padding_clean);
+        self.read += 1;
+        let speaker = stamp.speaker as usize;
         // The floor looks at nothing, and so it leaves the id as it came.
         let is_misnamed =
             self.side == Side::Server && self.speaker_ids.get(speaker) != Some(&heard.user_id);
@@ -171,7 +200,7 @@ impl Hall {
             self.tally.own += 1;
             return;
         }
-        if heard.round != self.round {
+        if stamp.round != self.round {
             return;
         }
         match self.streams[place * self.speakers + speaker].note(heard.sequence) {
@@ -184,7 +213,7 @@ impl Hall {
         }
         self.tally.delivered += 1;
         match self.inbox.arrived_ns(slot) {
-            Some(ns) => self.tally.latency.record(ns.saturating_sub(heard.sent_ns)),
+            Some(ns) => self.tally.latency.record(ns.saturating_sub(stamp.sent_ns)),
             None => self.tally.unstamped += 1,
         }
     }
@@ -207,10 +236,19 @@ impl Hall {
                 while count == BATCH {
                     count = self.inbox.receive(user.socket(self.side))?;
                     self.tally.delivered += count as u64;
+                    let slots = (0..count).filter(|slot| self.is_of_others(*slot));
+                    self.tally.others += slots.count() as u64;
                 }
             }
         }
         Ok(self.tally.write_words())
+    }
+
+    /// Whether this is plainly the voice of other people.
+    fn is_of_others(&self, slot: usize) -> bool {
+        let heard = self.inbox.datagram(slot).map(Received::read);
+        matches!(heard, Some(Received::Voice(heard))
+            if self.side == Side::Server && !self.is_speaker.contains(&heard.user_id))
     }
 
     fn dropped(&self, users: &[User]) -> io::Result<u64> {

@@ -1,7 +1,7 @@
 //! What a run came to, for people as a table and for programs as JSON: each figure as the median over rounds, beside
 //! the floor's and the server's own without a storm, and for every round.
 
-use super::figures::{FIGURES, Figure, errors};
+use super::figures::{FIGURES, Figure, errors, notes, told};
 use super::histogram::Histogram;
 use super::json::Json;
 use super::options::{Options, Pattern, Payload, Receivers, Storm};
@@ -93,7 +93,7 @@ pub fn text(options: &Options, outcome: &Outcome) -> String {
             write_line(&mut out, figure, outcome, |(contender, rounds)| {
                 let ratio = figure.ratio(rounds, &rival.1);
                 let ratio = ratio.filter(|_| is_compared(*contender, rival.0));
-                ratio.map_or(String::new(), |it| format!("{it:.2} x"))
+                ratio.map_or(String::new(), |it| format!("{} x", told(it, 2)))
             });
         }
     }
@@ -104,6 +104,9 @@ pub fn text(options: &Options, outcome: &Outcome) -> String {
         for storm in rounds.iter().filter_map(|it| it.storm.as_ref()) {
             let _ = write!(out, "\n{}: {storm}", contender.name());
         }
+    }
+    for note in notes(options, outcome) {
+        let _ = write!(out, "\nnote: {note}");
     }
     for error in errors(outcome) {
         let _ = write!(out, "\nWRONG: {error}");
@@ -192,12 +195,15 @@ pub fn json(options: &Options, outcome: &Outcome) -> String {
         write_contender(&mut json, contender, &rivals(outcome));
     }
     json.close(']');
-    json.key("errors");
-    json.open('[');
-    for error in errors(outcome) {
-        json.item(&error);
+    for (key, texts) in [
+        ("notes", notes(options, outcome)),
+        ("errors", errors(outcome)),
+    ] {
+        json.key(key);
+        json.open('[');
+        texts.iter().for_each(|text| json.item(text));
+        json.close(']');
     }
-    json.close(']');
     json.close('}');
     json.finish()
 }

@@ -28,6 +28,7 @@ pub struct Spoken {
 /// Speaks until `duration_ns` after `start_ns` (both by [`sys::monotonic_ns`]).
 pub fn speak(
     options: &Options,
+    run: u32,
     voices: &Voices,
     round: u32,
     start_ns: u64,
@@ -35,7 +36,7 @@ pub fn speak(
 ) -> Spoken {
     let mut speech = Speech {
         options,
-        maker: Maker::new(),
+        maker: Maker::new(run),
         round,
         sequences: vec![0; voices.len()],
         spoken: Spoken::default(),
@@ -122,7 +123,7 @@ fn datagrams(rate: f64, duration_ns: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linux::voice::Heard;
+    use crate::linux::voice::Received;
     use std::time::Duration;
 
     #[test]
@@ -152,15 +153,18 @@ mod tests {
             ..Options::default()
         };
         let start = sys::monotonic_ns();
-        let spoken = speak(&options, &voices, 3, start, 30_000_000);
+        let spoken = speak(&options, 8, &voices, 3, start, 30_000_000);
         assert!(sys::monotonic_ns() - start >= 25_000_000);
         assert_eq!((spoken.sent, spoken.failed), (6, 0));
         let mut buffer = [0; 2_048];
         for step in 0..6 {
             let len = server.recv(&mut buffer).expect("a datagram");
-            let heard = Heard::read(&buffer[..len]).expect("it is ours");
-            assert_eq!((heard.speaker, heard.sequence), (step % 2, step / 2));
-            assert_eq!(heard.round, 3);
+            let Received::Voice(heard) = Received::read(&buffer[..len]) else {
+                panic!("it is voice");
+            };
+            let stamp = heard.stamp.expect("it is ours");
+            assert_eq!((stamp.speaker, heard.sequence), (step % 2, step / 2));
+            assert_eq!((stamp.run, stamp.round), (8, 3));
         }
     }
 }

@@ -81,7 +81,8 @@ pub struct Team {
 }
 
 impl Team {
-    /// Starts as many workers as the limit of descriptors makes necessary. `floor_port` is 0 without a floor.
+    /// Starts as many workers as the limit of descriptors makes necessary. `floor_port` is 0 without a floor. All of them
+    /// know their own datagrams by the same number, which no other crowd is likely to have.
     pub fn start(options: &Options, limit: u64, floor_port: u16) -> Result<Self, String> {
         let per_user = if floor_port == 0 { 2 } else { 3 };
         let users_max = (limit as usize).saturating_sub(SPARE_DESCRIPTORS) / per_user;
@@ -89,6 +90,7 @@ impl Team {
             return Err(format!("{limit} file descriptors are too few"));
         }
         let count = options.users.div_ceil(users_max);
+        let run = getrandom::u32().map_err(|error| format!("cannot draw a number: {error}"))?;
         let (sender, replies) = channel();
         let mut workers = Vec::new();
         for place in 0..count {
@@ -98,6 +100,7 @@ impl Team {
                 count: options.users * (place + 1) / count - first,
                 in_flight: IN_FLIGHT.div_ceil(count),
                 floor_port,
+                run,
             })?;
             workers.push(helper);
             let sender = sender.clone();

@@ -24,6 +24,13 @@ const PROOF_INTERVAL: Duration = Duration::from_millis(250);
 /// How long any one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The protocol doesn't say why.
+pub const LOGIN_REFUSED: &str = "the login was refused: the server needs MAX_USERS for everyone, and MAX_LOGIN_RATE=0 \
+                                 where many log in from one address (--help shows all that a crowd needs)";
+/// Behind what became of a connection before its login.
+const ENDED_EARLY: &str = ": the server needs MAX_CONNECTIONS_PER_ADDRESS=0 and MAX_CONNECTION_RATE=0 where many connect \
+                           from one address (--help shows all that a crowd needs)";
+
 /// The two servers that a user's datagrams can go through.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Side {
@@ -109,7 +116,7 @@ impl User {
         if self.stage == Stage::Connecting {
             match self.tcp.take_error() {
                 Ok(None) => {}
-                Ok(Some(error)) | Err(error) => return Err(self.trouble(&error.to_string())),
+                Ok(Some(error)) | Err(error) => return self.handle_end(&error),
             }
             if self.tcp.peer_addr().is_err() {
                 return Ok(()); // not yet
@@ -124,7 +131,13 @@ impl User {
         }
         loop {
             match self.tcp.read(scratch) {
-                Ok(0) => return self.handle_end("the server ended the connection"),
+                Ok(0) => {
+                    let why = io::Error::new(
+                        ErrorKind::ConnectionAborted,
+                        "the server ended the connection",
+                    );
+                    return self.handle_end(&why);
+                }
                 Ok(len) => {
                     self.inbound.extend(&scratch[..len]);
                     self.handle_frames()?;
@@ -136,7 +149,7 @@ impl User {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Ok(()),
                     ErrorKind::Interrupted => {}
-                    _ => return self.handle_end(&error.to_string()),
+                    _ => return self.handle_end(&error),
                 },
             }
         }
@@ -147,12 +160,20 @@ impl User {
         let _ = self.tcp.shutdown(Shutdown::Write);
     }
 
-    fn handle_end(&mut self, why: &str) -> Result<(), String> {
+    fn handle_end(&mut self, why: &io::Error) -> Result<(), String> {
         if matches!(self.stage, Stage::Ready | Stage::Lost) {
             self.stage = Stage::Lost;
             return Ok(());
         }
-        Err(self.trouble(why))
+        let is_early = matches!(self.stage, Stage::Connecting | Stage::LoggingIn);
+        // A server that lets nobody in at all is another matter.
+        let is_ended = why.kind() != ErrorKind::ConnectionRefused;
+        let hint = if is_early && is_ended {
+            ENDED_EARLY
+        } else {
+            ""
+        };
+        Err(self.trouble(&format!("{why}{hint}")))
     }
 
     fn handle_frames(&mut self) -> Result<(), String> {
@@ -179,7 +200,7 @@ impl User {
                 }),
             ) => {
                 if id.0 == 0 {
-                    return Err(self.trouble("the login was refused (is the server full?)"));
+                    return Err(self.trouble(LOGIN_REFUSED));
                 }
                 // A list that was too long for one answer goes on in events, so that only its beginning can be checked.
                 if participants.is_empty() {
@@ -271,9 +292,10 @@ impl User {
         packet
             .encode(&mut bytes)
             .map_err(|error| self.trouble(&error.to_string()))?;
-        self.tcp
-            .write_all(&bytes)
-            .map_err(|error| self.trouble(&error.to_string()))
+        match self.tcp.write_all(&bytes) {
+            Ok(()) => Ok(()),
+            Err(error) => self.handle_end(&error),
+        }
     }
 
     fn trouble(&self, what: &str) -> String {

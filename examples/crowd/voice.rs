@@ -1,15 +1,15 @@
 //! The voice datagrams of a crowd: how they are made, how they are read again, and what became of each stream.
 //!
-//! The data of each begins with a stamp (which round, which speaker, when it was sent), and the rest is filler of the
-//! length that was asked for. Nothing here knows a socket.
+//! The data of each begins with a stamp (which run, which round, which speaker, when it was sent), and the rest is filler of
+//! the length that was asked for. Nothing here knows a socket.
 
 use super::options::Payload;
 use voiceapp_server::limits::{VOICE_DATA_BYTES_MAX, VOICE_HEADER_BYTES};
-use voiceapp_server::protocol::VoiceDatagram;
 use voiceapp_server::protocol::id::VOICE_DATA;
+use voiceapp_server::protocol::{Frame, Packet, VoiceDatagram};
 
-/// What a stamp takes of a datagram's data: round u32, speaker u32, time u64.
-pub const STAMP_BYTES: usize = 16;
+/// What a stamp takes of a datagram's data: run u32, round u32, speaker u32, time u64.
+pub const STAMP_BYTES: usize = 20;
 /// Sound in one datagram, in samples at 48 kHz: 20 ms, as Opus has it.
 const SAMPLES: u32 = 960;
 /// The filler isn't zero, so that it can't be taken for padding.
@@ -21,11 +21,13 @@ pub struct Maker {
 }
 
 impl Maker {
-    pub fn new() -> Self {
+    /// For a run of this number, which tells its datagrams from those of other people.
+    pub fn new(run: u32) -> Self {
         let mut bytes = [FILLER; VOICE_HEADER_BYTES + VOICE_DATA_BYTES_MAX];
         bytes[0] = VOICE_DATA;
         // Clients send user id 0.
         bytes[3..11].fill(0);
+        bytes[19..23].copy_from_slice(&run.to_be_bytes());
         Maker { bytes }
     }
 
@@ -43,9 +45,9 @@ impl Maker {
         bytes[1..3].copy_from_slice(&(16 + data_len as u16).to_be_bytes());
         bytes[11..15].copy_from_slice(&sequence.to_be_bytes());
         bytes[15..19].copy_from_slice(&sequence.wrapping_mul(SAMPLES).to_be_bytes());
-        bytes[19..23].copy_from_slice(&round.to_be_bytes());
-        bytes[23..27].copy_from_slice(&speaker.to_be_bytes());
-        bytes[27..35].copy_from_slice(&now_ns().to_be_bytes());
+        bytes[23..27].copy_from_slice(&round.to_be_bytes());
+        bytes[27..31].copy_from_slice(&speaker.to_be_bytes());
+        bytes[31..39].copy_from_slice(&now_ns().to_be_bytes());
         &self.bytes[..VOICE_HEADER_BYTES + data_len]
     }
 }
@@ -69,31 +71,63 @@ pub fn scramble(seed: u64) -> u64 {
     it ^ (it >> 31)
 }
 
-/// A datagram as it was heard.
+/// What came in on a user's voice socket.
+#[derive(Debug, PartialEq)]
+pub enum Received {
+    Voice(Heard),
+    /// The address was proved twice, as the first answer took its time.
+    ProofAnswer,
+    /// What no client of the protocol can read.
+    Unreadable,
+}
+
+/// Voice as it was heard.
 #[derive(Debug, PartialEq)]
 pub struct Heard {
     pub user_id: u64,
     pub sequence: u32,
-    pub round: u32,
-    pub speaker: u32,
-    pub sent_ns: u64,
+    /// None if no crowd has made it.
+    pub stamp: Option<Stamp>,
     /// Whether everything that follows the frame is zero.
     pub is_padding_clean: bool,
 }
 
-impl Heard {
-    /// None if no client of the protocol, or none of this crowd, could read it.
-    pub fn read(datagram: &[u8]) -> Option<Self> {
-        let voice = VoiceDatagram::check(datagram).ok()?;
-        let (stamp, _) = voice.data().split_at_checked(STAMP_BYTES)?;
+/// What a crowd writes into its datagrams. Other people's data may look like one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stamp {
+    pub run: u32,
+    pub round: u32,
+    pub speaker: u32,
+    pub sent_ns: u64,
+}
+
+impl Received {
+    pub fn read(datagram: &[u8]) -> Self {
+        let Ok(voice) = VoiceDatagram::check(datagram) else {
+            let frame = Frame::first_of(datagram).ok();
+            return match frame.and_then(|frame| frame.parse().ok()) {
+                Some(Packet::VoiceAuthResponse { success: true, .. }) => Received::ProofAnswer,
+                _ => Received::Unreadable,
+            };
+        };
         let padding = &datagram[voice.frame().len()..];
-        Some(Heard {
+        Received::Voice(Heard {
             user_id: voice.user_id().0,
             sequence: voice.sequence(),
-            round: u32::from_be_bytes(stamp[..4].try_into().ok()?),
-            speaker: u32::from_be_bytes(stamp[4..8].try_into().ok()?),
-            sent_ns: u64::from_be_bytes(stamp[8..].try_into().ok()?),
+            stamp: Stamp::read(voice.data()),
             is_padding_clean: padding.iter().all(|byte| *byte == 0),
+        })
+    }
+}
+
+impl Stamp {
+    fn read(data: &[u8]) -> Option<Self> {
+        let number = |place: usize| Some(u32::from_be_bytes(*data.get(place..)?.first_chunk()?));
+        Some(Stamp {
+            run: number(0)?,
+            round: number(4)?,
+            speaker: number(8)?,
+            sent_ns: u64::from_be_bytes(*data.get(12..)?.first_chunk()?),
         })
     }
 }
@@ -142,33 +176,71 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use voiceapp_server::event::UserId;
 
     #[test]
     fn what_is_made_can_be_read() {
-        let mut maker = Maker::new();
+        let mut maker = Maker::new(2_000_000_000);
         let datagram = maker.make(Payload::Bytes(STAMP_BYTES), 7, 3, 9, || 12_345);
-        assert_eq!(datagram.len(), 35);
+        assert_eq!(datagram.len(), 39);
         let expected = Heard {
             user_id: 0,
             sequence: 9,
-            round: 7,
-            speaker: 3,
-            sent_ns: 12_345,
+            stamp: Some(Stamp {
+                run: 2_000_000_000,
+                round: 7,
+                speaker: 3,
+                sent_ns: 12_345,
+            }),
             is_padding_clean: true,
         };
-        assert_eq!(Heard::read(datagram), Some(expected));
-        assert_eq!(Heard::read(&datagram[..34]), None);
-        assert_eq!(Heard::read(&[]), None);
+        assert_eq!(Received::read(datagram), Received::Voice(expected));
+        assert_eq!(Received::read(&datagram[..38]), Received::Unreadable);
+        assert_eq!(Received::read(&[]), Received::Unreadable);
+    }
+
+    #[test]
+    fn what_others_send_is_voice_without_a_stamp() {
+        let mut bytes = Vec::new();
+        let packet = Packet::VoiceData {
+            user_id: UserId(4),
+            sequence: 5,
+            timestamp: 6,
+            data: &[0xf8; STAMP_BYTES - 1],
+        };
+        packet.encode(&mut bytes).expect("it is short");
+        let Received::Voice(heard) = Received::read(&bytes) else {
+            panic!("it is voice");
+        };
+        assert_eq!((heard.user_id, heard.stamp), (4, None));
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_is_no_fault() {
+        for (success, expected) in [(true, Received::ProofAnswer), (false, Received::Unreadable)] {
+            let mut bytes = Vec::new();
+            let request_id = 2;
+            let answer = Packet::VoiceAuthResponse {
+                request_id,
+                success,
+            };
+            answer.encode(&mut bytes).expect("it is short");
+            assert_eq!(Received::read(&bytes), expected);
+        }
     }
 
     #[test]
     fn padding_is_looked_at() {
-        let mut maker = Maker::new();
+        let mut maker = Maker::new(1);
         let mut datagram = maker.make(Payload::Bytes(100), 1, 1, 1, || 1).to_vec();
         datagram.extend([0; 30]);
-        assert!(Heard::read(&datagram).is_some_and(|it| it.is_padding_clean));
+        let is_clean = |datagram: &[u8]| match Received::read(datagram) {
+            Received::Voice(heard) => heard.is_padding_clean,
+            other => panic!("{other:?}"),
+        };
+        assert!(is_clean(&datagram));
         datagram[140] = 1;
-        assert!(Heard::read(&datagram).is_some_and(|it| !it.is_padding_clean));
+        assert!(!is_clean(&datagram));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub struct Share {
     pub count: usize,
     pub in_flight: usize,
     pub floor_port: u16,
+    pub run: u32,
 }
 
 /// Serves the parent until it closes the pipe. An error goes there as well.
@@ -88,7 +89,7 @@ impl<'a> Worker<'a> {
             slowest_login: Duration::ZERO,
             may_log_in: false,
             is_leaving: false,
-            hall: Hall::new(options, share.count),
+            hall: Hall::new(options, share),
             scratch: vec![0; SCRATCH_BYTES],
         })
     }
@@ -199,7 +200,8 @@ impl<'a> Worker<'a> {
                 println!("addresses{}", addresses.collect::<String>());
             }
             ["ids", ref ids @ ..] => {
-                self.hall.speaker_ids = ids.iter().filter_map(|it| it.parse().ok()).collect();
+                let ids = ids.iter().filter_map(|it| it.parse().ok());
+                self.hall.know_speakers(ids.collect());
                 println!("known");
             }
             ["begin", side, round] => {
@@ -246,9 +248,9 @@ impl<'a> Worker<'a> {
             .filter(|user| user.index < self.options.speakers)
             .map(|user| (user.index as u32, Arc::clone(user.socket(side))))
             .collect();
-        let options = self.options.clone();
+        let (options, run) = (self.options.clone(), self.share.run);
         thread::spawn(move || {
-            let spoken = speak(&options, &voices, round, start_ns, duration_ns);
+            let spoken = speak(&options, run, &voices, round, start_ns, duration_ns);
             println!(
                 "spoken {} {} {}",
                 spoken.sent, spoken.failed, spoken.late_ns

@@ -1,6 +1,8 @@
 //! The example clients: what they share piece by piece, three of them with a server in virtual time,
 //! and the programs themselves.
 
+#[cfg(target_os = "linux")]
+mod crowd;
 mod measure;
 #[allow(dead_code, reason = "only its numbers are looked at")]
 #[path = "../../examples/client/options.rs"]
@@ -33,16 +35,20 @@ struct Running {
 
 impl Running {
     fn start() -> Running {
+        // Virtual time is faster than that of the server.
+        Running::start_with(Limits {
+            voice_rate: 0,
+            voice_bandwidth: 0,
+            ..Limits::default()
+        })
+    }
+
+    fn start_with(limits: Limits) -> Running {
         let server = Server::bind(&Config {
             management_port: 0,
             voice_relay_port: 0,
             bind_address: Some([127, 0, 0, 1].into()),
-            // Virtual time is faster than that of the server.
-            limits: Limits {
-                voice_rate: 0,
-                voice_bandwidth: 0,
-                ..Limits::default()
-            },
+            limits,
             ..Config::default()
         })
         .expect("the system has free ports");
