@@ -9,7 +9,7 @@ use log::LevelFilter;
 use settings::SETTINGS;
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// What a server is started with. [`Config::default`] is what the binary does without any option,
@@ -121,6 +121,13 @@ impl Config {
                 )));
             }
         }
+        if let Some(metrics) = self.metrics_address.filter(|it| self.would_listen_at(*it)) {
+            return Err(ConfigError::new(format!(
+                "--metrics-address {metrics} is taken by --management-port {}: give each a port of \
+                 its own",
+                self.management_port
+            )));
+        }
         let (bandwidth, frame) = (limits.voice_bandwidth, limits.voice_frame_bytes());
         if bandwidth > 0 && (bandwidth as usize) < frame {
             return Err(ConfigError::new(format!(
@@ -139,6 +146,21 @@ impl Config {
             )));
         }
         Ok(())
+    }
+
+    /// Whether management would keep a TCP address from being listened on.
+    fn would_listen_at(&self, address: SocketAddr) -> bool {
+        let (theirs, port) = (address.ip(), address.port());
+        let meet = match self.bind_address.map(|own| own.to_canonical()) {
+            None => true,
+            Some(own) if own.is_unspecified() || theirs.is_unspecified() => {
+                // IPv6's "every address" is all of IPv4 too.
+                own.is_ipv4() == theirs.is_ipv4()
+                    || [own, theirs].contains(&Ipv6Addr::UNSPECIFIED.into())
+            }
+            Some(own) => own == theirs,
+        };
+        meet && port == self.management_port && port != 0
     }
 }
 

@@ -2,6 +2,8 @@
 //! exposition format). Names and units follow its conventions: base units, `_total` for what only
 //! grows.
 
+mod limits;
+
 use crate::cause::{Cause, CauseKind};
 use crate::histogram::Histogram;
 use crate::statistics::Statistics;
@@ -42,17 +44,8 @@ pub fn render(statistics: &Statistics) -> String {
     let version = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
     page.begin("voiceapp_build_info", "gauge", "The server's version.");
     page.sample("voiceapp_build_info", version, 1);
-    let started = statistics.started_at.duration_since(UNIX_EPOCH);
-    let started_s = started.map_or(0.0, |since| since.as_secs_f64());
-    page.gauge(
-        "process_start_time_seconds",
-        "When the server was bound, in seconds since the Unix epoch.",
-        started_s,
-    );
-    if let Some(bytes) = statistics.memory_bytes {
-        let help = "Memory of the process that is resident.";
-        page.gauge("process_resident_memory_bytes", help, bytes);
-    }
+    process(&mut page, statistics);
+    limits::write(&mut page, &statistics.limits);
     people(&mut page, statistics);
     traffic(&mut page, statistics);
     let kinds = [
@@ -106,6 +99,32 @@ pub fn render(statistics: &Statistics) -> String {
         1.0,
     );
     page.0
+}
+
+/// Under the names that all of Prometheus' own libraries give to these.
+fn process(page: &mut Page, statistics: &Statistics) {
+    let started = statistics.started_at.duration_since(UNIX_EPOCH);
+    let started_s = started.map_or(0.0, |since| since.as_secs_f64());
+    page.gauge(
+        "process_start_time_seconds",
+        "When the server was bound, in seconds since the Unix epoch.",
+        started_s,
+    );
+    if let Some(time) = statistics.cpu_time {
+        let help = "CPU time of the process, all its threads and the kernel's work for it.";
+        page.counter("process_cpu_seconds_total", help, time.as_secs_f64());
+    }
+    if let Some(bytes) = statistics.memory_bytes {
+        let help = "Memory of the process that is resident.";
+        page.gauge("process_resident_memory_bytes", help, bytes);
+    }
+    if let Some(open) = statistics.open_descriptors {
+        page.gauge("process_open_fds", "Open file descriptors.", open);
+    }
+    if let Some(limit) = statistics.descriptor_limit {
+        let help = "File descriptors that the process may have open.";
+        page.gauge("process_max_fds", help, limit);
+    }
 }
 
 fn people(page: &mut Page, statistics: &Statistics) {
@@ -195,7 +214,7 @@ impl Page {
         self.sample(name, "", value);
     }
 
-    fn counter(&mut self, name: &str, help: &str, value: u64) {
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
         self.begin(name, "counter", help);
         self.sample(name, "", value);
     }

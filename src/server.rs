@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::event::{ConnectionId, Now};
 use crate::hash::HashKey;
 use crate::histogram::Histogram;
-use crate::limits::POLL_EVENTS;
+use crate::limits::{Limits, POLL_EVENTS};
 use crate::statistics::Statistics;
 use crate::system;
 use crate::udp::VoiceSocket;
@@ -68,6 +68,10 @@ pub struct Server {
     #[cfg(unix)]
     signals: Option<signal_hook_mio::v1_0::Signals>,
     turn_ns: Histogram,
+    /// What clients may do, to be told with the statistics.
+    limits: Limits,
+    /// Descriptors that were open when it began to run, where the system tells no later number.
+    descriptors_at_start: Option<u64>,
     started: Instant,
     started_at: SystemTime,
     /// When the last turn ended, and with it the last look at the clock.
@@ -124,7 +128,7 @@ impl Server {
         let mut metrics_address = None;
         let http = match config.metrics_address {
             Some(address) => {
-                let listener = sockets::listen(address.ip(), address.port())?;
+                let listener = sockets::listen_for_metrics(address)?;
                 metrics_address = Some(
                     listener
                         .local_addr()
@@ -148,6 +152,8 @@ impl Server {
             #[cfg(unix)]
             signals: None,
             turn_ns: Histogram::new(),
+            limits: config.limits,
+            descriptors_at_start: None,
             started: Instant::now(),
             started_at: SystemTime::now(),
             turn_ended: Instant::now(),
@@ -232,6 +238,13 @@ impl Server {
             started_at: self.started_at,
             uptime: self.started.elapsed(),
             memory_bytes: system::resident_bytes(),
+            cpu_time: system::cpu_time(),
+            open_descriptors: system::open_descriptors().or_else(|| {
+                let connections = management.pending_count() + management.user_count();
+                Some(self.descriptors_at_start? + connections as u64)
+            }),
+            descriptor_limit: system::descriptor_limit(),
+            limits: self.limits,
             connections: management.connections(),
             pending: management.pending_count(),
             logins: management.logins(),
@@ -263,6 +276,9 @@ impl Server {
     pub fn run(mut self) -> Result<Statistics, ServerError> {
         self.thread_options.apply()?;
         system::return_large_buffers();
+        if system::open_descriptors().is_none() {
+            self.descriptors_at_start = system::count_open_descriptors();
+        }
         info!(
             "voiceapp-server {}: management on TCP {}, voice relay on UDP {}, at most {} users",
             env!("CARGO_PKG_VERSION"),

@@ -2,6 +2,7 @@
 
 use crate::cause::Counters;
 use crate::histogram::Histogram;
+use crate::limits::Limits;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +15,16 @@ pub struct Statistics {
     pub uptime: Duration,
     /// Memory of the process that is resident, in bytes, where the system tells (Linux).
     pub memory_bytes: Option<u64>,
+    /// CPU time that the process has had, with the kernel's work for it, where the system tells (Unix).
+    pub cpu_time: Option<Duration>,
+    /// Descriptors that the process has open, where the system tells (Linux). Before Linux 6.2, where
+    /// counting them takes too long for the loop: those when the server began to run, and its
+    /// connections.
+    pub open_descriptors: Option<u64>,
+    /// Descriptors that the process may have open, if there is a limit.
+    pub descriptor_limit: Option<u64>,
+    /// What clients may do, as it is set.
+    pub limits: Limits,
     /// Connections that were accepted and not refused.
     pub connections: u64,
     /// Those that have not logged in now.
@@ -120,6 +131,10 @@ mod tests {
             started_at: SystemTime::UNIX_EPOCH,
             uptime: Duration::from_secs(90),
             memory_bytes: Some(2_048),
+            cpu_time: None,
+            open_descriptors: None,
+            descriptor_limit: None,
+            limits: Limits::default(),
             connections: 9,
             pending: 1,
             logins: 7,

@@ -5,32 +5,78 @@ use mio::net::TcpStream;
 use std::io;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 /// Raises the limit on open descriptors as far as this process may, and returns what it is then, if
 /// the system has one.
 #[cfg(unix)]
 pub(crate) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
+    let mut limit = descriptor_limits()?;
+    if limit.rlim_cur < limit.rlim_max {
+        let before = limit.rlim_cur;
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: the structure lives through the call. A system that refuses its own maximum leaves the limit as it is.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
+            limit.rlim_cur = before;
+        }
+    }
+    Ok(finite(limit.rlim_cur))
+}
+
+/// The limit on open descriptors, if the system has one.
+#[cfg(unix)]
+pub(crate) fn descriptor_limit() -> Option<u64> {
+    finite(descriptor_limits().ok()?.rlim_cur)
+}
+
+#[cfg(unix)]
+fn descriptor_limits() -> io::Result<libc::rlimit> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
     // SAFETY: the structure lives through the call.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
-        return Err(io::Error::last_os_error());
+    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } {
+        0 => Ok(limit),
+        _ => Err(io::Error::last_os_error()),
     }
-    if limit.rlim_cur < limit.rlim_max {
-        let before = limit.rlim_cur;
-        limit.rlim_cur = limit.rlim_max;
-        // SAFETY: as above. A system that refuses its own maximum leaves the limit as it is.
-        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
-            limit.rlim_cur = before;
-        }
-    }
+}
+
+#[cfg(unix)]
+fn finite(limit: libc::rlim_t) -> Option<u64> {
     #[allow(
         clippy::unnecessary_cast,
         reason = "not every system has 64 unsigned bits here"
     )]
-    Ok((limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur as u64))
+    (limit != libc::RLIM_INFINITY).then_some(limit as u64)
+}
+
+/// The CPU time of this process, all its threads and the kernel's work for them (clock_gettime(2)).
+#[cfg(unix)]
+pub(crate) fn cpu_time() -> Option<Duration> {
+    // SAFETY: zero is valid for all its fields, of which some systems have more.
+    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: the structure lives through the call.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    let (seconds, nanoseconds) = (time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?);
+    (result == 0).then(|| Duration::new(seconds, nanoseconds))
+}
+
+/// How many descriptors this process has open, without counting them one by one, which with ten
+/// thousand would hold up the loop by a tenth of a second. Linux before 6.2 does not tell
+/// (proc_pid_fd(5)).
+#[cfg(target_os = "linux")]
+pub(crate) fn open_descriptors() -> Option<u64> {
+    let told = std::fs::metadata("/proc/self/fd").ok()?.len();
+    (told > 0).then_some(told)
+}
+
+/// The same, counted one by one.
+#[cfg(target_os = "linux")]
+pub(crate) fn count_open_descriptors() -> Option<u64> {
+    let listed = std::fs::read_dir("/proc/self/fd").ok()?.count();
+    // One of them is what the list was read by.
+    Some(listed.saturating_sub(1) as u64)
 }
 
 /// Bytes that were written to a connection and are not acknowledged yet (`SIOCOUTQ`, tcp(7)).
@@ -69,6 +115,30 @@ pub(crate) fn resident_bytes() -> Option<u64> {
 #[cfg(not(unix))]
 pub(crate) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
     Ok(None)
+}
+
+/// Nor one to tell.
+#[cfg(not(unix))]
+pub(crate) fn descriptor_limit() -> Option<u64> {
+    None
+}
+
+/// Not known.
+#[cfg(not(unix))]
+pub(crate) fn cpu_time() -> Option<Duration> {
+    None
+}
+
+/// Not known.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn open_descriptors() -> Option<u64> {
+    None
+}
+
+/// Not known.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn count_open_descriptors() -> Option<u64> {
+    None
 }
 
 /// Keeps the calling thread on one CPU (`sched_setaffinity(2)`).

@@ -250,6 +250,19 @@ fn what_makes_no_sense_together_is_refused() {
             "--max-users 100000 --max-outbound-memory 6",
             "--max-users 100000: that takes up to 7 MiB",
         ),
+        ("--metrics-address 127.0.0.1:9001", "--management-port 9001"),
+        (
+            "--metrics-address 0.0.0.0:9005 --management-port 9005 --bind-address 127.0.0.1",
+            "--management-port 9005",
+        ),
+        (
+            "--metrics-address [::]:9001 --bind-address 127.0.0.1",
+            "--management-port 9001",
+        ),
+        (
+            "--metrics-address [::1]:9001 --bind-address ::1",
+            "--management-port 9001",
+        ),
     ] {
         let error = parse_words(arguments, &[]).expect_err(arguments);
         let named_too = arguments.split_whitespace().next().expect("an option");
@@ -267,6 +280,12 @@ fn what_makes_no_sense_together_is_refused() {
         "--max-voice-bandwidth 1419",
         "--max-voice-bandwidth 119 --max-voice-bytes 100",
         "--max-users 100000 --max-outbound-memory 7",
+        // Voice is UDP, and another address is another place.
+        "--metrics-address 127.0.0.1:9002",
+        "--metrics-address 127.0.0.1:9001 --bind-address 127.0.0.2",
+        "--metrics-address [::1]:9001 --bind-address 0.0.0.0",
+        "--metrics-address 0.0.0.0:9001 --bind-address ::1",
+        "--metrics-address 127.0.0.1:0 --management-port 0",
     ] {
         config(arguments, &[]);
     }

@@ -18,6 +18,8 @@ pub enum ServerError {
         protocol: &'static str,
         /// The address and port that were asked for.
         address: SocketAddr,
+        /// The option to change, so that it can be.
+        setting: &'static str,
         /// What the system said.
         source: io::Error,
     },
@@ -51,15 +53,16 @@ impl fmt::Display for ServerError {
             ServerError::Listen {
                 protocol,
                 address,
+                setting,
                 source,
             } => write!(
                 f,
-                "cannot listen on {protocol} port {} of {}: {source}",
+                "cannot listen on {protocol} port {} of {} ({setting}): {source}",
                 address.port(),
                 address.ip()
             ),
             ServerError::BanFile { path, source } => {
-                write!(f, "ban file {}: {source}", path.display())
+                write!(f, "ban file {} (--ban-file): {source}", path.display())
             }
             ServerError::System { doing, source } => write!(f, "cannot {doing}: {source}"),
         }

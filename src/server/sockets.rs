@@ -21,7 +21,7 @@ pub(super) fn bind(config: &Config) -> Result<(TcpListener, UdpSocket), ServerEr
     let (address, listener) = match config.bind_address {
         Some(address) => {
             let address = address.to_canonical();
-            (address, listen(address, config.management_port)?)
+            (address, listen_at(address, config.management_port)?)
         }
         None => listen_everywhere(config.management_port)?,
     };
@@ -31,19 +31,19 @@ pub(super) fn bind(config: &Config) -> Result<(TcpListener, UdpSocket), ServerEr
 /// Listens on every address, and says which form of "every" it was.
 fn listen_everywhere(port: u16) -> Result<(IpAddr, TcpListener), ServerError> {
     let both = Ipv6Addr::UNSPECIFIED.into();
-    match listen(both, port) {
+    match listen_at(both, port) {
         Ok(listener) => Ok((both, listener)),
-        Err(ServerError::Listen { source, .. }) if means_no_ipv6(&source) => {
+        Err(ServerError::Listen { source, .. }) if means_no_address(&source) => {
             warn!("this machine has no IPv6, listening on IPv4 alone: {source}");
             let ipv4 = Ipv4Addr::UNSPECIFIED.into();
-            Ok((ipv4, listen(ipv4, port)?))
+            Ok((ipv4, listen_at(ipv4, port)?))
         }
         Err(error) => Err(error),
     }
 }
 
-/// Whether the system cannot do IPv6 at all, rather than not this time.
-fn means_no_ipv6(error: &io::Error) -> bool {
+/// Whether the system does not have this address or its family at all, rather than not this time.
+fn means_no_address(error: &io::Error) -> bool {
     #[cfg(unix)]
     if let Some(code) = error.raw_os_error() {
         return [
@@ -56,23 +56,43 @@ fn means_no_ipv6(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.kind() == io::ErrorKind::Unsupported
 }
 
-pub(super) fn listen(address: IpAddr, port: u16) -> Result<TcpListener, ServerError> {
-    let address = SocketAddr::new(address, port);
-    open(address, Type::STREAM, Protocol::TCP)
-        .and_then(|socket| {
-            // Without this, a restart would wait for connections of the last run to time out. On
-            // Windows it would let another process take over the port.
-            #[cfg(not(windows))]
-            socket.set_reuse_address(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(LISTEN_BACKLOG)?;
-            Ok(socket.into())
-        })
-        .map_err(|source| ServerError::Listen {
-            protocol: "TCP",
-            address,
-            source,
-        })
+/// Listens for clients.
+fn listen_at(address: IpAddr, port: u16) -> Result<TcpListener, ServerError> {
+    listen(SocketAddr::new(address, port)).map_err(|source| ServerError::Listen {
+        protocol: "TCP",
+        address: SocketAddr::new(address, port),
+        setting: setting_at_fault(&source, "--management-port"),
+        source,
+    })
+}
+
+/// Listens for collectors of metrics.
+pub(super) fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    listen(address).map_err(|source| ServerError::Listen {
+        protocol: "TCP",
+        address,
+        setting: "--metrics-address",
+        source,
+    })
+}
+
+/// What to change where one of the two ports cannot be listened on.
+fn setting_at_fault(error: &io::Error, port: &'static str) -> &'static str {
+    match means_no_address(error) {
+        true => "--bind-address",
+        false => port,
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = open(address, Type::STREAM, Protocol::TCP)?;
+    // Without this, a restart would wait for connections of the last run to time out. On Windows it
+    // would let another process take over the port.
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket.into())
 }
 
 fn bind_voice(address: IpAddr, port: u16) -> Result<UdpSocket, ServerError> {
@@ -87,6 +107,7 @@ fn bind_voice(address: IpAddr, port: u16) -> Result<UdpSocket, ServerError> {
         .map_err(|source| ServerError::Listen {
             protocol: "UDP",
             address,
+            setting: setting_at_fault(&source, "--voice-relay-port"),
             source,
         })
 }

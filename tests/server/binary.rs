@@ -3,7 +3,7 @@
 
 use crate::client::{Client, PATIENCE, Place};
 use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use voiceapp_server::protocol::Packet;
@@ -83,14 +83,52 @@ fn a_setting_that_cannot_be_used_is_one_line_and_exit_code_2() {
 }
 
 #[test]
-fn a_port_in_use_is_named_and_exit_code_1() {
-    let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("there are free ports");
-    let port = taken.local_addr().expect("it is bound").port().to_string();
-    let output = run(&["--management-port", &port, "--voice-relay-port", "0"]);
-    assert_eq!(output.status.code(), Some(1));
-    let message = text(&output.stderr);
-    assert_eq!(message.lines().count(), 1, "{message}");
-    assert!(message.contains(&port), "{message}");
+fn a_port_that_cannot_be_had_is_named_with_its_setting_and_exit_code_1() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+    let taken = taken.local_addr().expect("it is bound");
+    let taken_udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+    let taken_udp = taken_udp.local_addr().expect("it is bound");
+    let (tcp, udp) = (taken.port().to_string(), taken_udp.port().to_string());
+    let metrics = taken.to_string();
+    for (option, value, named) in [
+        ("--management-port", &tcp, "TCP port"),
+        ("--voice-relay-port", &udp, "UDP port"),
+        ("--metrics-address", &metrics, "TCP port"),
+        // An address of documentation is nobody's.
+        ("--bind-address", &"192.0.2.1".to_string(), "192.0.2.1"),
+        (
+            "--metrics-address",
+            &"192.0.2.1:9003".to_string(),
+            "9003 of 192.0.2.1",
+        ),
+    ] {
+        let output = command(BINARY)
+            .envs([("MANAGEMENT_PORT", "0"), ("VOICE_RELAY_PORT", "0")])
+            .envs([("BIND_ADDRESS", "127.0.0.1"), ("LOG_LEVEL", "off")])
+            .args([option, value])
+            .output()
+            .expect("the binary starts");
+        assert_eq!(output.status.code(), Some(1), "{option}");
+        let message = text(&output.stderr);
+        assert_eq!(message.lines().count(), 1, "{message}");
+        let of_port = value.rsplit(':').next().expect("there is one");
+        for part in [&format!("({option})"), named, of_port] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+}
+
+#[test]
+fn a_ban_file_that_cannot_be_read_is_named_with_its_setting() {
+    let missing = "/nowhere/to/be/found";
+    let ports = ["--management-port", "0", "--voice-relay-port", "0"];
+    for check in [&[][..], &["--check-config"]] {
+        let output = run(&[&ports[..], &["--ban-file", missing], check].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let message = text(&output.stderr);
+        let named = format!("ban file {missing} (--ban-file): ");
+        assert!(message.contains(&named), "{message}");
+    }
 }
 
 /// The binary with these variables.

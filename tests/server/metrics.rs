@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 use voiceapp_server::limits::{HTTP_EXCHANGES_MAX, HTTP_REQUEST_BYTES_MAX};
-use voiceapp_server::{Cause, CauseKind, Config, Server};
+use voiceapp_server::{Cause, CauseKind, Config, Limits, Server};
 
 /// A server with a metrics port, and where that is.
 fn start() -> (Running, SocketAddr) {
@@ -93,6 +93,94 @@ fn metrics_are_what_the_statistics_are() {
     let ended = Cause::ALL.iter().filter(ends);
     let ended: u64 = ended.map(|&cause| statistics.counters.get(cause)).sum();
     assert_eq!(ended, statistics.connections, "every connection ended once");
+}
+
+#[test]
+fn every_limit_is_a_gauge_in_base_units_and_infinite_where_there_is_none() {
+    let render = |limits| {
+        let server = Server::bind(&Config {
+            management_port: 0,
+            voice_relay_port: 0,
+            limits,
+            ..Config::default()
+        });
+        let statistics = server.expect("the system has free ports").statistics();
+        voiceapp_server::metrics::render(&statistics)
+    };
+    let page = render(Limits::default());
+    for (name, expected) in [
+        ("users", 1_000.0),
+        ("login_timeout_seconds", 10.0),
+        ("outbound_memory_bytes", 256.0 * 1_024.0 * 1_024.0),
+        ("login_rate_per_minute", 60.0),
+    ] {
+        assert_eq!(value(&page, &format!("voiceapp_limit_{name}")), expected);
+    }
+    // None is forgotten, and each is found by the name of its option.
+    let help = voiceapp_server::config::help();
+    let options = help.lines().filter_map(|line| line.strip_prefix("  --"));
+    let options = options.filter_map(|line| line.split(' ').next());
+    let mut seen = 0;
+    for option in options {
+        if option.starts_with("max-") || option.ends_with("-timeout") {
+            let name = option.trim_start_matches("max-").replace('-', "_");
+            let start = format!("voiceapp_limit_{name}");
+            let named = format!("at most (--{option}).");
+            assert!(page.contains(&format!("# TYPE {start}")), "{start}");
+            assert!(page.contains(&named), "{named}");
+            seen += 1;
+        }
+    }
+    assert_eq!(page.matches("# TYPE voiceapp_limit_").count(), seen);
+    // Nothing is near to where there is no limit.
+    let page = render(Limits::UNLIMITED);
+    for name in [
+        "connections_per_address",
+        "connection_rate_per_minute",
+        "chat_rate_per_second",
+        "voice_bandwidth_bytes_per_second",
+    ] {
+        let name = format!("voiceapp_limit_{name}");
+        assert_eq!(value(&page, &name), f64::INFINITY, "{name}");
+    }
+}
+
+/// In a process of its own, in which nobody else opens descriptors.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_process_s_own_figures_are_its_own() {
+    let mut shell = crate::binary::command("sh");
+    shell.args(["-c", "ulimit -n 1234 && exec \"$0\"", crate::binary::BINARY]);
+    let mut server = crate::binary::Started::new(shell.env("METRICS_ADDRESS", "127.0.0.1:0"));
+    let log = server.log_until("/metrics\n");
+    let address = log
+        .split("http://")
+        .nth(1)
+        .and_then(|it| it.split('/').next());
+    let metrics = address
+        .expect("it is in the log")
+        .parse()
+        .expect("it is an address");
+    let page = || ask(metrics, "GET /metrics HTTP/1.1\r\n\r\n");
+    let before = page();
+    assert_eq!(value(&before, "process_max_fds"), 1_234.0);
+    let mut alice = Client::log_in(server.place, "alice");
+    let strangers: Vec<_> = (0..20).map(|_| Client::connect(server.place)).collect();
+    // Whoever connects after them is answered after they were taken in.
+    alice.expect_quiet();
+    Client::log_in(server.place, "bob");
+    let after = page();
+    let open = |page| value(page, "process_open_fds");
+    let grown = open(&after) - open(&before);
+    assert!(
+        (21.0..=22.0).contains(&grown),
+        "{grown} more for 21 connections"
+    );
+    drop(strangers);
+    let cpu = |page| value(page, "process_cpu_seconds_total");
+    assert!(0.0 < cpu(&before) && cpu(&before) < cpu(&after));
+    server.signal("TERM");
+    assert_eq!(server.wait().0, Some(0));
 }
 
 #[test]
