@@ -7,6 +7,7 @@ use voiceapp_server::config;
 
 const MANUAL: &str = include_str!("../packaging/voiceapp-server.8");
 const CHANGELOG: &str = include_str!("../packaging/changelog");
+const README: &str = include_str!("../README.md");
 const MANIFEST: &str = include_str!("../Cargo.toml");
 
 /// As it must be written so that a hyphen is shown as the one that can be typed.
@@ -74,6 +75,33 @@ fn whoever_made_the_package_is_named_by_an_address_that_can_be_one() {
         .expect("it has an address");
     assert!(host.contains('.'), "{host}");
     assert!(CHANGELOG.contains(&format!("\n -- {maintainer}  ")));
+}
+
+/// The library's and the binary's own harness would take Criterion's options for theirs, and fail.
+#[test]
+fn benchmarks_are_criterion_s_alone() {
+    for target in [
+        "[lib]\n",
+        "[[bin]]\nname = \"voiceapp-server\"\npath = \"src/main.rs\"\n",
+    ] {
+        let line = format!("\n{target}bench = false\n");
+        assert!(MANIFEST.contains(&line), "{line} is missing");
+    }
+}
+
+#[test]
+fn the_readme_wants_the_rust_that_is_needed_and_installs_what_is_locked() {
+    let version = MANIFEST.split("\nrust-version = \"").nth(1);
+    let version = version
+        .and_then(|rest| rest.split('"').next())
+        .expect("it is set");
+    assert!(README.contains(&format!("{version} or later")), "{version}");
+    for command in README.split("cargo install ").skip(1) {
+        assert!(
+            command.starts_with("--locked"),
+            "cargo install {command:.30}"
+        );
+    }
 }
 
 #[test]
