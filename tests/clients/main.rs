@@ -39,6 +39,8 @@ impl Running {
         Running::start_with(Limits {
             voice_rate: 0,
             voice_bandwidth: 0,
+            voice_rate_per_address: 0,
+            voice_bandwidth_per_address: 0,
             ..Limits::default()
         })
     }

@@ -11,8 +11,8 @@ readonly STORM_CHATTERS=12 STORM_SLOW_READERS=50 STORM_LOGINS=8
 # Those of them who have gone a moment ago, which a server that shares a busy machine has not read yet: 0.1 s of the 210
 # who go in a second. It must stay below a crowd of ghosts.
 readonly STORM_LEAVING=20
-# `crowd` waits twenty seconds for quiet before it speaks and after it, and there is none here.
-readonly CROWD_PATIENCE_S=45
+# `crowd` logs in, and waits for quiet before and after it speaks.
+readonly CROWD_PATIENCE_S=5
 
 # Each smaller crowd has an address of its own. At an old one, the kernel would answer what the server still sends to those
 # who have vanished, and so tell it.
@@ -205,7 +205,7 @@ write_bans() {
 crowds_leave() {
     local name
     for name in plaza garden; do
-        # What it thinks of the others' voices is no failure: see judge_crowds.
+        # What was wrong is judged by judge_crowds.
         wait "${pid[$name]}" || true
     done
     tell eve /stats
