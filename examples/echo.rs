@@ -236,10 +236,10 @@ impl<'o> Bot<'o> {
             tell(&event)?;
         }
         self.heard.push_back(self.listener.play(at));
-        if self.heard.len() > DELAY_FRAMES {
-            if let Some(Some(sound)) = self.heard.pop_front() {
-                self.session.speak(&self.encoder.encode(&sound));
-            }
+        if self.heard.len() > DELAY_FRAMES
+            && let Some(Some(sound)) = self.heard.pop_front()
+        {
+            self.session.speak(&self.encoder.encode(&sound));
         }
         Ok(())
     }

@@ -260,15 +260,15 @@ impl<'o> App<'o> {
     /// Takes it that this connection is over.
     fn lose(&mut self, reason: String) -> Result<(), End> {
         let mut is_unanswered = false;
-        if let Connection::Up { session, .. } = &self.connection {
-            if session.is_logged_in() {
-                is_unanswered = session.is_waiting_for_answers();
-                let now = Instant::now();
-                // A server that takes logins and lets nobody stay is not back.
-                if self.give_up_at.is_none() || now > self.logged_in_at + STAYED {
-                    self.backoff = Backoff::new();
-                    self.give_up_at = Some(now + self.options.reconnect);
-                }
+        if let Connection::Up { session, .. } = &self.connection
+            && session.is_logged_in()
+        {
+            is_unanswered = session.is_waiting_for_answers();
+            let now = Instant::now();
+            // A server that takes logins and lets nobody stay is not back.
+            if self.give_up_at.is_none() || now > self.logged_in_at + STAYED {
+                self.backoff = Backoff::new();
+                self.give_up_at = Some(now + self.options.reconnect);
             }
         }
         if self.give_up_at.is_none() || self.options.reconnect.is_zero() {

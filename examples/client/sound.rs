@@ -154,10 +154,10 @@ impl App<'_> {
     fn end_speech(&mut self, now: Instant) -> Result<(), End> {
         self.flush()?;
         // Whoever leaves once this is answered does not cut off the end of what was said.
-        if let Connection::Up { session, .. } = &mut self.connection {
-            if session.proof_state() == ProofState::Proven {
-                session.prove(now);
-            }
+        if let Connection::Up { session, .. } = &mut self.connection
+            && session.proof_state() == ProofState::Proven
+        {
+            session.prove(now);
         }
         self.console.tell(&Event::SpeechEnded {
             datagrams: self.mouth.spoken,

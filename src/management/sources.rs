@@ -156,10 +156,10 @@ impl Sources {
         let place = self.last_idle;
         self.entry(source).idle = Some(place);
         self.idle.insert(place, source);
-        if self.idle.len() > SOURCES_REMEMBERED_MAX {
-            if let Some((_, forgotten)) = self.idle.pop_first() {
-                self.entries.remove(&forgotten);
-            }
+        if self.idle.len() > SOURCES_REMEMBERED_MAX
+            && let Some((_, forgotten)) = self.idle.pop_first()
+        {
+            self.entries.remove(&forgotten);
         }
     }
 }

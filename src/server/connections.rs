@@ -106,11 +106,12 @@ impl<S: Stream> Connections<S> {
 
     /// Puts a connection into the inbox, unless it is there already or about to end.
     pub(super) fn want_read(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.slab.get_mut(id.index()) {
-            if !connection.is_in_inbox && connection.ending.is_none() {
-                connection.is_in_inbox = true;
-                self.inbox.push_back(id);
-            }
+        if let Some(connection) = self.slab.get_mut(id.index())
+            && !connection.is_in_inbox
+            && connection.ending.is_none()
+        {
+            connection.is_in_inbox = true;
+            self.inbox.push_back(id);
         }
     }
 
@@ -253,13 +254,13 @@ impl<S: Stream> Connections<S> {
     /// Marks a connection to be ended. The first cause counts, and nothing more is read from it or
     /// queued for it.
     pub(super) fn end(&mut self, id: ConnectionId, cause: Cause) {
-        if let Some(connection) = self.slab.get_mut(id.index()) {
-            if connection.ending.is_none() {
-                connection.ending = Some(cause);
-                self.ending.push_back(id);
-                #[cfg(test)]
-                self.note_mark(id, cause);
-            }
+        if let Some(connection) = self.slab.get_mut(id.index())
+            && connection.ending.is_none()
+        {
+            connection.ending = Some(cause);
+            self.ending.push_back(id);
+            #[cfg(test)]
+            self.note_mark(id, cause);
         }
     }
 

@@ -218,15 +218,15 @@ impl Talker {
 
     fn do_what_is_due(&mut self) -> Outcome<()> {
         let now = Instant::now();
-        if let Some((request_id, at)) = self.proof {
-            if at <= now {
-                self.proof = Some((request_id, now + PROOF_WAIT));
-                let voice_token = self.token;
-                self.speak(&Packet::VoiceAuthRequest {
-                    request_id,
-                    voice_token,
-                })?;
-            }
+        if let Some((request_id, at)) = self.proof
+            && at <= now
+        {
+            self.proof = Some((request_id, now + PROOF_WAIT));
+            let voice_token = self.token;
+            self.speak(&Packet::VoiceAuthRequest {
+                request_id,
+                voice_token,
+            })?;
         }
         while let Some(at) = self.speak_at.filter(|&at| at <= now) {
             self.speak_at = Some(at + VOICE_INTERVAL);

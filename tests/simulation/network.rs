@@ -66,10 +66,10 @@ impl Network {
         let copies = if random.percent(self.doubling) { 2 } else { 1 };
         for _ in 0..copies {
             let mut copy = datagram.clone();
-            if let Datagram::ToServer(_, bytes) = &mut copy {
-                if random.percent(self.damage) {
-                    damage(bytes, random);
-                }
+            if let Datagram::ToServer(_, bytes) = &mut copy
+                && random.percent(self.damage)
+            {
+                damage(bytes, random);
             }
             let delay_ms = match random.percent(self.delay) {
                 true => random.below(200) as u64,

@@ -119,7 +119,7 @@ impl World {
             self.let_someone_act();
             self.change_bans();
             self.compare_tables();
-            if self.step % 16 == 0 {
+            if self.step.is_multiple_of(16) {
                 let client = self.random.below(self.clients.len());
                 self.check_list(client);
             }
@@ -245,11 +245,11 @@ impl World {
     fn let_someone_act(&mut self) {
         let client = self.random.below(self.clients.len());
         let stage = self.stage(client);
-        if !self.clients[client].session.is_silent {
-            if let Some(action) = self.plan.choose(stage, &mut self.random) {
-                self.note(|| format!("client {client}: {action:?}"));
-                self.act(client, action);
-            }
+        if !self.clients[client].session.is_silent
+            && let Some(action) = self.plan.choose(stage, &mut self.random)
+        {
+            self.note(|| format!("client {client}: {action:?}"));
+            self.act(client, action);
         }
         if self.random.percent(75) {
             self.transmit_some(client);
