@@ -9,30 +9,8 @@
 //! its own. It is for Linux, whose time stamps, drop counters and CPU clocks it reads.
 
 #[cfg(target_os = "linux")]
-#[path = "crowd"]
-mod linux {
-    pub mod app;
-    mod choices;
-    mod figures;
-    mod floor;
-    mod gusts;
-    mod histogram;
-    mod json;
-    mod options;
-    mod page;
-    mod plot;
-    mod progress;
-    mod receiver;
-    mod report;
-    mod run;
-    mod speaker;
-    mod storm;
-    mod sys;
-    mod team;
-    mod user;
-    mod voice;
-    mod worker;
-}
+#[path = "crowd/mod.rs"]
+mod linux;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

@@ -194,12 +194,12 @@ pub fn errors(outcome: &Outcome) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::Storm;
+    use super::super::receiver::Tally;
+    use super::super::run::{Contender, Window};
+    use super::super::speaker::Spoken;
+    use super::super::user::Side;
     use super::*;
-    use crate::linux::options::Storm;
-    use crate::linux::receiver::Tally;
-    use crate::linux::run::{Contender, Window};
-    use crate::linux::speaker::Spoken;
-    use crate::linux::user::Side;
     use std::time::Duration;
 
     fn outcome(tally: Tally) -> Outcome {

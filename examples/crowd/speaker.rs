@@ -122,8 +122,8 @@ fn datagrams(rate: f64, duration_ns: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::voice::Received;
     use super::*;
-    use crate::linux::voice::Received;
     use std::time::Duration;
 
     #[test]

@@ -3,6 +3,10 @@
 
 #[cfg(target_os = "linux")]
 mod crowd;
+#[cfg(target_os = "linux")]
+#[allow(dead_code, reason = "only its own tests run here")]
+#[path = "../../examples/crowd/mod.rs"]
+mod crowd_pieces;
 mod measure;
 #[allow(dead_code, reason = "only its numbers are looked at")]
 #[path = "../../examples/client/options.rs"]
