@@ -133,11 +133,13 @@ fn a_line_that_outlives_its_user_is_worked_off() {
     assert!(desk.backlog.addresses.iter().all(|line| line.len == 0));
 }
 
+type Users = Vec<(usize, Vec<usize>)>;
+
 /// The plain model: lists, and shares found by giving one place at a time.
 #[derive(Default)]
 struct Model {
     /// Addresses with their users with their slots, each in the order of their turns.
-    addresses: Vec<(usize, Vec<(usize, Vec<usize>)>)>,
+    addresses: Vec<(usize, Users)>,
     turns: BTreeMap<(bool, usize), u64>,
     turn: u64,
 }
