@@ -49,7 +49,9 @@ Comparison
                             200 times a second, 50,000 deliveries/s
       half-open             512 connections say nothing, and are replaced as the server ends them
       junk                  20,000 datagrams/s of 0 to 2,000 random bytes from 64 sockets
-      all                   all of these at once
+      voice                 250 users of one other address (on loopback, 127.0.0.2) in voice each send 100 datagrams/s of
+                            one byte
+      all                   all of these but voice at once
 
 Report
   --json                    one JSON object instead of a table

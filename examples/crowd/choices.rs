@@ -28,17 +28,19 @@ pub enum Storm {
     SlowReaders,
     HalfOpen,
     Junk,
+    Voice,
     All,
 }
 
 impl Storm {
-    pub const EACH: [(Storm, &str); 7] = [
+    pub const EACH: [(Storm, &str); 8] = [
         (Storm::None, "none"),
         (Storm::Chat, "chat"),
         (Storm::Logins, "logins"),
         (Storm::SlowReaders, "slow-readers"),
         (Storm::HalfOpen, "half-open"),
         (Storm::Junk, "junk"),
+        (Storm::Voice, "voice"),
         (Storm::All, "all"),
     ];
 

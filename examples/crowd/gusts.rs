@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use voiceapp_server::event::{UserId, VoiceToken};
 use voiceapp_server::protocol::{FrameBuffer, Packet};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,6 +33,7 @@ pub struct Field {
     slow_readers: AtomicU64,
     half_open: AtomicU64,
     junk: AtomicU64,
+    flooded: AtomicU64,
     failures: AtomicU64,
     first_failure: Mutex<Option<String>>,
 }
@@ -48,6 +50,7 @@ impl Field {
             slow_readers: AtomicU64::new(0),
             half_open: AtomicU64::new(0),
             junk: AtomicU64::new(0),
+            flooded: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             first_failure: Mutex::new(None),
         }
@@ -62,6 +65,7 @@ impl Field {
             ("readers that didn't read", &self.slow_readers),
             ("half-open connections", &self.half_open),
             ("junk datagrams", &self.junk),
+            ("datagrams of voice", &self.flooded),
             ("failures", &self.failures),
         ];
         let mut told = Vec::new();
@@ -119,17 +123,30 @@ impl Pace {
 /// A user of TCP alone, who waits for answers.
 struct Guest {
     tcp: TcpStream,
+    token: VoiceToken,
     inbound: FrameBuffer,
     buffer: Vec<u8>,
 }
 
 impl Guest {
     fn log_in(field: &Field, username: &str) -> io::Result<Self> {
-        let tcp = TcpStream::connect_timeout(&field.server, ANSWER_TIMEOUT)?;
+        let any = match field.server {
+            SocketAddr::V4(_) => [0; 4].into(),
+            SocketAddr::V6(_) => [0; 16].into(),
+        };
+        Guest::log_in_from(field, any, username)
+    }
+
+    fn log_in_from(field: &Field, own: IpAddr, username: &str) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(field.server), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(own, 0).into())?;
+        socket.connect_timeout(&field.server.into(), ANSWER_TIMEOUT)?;
+        let tcp = TcpStream::from(socket);
         tcp.set_nodelay(true)?;
         tcp.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         let mut guest = Guest {
             tcp,
+            token: VoiceToken(0),
             inbound: FrameBuffer::new(),
             buffer: vec![0; 64 * 1024],
         };
@@ -152,7 +169,13 @@ impl Guest {
         loop {
             while let Some(frame) = self.inbound.next_frame() {
                 match frame.parse() {
-                    Ok(Packet::LoginResponse { id, .. }) => return Ok(id.0 != 0),
+                    Ok(Packet::LoginResponse {
+                        id, voice_token, ..
+                    }) => {
+                        self.token = voice_token;
+                        return Ok(id.0 != 0);
+                    }
+                    Ok(Packet::JoinVoiceChannelResponse { success, .. }) => return Ok(success),
                     Ok(Packet::ChatMessageResponse { success, .. }) => return Ok(success),
                     _ => {}
                 }
@@ -235,6 +258,57 @@ pub fn half_open(field: &Field, connections: usize) -> io::Result<()> {
             count(&field.half_open);
         }
         thread::sleep(SWEEP_INTERVAL);
+    }
+    Ok(())
+}
+
+/// Users of an address of their own, so far as loopback has another, in voice: each sends a datagram with one
+/// byte of voice so many times a second. They read nothing.
+pub fn flood_with_voice(field: &Field, users: usize, per_second: f64) -> io::Result<()> {
+    let own: IpAddr = match field.server.ip() {
+        IpAddr::V4(ip) if ip.is_loopback() => [127, 0, 0, 2].into(),
+        IpAddr::V4(_) => [0; 4].into(),
+        IpAddr::V6(_) => [0; 16].into(),
+    };
+    let mut flooders = Vec::new();
+    for _ in 0..users {
+        let mut guest = Guest::log_in_from(field, own, "storm-voice")?;
+        let udp = UdpSocket::bind((own, 0))?;
+        udp.connect(field.voice)?;
+        udp.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        let mut proof = Vec::new();
+        let request = Packet::VoiceAuthRequest {
+            request_id: 1,
+            voice_token: guest.token,
+        };
+        request.encode(&mut proof).map_err(io::Error::other)?;
+        udp.send(&proof)?;
+        udp.recv(&mut [0; 64])?;
+        guest.ask(&Packet::JoinVoiceChannelRequest { request_id: 2 })?;
+        udp.set_nonblocking(true)?;
+        flooders.push((guest, udp));
+    }
+    let mut voice = Vec::new();
+    let packet = Packet::VoiceData {
+        user_id: UserId(0),
+        sequence: 0,
+        timestamp: 0,
+        data: &[0],
+    };
+    packet.encode(&mut voice).map_err(io::Error::other)?;
+    // Short sleeps are not exact, so that several go out at a time.
+    const AT_ONCE: usize = 25;
+    let mut pace = Pace::new(users as f64 * per_second / AT_ONCE as f64);
+    for place in (0..users).cycle().step_by(AT_ONCE) {
+        if !field.goes_on() {
+            break;
+        }
+        pace.wait();
+        for (_, udp) in flooders.iter().cycle().skip(place).take(AT_ONCE) {
+            if udp.send(&voice).is_ok() {
+                count(&field.flooded);
+            }
+        }
     }
     Ok(())
 }

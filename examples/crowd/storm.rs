@@ -4,7 +4,7 @@
 //! Each kind is a few threads that block, at rates with a ceiling: enough to hurt a server that lets one client make another
 //! wait, and not so much that the processors themselves run out. What it comes to is said in `--help`.
 
-use super::gusts::{Field, chat, half_open, junk, log_in_and_out, read_slowly};
+use super::gusts::{Field, chat, flood_with_voice, half_open, junk, log_in_and_out, read_slowly};
 use super::options::{Options, Role, Storm};
 use super::sys;
 use super::team::{Helper, read_line};
@@ -22,6 +22,9 @@ const SLOW_READERS: usize = 50;
 const LOGIN_THREADS: usize = 8;
 /// Half of what a server of ours lets in unnamed at a time, so that others still get in.
 const HALF_OPEN: usize = 512;
+/// Users of one address who flood with voice, and how often each sends.
+const FLOODERS: usize = 250;
+const FLOOD_PER_SECOND: f64 = 100.0;
 const JUNK_SOCKETS: usize = 64;
 const JUNK_PER_SECOND: f64 = 20_000.0;
 /// Before measuring begins, so that the storm is a storm by then.
@@ -80,6 +83,12 @@ pub fn run(options: &Options, storm: Storm) {
     }
     if is(Storm::HalfOpen) {
         spawn(1, &field, |field, _| half_open(field, HALF_OPEN));
+    }
+    // Not a part of all: it is as much as all the others.
+    if storm == Storm::Voice {
+        spawn(1, &field, |field, _| {
+            flood_with_voice(field, FLOODERS, FLOOD_PER_SECOND)
+        });
     }
     if is(Storm::Junk) {
         spawn(1, &field, |field, _| {
