@@ -300,10 +300,32 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// `net.core.somaxconn`, 4,096 by default (listen(2)).
 pub const LISTEN_BACKLOG: i32 = 1_024;
 
-/// Questions of the kernel's to a silent connection (`TCP_KEEPCNT`, tcp(7)) until it counts as dead.
-/// They begin after a sixth of the time that a dead client may go unnoticed, and come twice as often
-/// then; one that is only silent answers them, and is never disturbed.
-pub const KEEPALIVE_RETRIES: u32 = 3;
+/// Questions of the kernel's to a silent connection (`TCP_KEEPCNT`, tcp(7)) until it counts as dead,
+/// where the server cannot see for itself who is silent: see [`Limits::keepalive`]. The last comes
+/// before the whole time is over, and late enough for an outage of three quarters of it.
+pub const KEEPALIVE_RETRIES: u32 = 9;
+
+/// What is asked of the kernel for the send buffer of a connection, of which Linux makes twice as much
+/// for its own bookkeeping: with the piece that may go past it, 192 KiB. By itself it lets a buffer grow
+/// to megabytes for a client that does not read. On a line with a round trip of 100 ms this allows a
+/// megabyte a second, which is what the list on a server of ten thousand users takes.
+pub const SEND_BUFFER_BYTES: usize = 64 * 1_024;
+
+/// The same for the receive buffer. A client sends requests of some bytes, and what a flood of them
+/// takes until it is read is the machine's.
+pub const RECEIVE_BUFFER_BYTES: usize = 64 * 1_024;
+
+/// Bytes of a connection that the kernel has taken and that may have been acknowledged since, until
+/// it is asked before its time.
+pub const KERNEL_BYTES_UNSEEN: usize = 16 * 1_024;
+
+/// Looks at a connection for which something waits, in the time after which it counts as stalled if it
+/// takes nothing.
+pub const LOOKS_PER_STALL: u32 = 10;
+
+/// Further looks, in the time in which nothing may be heard of a client, at one that has not been
+/// asked by then.
+pub const SILENCE_LOOKS: u32 = 60;
 
 /// Reads with which a connection is emptied that is about to be closed, so that no client can keep the
 /// server busy.

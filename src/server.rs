@@ -119,7 +119,7 @@ impl Server {
                 .registry()
                 .try_clone()
                 .map_err(system("share the poll"))?,
-            dead_peer_timeout: config.limits.dead_peer_timeout,
+            limits: config.limits,
         };
         let mut metrics_address = None;
         let http = match config.metrics_address {

@@ -1,10 +1,12 @@
 //! What is asked of the operating system beside sockets: descriptors, and the options for bare
 //! metal. The other corner with `unsafe` code in it, a system call each.
 
+use crate::connection::delivery::Contact;
 use mio::net::TcpStream;
 use std::io;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 /// Raises the limit on open descriptors as far as this process may, and returns what it is then, if
 /// the system has one.
@@ -47,6 +49,57 @@ pub(crate) fn unacknowledged(stream: &TcpStream) -> Option<usize> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn unacknowledged(_stream: &TcpStream) -> Option<usize> {
     None
+}
+
+/// How the other side of a connection was heard of (`TCP_INFO`, tcp(7)).
+#[cfg(target_os = "linux")]
+pub(crate) fn contact(stream: &TcpStream) -> Option<Contact> {
+    // SAFETY: it is made of numbers alone, for which zero is valid.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the structure and its length live through the call, which writes no more than that.
+    let result = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut len,
+        )
+    };
+    // Older kernels know fewer of the fields, and all of these.
+    (result == 0).then(|| Contact {
+        silent_for: Duration::from_millis(
+            info.tcpi_last_data_recv.min(info.tcpi_last_ack_recv).into(),
+        ),
+        is_asked: info.tcpi_probes > 0 || info.tcpi_retransmits > 0,
+        is_repeating: info.tcpi_retransmits > 0,
+    })
+}
+
+/// Not known.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn contact(_stream: &TcpStream) -> Option<Contact> {
+    None
+}
+
+/// Bounds how long the kernel waits until it sends again what was not acknowledged, a time that
+/// otherwise doubles with each attempt (`TCP_RTO_MAX_MS`, Linux 6.15 and later; from 1 s on).
+#[cfg(target_os = "linux")]
+pub(crate) fn bound_retransmission(stream: &TcpStream, most: Duration) -> io::Result<()> {
+    /// Not in the C library's headers yet.
+    const TCP_RTO_MAX_MS: libc::c_int = 44;
+    let most_ms = libc::c_int::try_from(most.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the option takes an int, which lives through the call.
+    success(unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            TCP_RTO_MAX_MS,
+            (&raw const most_ms).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    })
 }
 
 /// Memory of this process that is resident, in bytes (proc_pid_statm(5)).

@@ -26,13 +26,15 @@ pub struct Limits {
     pub login_rate: u32,
     /// How long a connection may exist without being logged in, whatever it sends: 1 s to 300 s.
     pub login_timeout: Duration,
-    /// How long a connection may take nothing of what is queued for it: 1 s to 300 s. What its machine
-    /// acknowledges counts as taken, where the system tells (Linux).
+    /// How long a connection may take nothing of what waits for it: 1 s to 300 s. What its machine
+    /// acknowledges counts as taken, where the system tells (Linux), and an outage does not count.
     pub stall_timeout: Duration,
-    /// How long a client whose machine vanished may go unnoticed: 12 s to 3,600 s.
+    /// How long a client whose machine vanished may go unnoticed: 12 s to 3,600 s. An outage of its
+    /// line ends nobody that is not over within [five twelfths](Self::outage) of it.
     pub dead_peer_timeout: Duration,
-    /// Bytes queued for all connections together. With more, a connection that does not read is
-    /// ended when something is to be queued for it.
+    /// Bytes that wait for all connections together, in the server and, where the system tells
+    /// (Linux), in the kernel. With more, a connection that does not read is ended when something is
+    /// to be queued for it.
     pub outbound_bytes: usize,
     /// Chat messages a second from one user, or 0, after a burst of
     /// [`CHAT_BURST`](super::CHAT_BURST). What is over is answered `success = false`.
@@ -127,6 +129,41 @@ impl Limits {
     /// The longest voice frame, in bytes.
     pub(crate) fn voice_frame_bytes(&self) -> usize {
         super::VOICE_HEADER_BYTES + self.voice_bytes
+    }
+
+    /// The longest outage of a client's line that ends no connection, whenever it begins and whatever is
+    /// under way: five twelfths of [`dead_peer_timeout`](Self::dead_peer_timeout).
+    ///
+    /// With something under way, the kernel sends it again after a time that doubles with each
+    /// attempt, so that the first attempt after an outage can come as long after its end as it
+    /// lasted. Before it, nothing may have been heard for the time until a question is asked. The sum is
+    /// eleven twelfths, and the rest is for round trips. (Since Linux 6.15 the attempts come
+    /// [regularly](Self::retransmission).)
+    pub fn outage(&self) -> Duration {
+        self.dead_peer_timeout * 5 / 12
+    }
+
+    /// How long nothing may be heard of a client's machine, though it is asked: a little less than
+    /// [`dead_peer_timeout`](Self::dead_peer_timeout), so that the others know in time.
+    pub(crate) fn silence(&self) -> Duration {
+        self.dead_peer_timeout * 59 / 60
+    }
+
+    /// The silence after which the kernel asks, and the time between two questions. It counts in whole
+    /// seconds.
+    pub(crate) fn keepalive(&self) -> Duration {
+        Duration::from_secs((self.dead_peer_timeout.as_secs() / 12).max(1))
+    }
+
+    /// The longest time between two attempts to send something again, where it can be set.
+    pub(crate) fn retransmission(&self) -> Duration {
+        self.keepalive().min(Duration::from_secs(120))
+    }
+
+    /// How long the kernel may go on without an acknowledgement before it gives up by itself, which is
+    /// not to happen before the server has: whatever else the system is set to.
+    pub(crate) fn user_timeout(&self) -> Duration {
+        self.dead_peer_timeout + self.stall_timeout
     }
 
     /// Connections that one address may have before login, or 0.

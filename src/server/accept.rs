@@ -5,13 +5,13 @@ use super::sockets;
 use crate::cause::Cause;
 use crate::connection::Stream;
 use crate::event::{ConnectionId, Now, VoiceToken};
-use crate::limits::ACCEPT_PAUSE;
+use crate::limits::{ACCEPT_PAUSE, Limits};
 use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Where connections come from.
 pub(super) trait Listener {
@@ -31,7 +31,7 @@ pub(super) trait Listener {
 pub(super) struct TcpPort {
     pub(super) listener: TcpListener,
     pub(super) registry: Registry,
-    pub(super) dead_peer_timeout: Duration,
+    pub(super) limits: Limits,
 }
 
 impl Listener for TcpPort {
@@ -46,7 +46,7 @@ impl Listener for TcpPort {
     }
 
     fn register(&mut self, id: ConnectionId, stream: &mut TcpStream) -> io::Result<()> {
-        sockets::prepare(stream, self.dead_peer_timeout);
+        sockets::prepare(stream, &self.limits);
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(stream, Token(id.index()), interest)
     }

@@ -152,7 +152,7 @@ impl<S: Stream> Core<S> {
         let deadlines = [
             self.switchboard.next_deadline(),
             self.connections.next_flush(),
-            self.connections.next_stall(),
+            self.connections.next_look(),
             door.paused_until(),
         ];
         let next = deadlines.into_iter().flatten().min()?;
@@ -249,7 +249,17 @@ impl<S: Stream> Core<S> {
         let Some(cause) = connection.ending else {
             unreachable!("only what was marked is ended");
         };
-        if !matches!(cause, Cause::ClosedByPeer | Cause::ClosedBroken) {
+        let is_hopeless = matches!(
+            cause,
+            Cause::ClosedStalled | Cause::ClosedTooSlow | Cause::ClosedVanished
+        );
+        if connection.delivery.in_kernel() > 0 {
+            connection.stream.bequeath(match is_hopeless {
+                true => Duration::ZERO,
+                false => self.connections.stall_timeout(),
+            });
+        }
+        if !is_hopeless && !matches!(cause, Cause::ClosedByPeer | Cause::ClosedBroken) {
             connection.stream.finish(&mut self.scratch);
         }
         // Closing it ends its registration with the poll.
@@ -281,8 +291,8 @@ impl<S: Stream> Core<S> {
         }
     }
 
-    /// Whatever is due: logins that did not come, queues that nobody took from, states that were not
-    /// told yet.
+    /// Whatever is due: logins that did not come, looks at who takes nothing or is gone, states that were
+    /// not told yet.
     fn meet_deadlines(&mut self, now: Now, voice: &mut impl Voice) {
         self.begin_stage();
         while !self.is_stage_over() {
@@ -295,9 +305,9 @@ impl<S: Stream> Core<S> {
                     self.end(now, id, voice);
                 }
             }
-            let has_stalled = self.connections.end_stalled();
+            let was_looked_at = self.connections.look_at_due();
             let was_told = self.switchboard.handle_tick(now, &mut self.connections);
-            if overdue.is_none() && !has_stalled && !was_told {
+            if overdue.is_none() && !was_looked_at && !was_told {
                 return;
             }
             self.worked(now, voice);

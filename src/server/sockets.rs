@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::limits::SOCKET_PRIORITY;
 use crate::limits::{
     DSCP_EXPEDITED_FORWARDING, KEEPALIVE_RETRIES, LISTEN_BACKLOG, Limits, OTHER_DESCRIPTORS,
-    SOCKET_BUFFER_BYTES,
+    RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, SOCKET_BUFFER_BYTES,
 };
 use crate::system;
 use log::{debug, warn};
@@ -14,7 +14,6 @@ use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
-use std::time::Duration;
 
 /// Binds the management port and the voice port to the same address.
 pub(super) fn bind(config: &Config) -> Result<(TcpListener, UdpSocket), ServerError> {
@@ -64,6 +63,8 @@ pub(super) fn listen(address: IpAddr, port: u16) -> Result<TcpListener, ServerEr
             // Windows it would let another process take over the port.
             #[cfg(not(windows))]
             socket.set_reuse_address(true)?;
+            // What is accepted has it from here, as a client is told of its size when it connects.
+            socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
             socket.bind(&address.into())?;
             socket.listen(LISTEN_BACKLOG)?;
             Ok(socket.into())
@@ -158,23 +159,26 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socke
 /// Sets the options of an accepted connection. Where one cannot be set the connection is most
 /// likely gone already, which its next read will tell.
 ///
-/// A dead client is found by keepalive (tcp(7)) if nothing is under way to it, and by what it does not
-/// acknowledge otherwise. Each takes less than half of the time given, because the one can begin when
-/// the other was about to find out.
-pub(super) fn prepare(stream: &TcpStream, dead_peer_timeout: Duration) {
-    let silence = dead_peer_timeout / 6;
+/// The kernel asks a silent client (keepalive, tcp(7)) and sends again what is lost. Which of them is
+/// gone is not its to say: with something under way it does not ask, and begins to count anew.
+/// `TCP_USER_TIMEOUT` keeps it from giving up before the server does, which looks at each
+/// (`Connections::look_at_due`). Elsewhere keepalive has to do.
+pub(super) fn prepare(stream: &TcpStream, limits: &Limits) {
     let keepalive = TcpKeepalive::new()
-        .with_time(silence)
-        .with_interval(silence / 2);
+        .with_time(limits.keepalive())
+        .with_interval(limits.keepalive());
     #[cfg(not(windows))]
     let keepalive = keepalive.with_retries(KEEPALIVE_RETRIES);
+    let socket = SockRef::from(stream);
     let result = stream
         .set_nodelay(true)
-        .and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
-    // Linux ends a silent connection by this as well, whatever the number of questions.
+        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
+        .and_then(|()| socket.set_send_buffer_size(SEND_BUFFER_BYTES));
     #[cfg(target_os = "linux")]
     let result = result.and_then(|()| {
-        SockRef::from(stream).set_tcp_user_timeout(Some(dead_peer_timeout * 5 / 12))
+        // Older kernels do not know it, and do without.
+        let _ = system::bound_retransmission(stream, limits.retransmission());
+        socket.set_tcp_user_timeout(Some(limits.user_timeout()))
     });
     if let Err(error) = result {
         debug!("cannot set the options of a connection: {error}");

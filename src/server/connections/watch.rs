@@ -1,0 +1,131 @@
+//! Looks at connections from time to time: whether what waits for them is taken, and whether their
+//! machines are still there.
+//!
+//! A connection with something under way is looked at in turn with all others like it, so that what
+//! the kernel holds is counted, and a client that takes nothing is found while the kernel still takes
+//! bytes for it. One that is silent is looked at when it may have been so for too long. The kernel asks the
+//! silent and sends again what was lost, and gives nobody up before it is done here: only here is it
+//! known both when something was last heard and what waits.
+
+use super::Connections;
+use crate::cause::Cause;
+use crate::connection::Stream;
+use crate::connection::delivery::Progress;
+use crate::event::ConnectionId;
+use crate::limits::SILENCE_LOOKS;
+use std::time::Instant;
+
+impl<S: Stream> Connections<S> {
+    /// Takes note of what was delivered of a connection's bytes.
+    pub(super) fn note_delivered(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.slab.get_mut(id.index()) {
+            let unacknowledged = connection.stream.unacknowledged();
+            let delivered = connection.delivery.note(self.now, unacknowledged);
+            connection.is_behind &= delivered == 0;
+            self.lower_total(delivered);
+        }
+    }
+
+    /// Has a connection looked at in a while, if something begins to wait for it.
+    pub(super) fn want_look(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.slab.get_mut(id.index()) {
+            let is_waiting = connection.delivery.in_kernel() > 0 || connection.is_blocked();
+            if is_waiting && connection.look_at.is_none() {
+                connection.delivery.begin(self.now);
+                self.look_again(id);
+            }
+        }
+    }
+
+    fn look_again(&mut self, id: ConnectionId) {
+        let at = self.now + self.patience.look;
+        if let Some(connection) = self.slab.get_mut(id.index()) {
+            connection.look_at = Some(at);
+            self.waiting.push_back((at, id));
+        }
+    }
+
+    /// Has a newcomer looked at when it may have been silent for too long, where the system tells.
+    pub(super) fn watch_silence(&mut self, id: ConnectionId) {
+        let connection = self.slab.get_mut(id.index());
+        if connection.is_some_and(|connection| connection.stream.contact().is_some()) {
+            self.set_silent_at(id, Some(self.now + self.patience.silence));
+        }
+    }
+
+    fn set_silent_at(&mut self, id: ConnectionId, at: Option<Instant>) {
+        let Some(connection) = self.slab.get_mut(id.index()) else {
+            return;
+        };
+        if let Some(old) = std::mem::replace(&mut connection.silent_at, at) {
+            self.silent.remove(&(old, id));
+        }
+        if let Some(at) = at {
+            self.silent.insert((at, id));
+        }
+    }
+
+    /// When somebody is to be looked at.
+    pub(in crate::server) fn next_look(&self) -> Option<Instant> {
+        let waiting = self.waiting.front().map(|&(at, _)| at);
+        let silent = self.silent.first().map(|&(at, _)| at);
+        waiting.into_iter().chain(silent).min()
+    }
+
+    /// Looks at one connection that is due, if there is one, and says whether there was one, and so
+    /// may be another. Marks it to be ended if it takes nothing or is gone.
+    pub(in crate::server) fn look_at_due(&mut self) -> bool {
+        if let Some(&(at, id)) = self.waiting.front().filter(|(at, _)| *at <= self.now) {
+            self.waiting.pop_front();
+            // Else it is an entry of an earlier connection in its place.
+            if self.slab.get(id.index()).and_then(|it| it.look_at) == Some(at) {
+                self.look_at_progress(id);
+            }
+            return true;
+        }
+        let due = self.silent.first().filter(|(at, _)| *at <= self.now);
+        if let Some(&(_, id)) = due {
+            self.look_at_silence(id);
+            return true;
+        }
+        false
+    }
+
+    fn look_at_progress(&mut self, id: ConnectionId) {
+        self.note_delivered(id);
+        let Some(connection) = self.slab.get_mut(id.index()) else {
+            return;
+        };
+        connection.look_at = None;
+        let progress =
+            connection
+                .delivery
+                .judge(self.now, connection.is_blocked(), self.patience, || {
+                    connection.stream.contact()
+                });
+        connection.is_behind = matches!(progress, Progress::None | Progress::Stalled);
+        match progress {
+            Progress::Done => {}
+            Progress::Some | Progress::None => self.look_again(id),
+            Progress::Stalled => self.end(id, Cause::ClosedStalled),
+        }
+    }
+
+    fn look_at_silence(&mut self, id: ConnectionId) {
+        let connection = self.slab.get(id.index());
+        let contact = connection
+            .filter(|it| it.ending.is_none())
+            .and_then(|it| it.stream.contact());
+        let silence = self.patience.silence;
+        let at = contact.map(|contact| match contact.silent_for {
+            silent_for if silent_for < silence => self.now + (silence - silent_for),
+            // It is asked in a moment.
+            _ => self.now + silence / SILENCE_LOOKS,
+        });
+        self.set_silent_at(id, at);
+        if contact.is_some_and(|it| it.is_asked && it.silent_for >= silence) {
+            self.set_silent_at(id, None);
+            self.end(id, Cause::ClosedVanished);
+        }
+    }
+}
