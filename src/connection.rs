@@ -101,6 +101,9 @@ pub(crate) struct Connection<S> {
     pub(crate) look_at: Option<Instant>,
     /// When it may have been silent for too long, where the system tells.
     pub(crate) silent_at: Option<Instant>,
+    /// Whether the kernel had no room when it was last offered something. A report of room ends that
+    /// only when it proves true.
+    pub(crate) was_refused: bool,
     /// Whether nothing that waits for it was taken between two looks.
     pub(crate) is_behind: bool,
     /// Whether it has not logged in and holds more than a stranger should.
@@ -123,6 +126,7 @@ impl<S: Stream> Connection<S> {
             delivery: Delivery::new(now),
             look_at: None,
             silent_at: None,
+            was_refused: false,
             is_behind: false,
             is_large_stranger: false,
             ending: None,
@@ -157,6 +161,11 @@ impl<S: Stream> Connection<S> {
     /// Whether something is to go out and the kernel takes nothing.
     pub(crate) fn is_blocked(&self) -> bool {
         self.queued_bytes() > 0 && !self.is_writable
+    }
+
+    /// Whether something that the kernel was offered is not known to have arrived.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.delivery.in_kernel() > 0 || self.was_refused
     }
 
     /// Bytes that wait in the server and in the kernel.
@@ -194,6 +203,7 @@ impl<S: Stream> Connection<S> {
             self.outbound.shrink_to(IDLE_BUFFER_BYTES_MAX);
             self.flushed = 0;
         }
+        self.was_refused = self.is_blocked();
         Ok(())
     }
 }

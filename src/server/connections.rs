@@ -156,7 +156,11 @@ impl<S: Stream> Connections<S> {
             return Ok(0);
         };
         let before = connection.queued_bytes();
+        let was_waiting = connection.is_waiting();
         let result = connection.flush();
+        if !was_waiting {
+            connection.delivery.begin(self.now);
+        }
         let taken = before - connection.queued_bytes();
         if connection.delivery.in_kernel() > KERNEL_BYTES_UNSEEN {
             self.note_delivered(id);

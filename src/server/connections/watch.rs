@@ -26,14 +26,11 @@ impl<S: Stream> Connections<S> {
         }
     }
 
-    /// Has a connection looked at in a while, if something begins to wait for it.
+    /// Has a connection looked at in a while, if something waits for it.
     pub(super) fn want_look(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.slab.get_mut(id.index()) {
-            let is_waiting = connection.delivery.in_kernel() > 0 || connection.is_blocked();
-            if is_waiting && connection.look_at.is_none() {
-                connection.delivery.begin(self.now);
-                self.look_again(id);
-            }
+        let connection = self.slab.get(id.index());
+        if connection.is_some_and(|it| it.is_waiting() && it.look_at.is_none()) {
+            self.look_again(id);
         }
     }
 
@@ -45,12 +42,12 @@ impl<S: Stream> Connections<S> {
         }
     }
 
-    /// Has a newcomer looked at when it may have been silent for too long, where the system tells.
+    /// Has a newcomer looked at when it may have been silent for too long, where the system tells. It may
+    /// have waited to be taken in.
     pub(super) fn watch_silence(&mut self, id: ConnectionId) {
-        let connection = self.slab.get_mut(id.index());
-        if connection.is_some_and(|connection| connection.stream.contact().is_some()) {
-            self.set_silent_at(id, Some(self.now + self.patience.silence));
-        }
+        let contact = self.slab.get(id.index()).and_then(|it| it.stream.contact());
+        let left = contact.map(|it| self.patience.silence.saturating_sub(it.silent_for));
+        self.set_silent_at(id, left.map(|left| self.now + left));
     }
 
     fn set_silent_at(&mut self, id: ConnectionId, at: Option<Instant>) {
@@ -100,7 +97,7 @@ impl<S: Stream> Connections<S> {
         let progress =
             connection
                 .delivery
-                .judge(self.now, connection.is_blocked(), self.patience, || {
+                .judge(self.now, connection.was_refused, self.patience, || {
                     connection.stream.contact()
                 });
         connection.is_behind = matches!(progress, Progress::None | Progress::Stalled);

@@ -91,8 +91,7 @@ impl World {
             Cause::ClosedStalled => {
                 let at_end = pipe.at_end();
                 let is_waiting = at_end.unacknowledged > 0 || pipe.is_told_full;
-                // What waited before may have been taken since, and nobody have looked yet.
-                let waited = now - at_end.stuck_since + self.core.connections.look_interval();
+                let waited = now - at_end.stuck_since;
                 let is_lost = at_end.is_lost && pipe.line.outage(now) <= limits.outage();
                 let is_too_long = match at_end.is_lost {
                     true => waited >= limits.silence(),
@@ -114,7 +113,12 @@ impl World {
             Cause::ClosedLoginRefused => client.was_stranger,
             _ => false,
         };
-        assert!(is_reason, "{cause:?} of {}: {mark:?}", client.name);
+        let at_end = pipe.at_end();
+        assert!(
+            is_reason,
+            "{cause:?} of {}: {mark:?}, {at_end:?} at {now:?}",
+            client.name
+        );
     }
 
     /// Remembers what is queued for those that take nothing in the turn that begins.

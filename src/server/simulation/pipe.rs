@@ -91,7 +91,7 @@ pub struct Pipe {
     pub to_client: Buffer,
     to_client_max: usize,
     client_room: usize,
-    sizes: [usize; 2],
+    sizes: [usize; 3],
     pub line: Line,
     /// Bytes that the kernel has taken, and that the client's machine has acknowledged.
     written: u64,
@@ -151,7 +151,7 @@ impl Pipe {
             to_client: Buffer::default(),
             to_client_max: sizes[1],
             client_room: sizes[2],
-            sizes: [sizes[0], sizes[1]],
+            sizes,
             line,
             written: 0,
             acknowledged: 0,
@@ -229,7 +229,9 @@ impl Pipe {
             let acknowledged = self.written.min(read + self.client_room as u64);
             if acknowledged > self.acknowledged {
                 self.acknowledged = acknowledged;
-                self.stuck_since = self.clock.get();
+                if self.line.tells {
+                    self.stuck_since = self.clock.get();
+                }
                 self.line.heard(self.clock.get());
             }
         }
@@ -299,12 +301,13 @@ impl Pipe {
         });
     }
 
-    /// Gives each of the two buffers room for everything, or as little as it had.
+    /// Gives the buffers of each direction room for everything, or as little as they had.
     pub fn widen(&mut self, are_wide: [bool; 2]) {
         self.change(|pipe| {
             let [to_server, to_client] = are_wide.map(|is_wide| if is_wide { 1 << 20 } else { 0 });
             pipe.to_server_max = pipe.sizes[0].max(to_server).max(pipe.to_server.len());
             pipe.to_client_max = pipe.sizes[1].max(to_client).max(pipe.to_client.len());
+            pipe.client_room = pipe.sizes[2].max(to_client);
         });
     }
 

@@ -8,7 +8,7 @@ use crate::connection::Stream;
 use crate::event::ConnectionId;
 use crate::limits::{HOLD_BACK, LARGE_STRANGERS_MAX, STRANGER_BYTES};
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A connection was marked to be ended, and how it was then.
 #[derive(Clone, Copy, Debug)]
@@ -87,10 +87,6 @@ impl<S: Stream> Connections<S> {
     /// The least that has waited for all since this was last asked.
     pub(in crate::server) fn least_total(&mut self) -> usize {
         std::mem::replace(&mut self.outbound_least, self.outbound_total)
-    }
-
-    pub(in crate::server) fn look_interval(&self) -> Duration {
-        self.patience.look
     }
 
     pub(in crate::server) fn bytes_max(&self) -> usize {
