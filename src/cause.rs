@@ -127,7 +127,10 @@ causes! {
         RefusedTooManyFromAddress => "refused_too_many_from_address",
         /// A connection refused because its address has as many as it may that have not logged in.
         RefusedTooManyPending => "refused_too_many_pending",
-        /// Accepting paused because file descriptors, or the kernel's memory for sockets, had run out.
+        /// A connection refused because the process or the system has no descriptors left.
+        RefusedNoDescriptors => "refused_no_descriptors",
+        /// Accepting paused because the kernel's memory for sockets, or even the descriptor to refuse
+        /// connections with, had run out.
         AcceptPaused => "accept_paused",
         /// A connection that ended before it could be accepted or set up.
         AcceptFailed => "accept_failed",

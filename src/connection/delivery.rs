@@ -93,17 +93,17 @@ impl Delivery {
         progress as usize
     }
 
-    /// Judges what was [noted](Self::note), where the kernel may have refused more. A
+    /// Judges what was [noted](Self::note), where the kernel may be full and more wait outside of it. A
     /// client that takes nothing is told from one that cannot be reached by its contact, which is asked
     /// for only when that matters.
     pub(crate) fn judge(
         &self,
         now: Instant,
-        was_refused: bool,
+        is_blocked: bool,
         patience: Patience,
         contact: impl FnOnce() -> Option<Contact>,
     ) -> Progress {
-        if self.in_kernel() == 0 && !was_refused {
+        if self.in_kernel() == 0 && !is_blocked {
             return Progress::Done;
         }
         let waited = now.saturating_duration_since(self.progressed_at);
@@ -172,8 +172,8 @@ mod tests {
         delivery.took(100);
         assert_eq!((delivery.note(start, None), delivery.in_kernel()), (100, 0));
         let at = |seconds| start + Duration::from_secs(seconds);
-        let judge = |delivery: &Delivery, now, was_refused| {
-            delivery.judge(now, was_refused, PATIENCE, || None)
+        let judge = |delivery: &Delivery, now, is_blocked| {
+            delivery.judge(now, is_blocked, PATIENCE, || None)
         };
         assert_eq!(judge(&delivery, at(20), false), Progress::Done);
         assert_eq!(judge(&delivery, at(9), true), Progress::None);

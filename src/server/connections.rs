@@ -10,8 +10,8 @@ use crate::connection::delivery::Patience;
 use crate::connection::{Connection, Stream};
 use crate::event::ConnectionId;
 use crate::limits::{
-    COPY_OVERHEAD_BYTES, HELD_BACK_MIN, HOLD_BACK, KERNEL_BYTES_UNSEEN, LARGE_STRANGERS_MAX, LOOKS_PER_STALL,
-    Limits, STRANGER_BYTES, outbound_bytes_max,
+    COPY_OVERHEAD_BYTES, HELD_BACK_MIN, HOLD_BACK, KERNEL_BYTES_UNSEEN, LARGE_STRANGERS_MAX,
+    LOOKS_PER_STALL, Limits, STRANGER_BYTES, outbound_bytes_max,
 };
 use crate::switchboard::Deliver;
 use slab::Slab;

@@ -17,7 +17,7 @@ use crate::limits::{
 use crate::switchboard::Switchboard;
 use crate::throttle::CauseThrottles;
 use log::{Level, log};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// What has voice to relay.
@@ -126,6 +126,17 @@ impl<S: Stream> Core<S> {
                 }
                 None
             }
+        }
+    }
+
+    /// A newcomer was turned away before it was a connection.
+    pub(super) fn refuse(&mut self, now: Now, address: SocketAddr, cause: Cause) {
+        self.counters.count(cause);
+        if let Some(left_out) = self.log.pass(now.instant, cause) {
+            let (address, name) = (address.ip().to_canonical(), cause.name());
+            log::warn!(
+                "no descriptors are left, a connection from {address} refused: {name}{left_out}"
+            );
         }
     }
 

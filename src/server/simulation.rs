@@ -34,7 +34,7 @@ use world::World;
 /// The second-last spends every budget, and the last has more long frames than strangers may.
 const FIXED_SEEDS: [u64; 6] = [3, 5, 1, 11, 6, 160];
 /// What those must run into, so that they do not come to miss it one day without anyone noticing.
-const MUST_OCCUR: [Cause; 9] = [
+const MUST_OCCUR: [Cause; 10] = [
     Cause::ClosedByPeer,
     Cause::ClosedBroken,
     Cause::ClosedMalformed,
@@ -44,6 +44,7 @@ const MUST_OCCUR: [Cause; 9] = [
     Cause::ClosedCrowdedOut,
     Cause::ClosedLoginDeadline,
     Cause::AcceptPaused,
+    Cause::RefusedNoDescriptors,
 ];
 const FRESH_SEEDS: usize = 2;
 

@@ -1,7 +1,7 @@
 //! Binding the two ports, and the options that sockets get.
 
 use super::ServerError;
-use crate::config::Config;
+use crate::config::{Config, UdpSend};
 #[cfg(target_os = "linux")]
 use crate::limits::SOCKET_PRIORITY;
 use crate::limits::{
@@ -24,6 +24,13 @@ pub(super) fn bind(config: &Config) -> Result<(TcpListener, UdpSocket), ServerEr
         }
         None => listen_everywhere(config.management_port)?,
     };
+    let is_plain = config.udp_send == UdpSend::Plain || cfg!(not(target_os = "linux"));
+    if is_plain && address.is_unspecified() {
+        warn!(
+            "sent one by one, voice leaves a machine with several addresses from the one that its routes choose, and \
+             clients that dialled another hear nothing: bind to one address (--bind-address)"
+        );
+    }
     Ok((listener, bind_voice(address, config.voice_relay_port)?))
 }
 

@@ -94,10 +94,11 @@ impl<S: Stream> Connections<S> {
             return;
         };
         connection.look_at = None;
+        // If the kernel has room since, it only has not been offered any yet.
         let progress =
             connection
                 .delivery
-                .judge(self.now, connection.was_refused, self.patience, || {
+                .judge(self.now, connection.is_blocked(), self.patience, || {
                     connection.stream.contact()
                 });
         connection.is_behind = matches!(progress, Progress::None | Progress::Stalled);

@@ -36,7 +36,9 @@ impl World {
         }
         if self.random.below(300) == 0 {
             let until = self.clock.get() + Duration::from_millis(self.random.below(2_000) as u64);
-            self.backlog.borrow_mut().is_out_until = Some(until);
+            let mut backlog = self.backlog.borrow_mut();
+            backlog.is_out_until = Some(until);
+            backlog.has_no_spare = self.random.percent(30);
         }
         self.mend_lines();
         let serials: Vec<u64> = self.clients.keys().copied().collect();
@@ -65,7 +67,8 @@ impl World {
                 _ => outage > longest - longest / 4 || self.random.percent(3),
             };
             if pipe.line.is_cut() && is_time {
-                self.log.add(|| format!("{serial} is back after {outage:?}"));
+                self.log
+                    .add(|| format!("{serial} is back after {outage:?}"));
                 pipe.mend();
             }
         }

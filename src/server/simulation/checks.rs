@@ -2,9 +2,9 @@
 //! reason, and nothing is left behind.
 
 use super::client::Client;
+use super::pipe::Pipe;
 use super::world::World;
 use crate::cause::Cause;
-use super::pipe::Pipe;
 use crate::limits::{
     CHAT_BYTES_MAX, FRAME_BYTES_MAX, LARGE_STRANGERS_MAX, LOOKS_PER_STALL, Limits,
 };
@@ -62,7 +62,8 @@ impl World {
     fn check_refused(&self, client: &Client) {
         let limits = &self.plan.limits;
         assert!(
-            self.bans.contains(client.address.ip())
+            client.pipe.borrow().was_refused
+                || self.bans.contains(client.address.ip())
                 || self.plan.accept_fault > 0
                 || limits.connections_per_address > 0,
             "refused without a reason"
@@ -209,7 +210,8 @@ impl World {
         let wakes_by = |at: Instant| due.is_some_and(|due| due <= at);
         let is_ready = self.backlog.borrow().is_ready();
         let is_paused = self.door.paused_until().is_some_and(wakes_by);
-        assert!(!is_ready || is_paused, "somebody waits to be accepted");
+        let may_wait = is_paused && self.backlog.borrow().has_no_spare;
+        assert!(!is_ready || may_wait, "somebody waits to be accepted");
         let limits = &self.plan.limits;
         for client in self.clients.values() {
             let pipe = client.pipe.borrow();

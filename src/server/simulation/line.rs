@@ -83,7 +83,9 @@ impl Line {
         self.carries_to_client(now);
         if self.is_up() {
             // Who was silent has answered the questions until then.
-            self.heard_at = self.heard_at.max(now - self.keepalive.min(now - self.heard_at));
+            self.heard_at = self
+                .heard_at
+                .max(now - self.keepalive.min(now - self.heard_at));
             self.state = State::CutSince(now);
         }
     }

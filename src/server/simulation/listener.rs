@@ -23,8 +23,9 @@ pub struct Backlog {
     pub fault: usize,
     pub has_edge: bool,
     is_blocked: bool,
-    /// Until when there are no descriptors.
+    /// Until when there are no descriptors, and whether there is not even one to refuse with.
     pub is_out_until: Option<Instant>,
+    pub has_no_spare: bool,
 }
 
 impl Backlog {
@@ -37,6 +38,7 @@ impl Backlog {
             has_edge: false,
             is_blocked: false,
             is_out_until: None,
+            has_no_spare: false,
         }
     }
 
@@ -89,6 +91,20 @@ impl Listener for FakeListener {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok((stream, address))
+    }
+
+    fn refuse(&mut self) -> io::Result<SocketAddr> {
+        let backlog = &mut *self.0.borrow_mut();
+        if backlog.has_no_spare {
+            return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS));
+        }
+        if backlog.random.percent(backlog.fault) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let (pipe, address) = backlog.waiting.pop_front().expect("somebody waits");
+        pipe.borrow_mut().was_refused = true;
+        drop(FakeStream(pipe));
+        Ok(address)
     }
 
     fn draw_token(&mut self) -> Option<VoiceToken> {

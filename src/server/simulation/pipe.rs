@@ -4,8 +4,8 @@
 //! It is as unkind as a kernel may be: it takes and gives fewer bytes than it could, is interrupted,
 //! says "not now" without a reason, and reports readiness only when it changes from no to yes.
 
-use super::random::Random;
 use super::line::Line;
+use super::random::Random;
 use crate::connection::Stream;
 use crate::connection::delivery::Contact;
 use crate::event::ConnectionId;
@@ -117,6 +117,8 @@ pub struct Pipe {
     pub end_was_read: bool,
     pub error_was_told: bool,
     pub registration_failed: bool,
+    /// It was closed for want of descriptors.
+    pub was_refused: bool,
     /// A write was refused, and nobody has reported since that there is room.
     pub is_told_full: bool,
     /// Since when nothing is taken of what waits, or when some was taken last: by the client's machine,
@@ -169,6 +171,7 @@ impl Pipe {
             end_was_read: false,
             error_was_told: false,
             registration_failed: false,
+            was_refused: false,
             is_told_full: false,
             stuck_since: clock.get(),
             is_stuck: false,
