@@ -89,14 +89,27 @@ pub(crate) fn contact(_stream: &TcpStream) -> Option<Contact> {
 pub(crate) fn bound_retransmission(stream: &TcpStream, most: Duration) -> io::Result<()> {
     /// Not in the C library's headers yet.
     const TCP_RTO_MAX_MS: libc::c_int = 44;
-    let most_ms = libc::c_int::try_from(most.as_millis()).unwrap_or(libc::c_int::MAX);
-    // SAFETY: the option takes an int, which lives through the call.
+    let most_ms = most.as_millis().try_into();
+    set_tcp_option(stream, TCP_RTO_MAX_MS, most_ms.unwrap_or(libc::c_int::MAX))
+}
+
+/// Bounds what the kernel takes of a connection's bytes before it can send them
+/// (`TCP_NOTSENT_LOWAT`, tcp(7)).
+#[cfg(target_os = "linux")]
+pub(crate) fn bound_unsent(stream: &TcpStream, most: usize) -> io::Result<()> {
+    let most = most.try_into().unwrap_or(libc::c_int::MAX);
+    set_tcp_option(stream, libc::TCP_NOTSENT_LOWAT, most)
+}
+
+#[cfg(target_os = "linux")]
+fn set_tcp_option(stream: &TcpStream, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: these options take an int, which lives through the call.
     success(unsafe {
         libc::setsockopt(
             stream.as_raw_fd(),
             libc::IPPROTO_TCP,
-            TCP_RTO_MAX_MS,
-            (&raw const most_ms).cast(),
+            option,
+            (&raw const value).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     })

@@ -156,12 +156,14 @@ impl<S: Stream> Connections<S> {
             return Ok(0);
         };
         let before = connection.queued_bytes();
-        let was_waiting = connection.is_waiting();
+        let was_empty = connection.delivery.in_kernel() == 0;
+        let was_refused = connection.was_refused;
         let result = connection.flush();
-        if !was_waiting {
+        let taken = before - connection.queued_bytes();
+        // What waits from this moment on, where nothing did or the kernel had taken nothing.
+        if was_empty && (taken > 0 || !was_refused) {
             connection.delivery.begin(self.now);
         }
-        let taken = before - connection.queued_bytes();
         if connection.delivery.in_kernel() > KERNEL_BYTES_UNSEEN {
             self.note_delivered(id);
         }

@@ -6,7 +6,7 @@ use crate::config::{Config, UdpSend};
 use crate::limits::SOCKET_PRIORITY;
 use crate::limits::{
     DSCP_EXPEDITED_FORWARDING, KEEPALIVE_RETRIES, LISTEN_BACKLOG, Limits, OTHER_DESCRIPTORS,
-    RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, SOCKET_BUFFER_BYTES,
+    RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, SOCKET_BUFFER_BYTES, UNSENT_BYTES,
 };
 use crate::system;
 use log::{debug, warn};
@@ -185,6 +185,7 @@ pub(super) fn prepare(stream: &TcpStream, limits: &Limits) {
     let result = result.and_then(|()| {
         // Older kernels do not know it, and do without.
         let _ = system::bound_retransmission(stream, limits.retransmission());
+        system::bound_unsent(stream, UNSENT_BYTES)?;
         socket.set_tcp_user_timeout(Some(limits.user_timeout()))
     });
     if let Err(error) = result {

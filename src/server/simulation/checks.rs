@@ -210,7 +210,7 @@ impl World {
         let wakes_by = |at: Instant| due.is_some_and(|due| due <= at);
         let is_ready = self.backlog.borrow().is_ready();
         let is_paused = self.door.paused_until().is_some_and(wakes_by);
-        let may_wait = is_paused && self.backlog.borrow().has_no_spare;
+        let may_wait = is_paused && self.backlog.borrow().is_stuck;
         assert!(!is_ready || may_wait, "somebody waits to be accepted");
         let limits = &self.plan.limits;
         for client in self.clients.values() {

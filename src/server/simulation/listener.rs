@@ -26,6 +26,8 @@ pub struct Backlog {
     /// Until when there are no descriptors, and whether there is not even one to refuse with.
     pub is_out_until: Option<Instant>,
     pub has_no_spare: bool,
+    /// Whether the last attempt to refuse somebody failed for want of that one.
+    pub is_stuck: bool,
 }
 
 impl Backlog {
@@ -39,6 +41,7 @@ impl Backlog {
             is_blocked: false,
             is_out_until: None,
             has_no_spare: false,
+            is_stuck: false,
         }
     }
 
@@ -85,6 +88,7 @@ impl Listener for FakeListener {
             return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS));
         }
         let (pipe, address) = backlog.waiting.pop_front().expect("somebody waits");
+        backlog.is_stuck = false;
         let stream = FakeStream(pipe.clone());
         if backlog.random.percent(backlog.fault) {
             pipe.borrow_mut().is_broken = true;
@@ -95,7 +99,8 @@ impl Listener for FakeListener {
 
     fn refuse(&mut self) -> io::Result<SocketAddr> {
         let backlog = &mut *self.0.borrow_mut();
-        if backlog.has_no_spare {
+        backlog.is_stuck = backlog.has_no_spare;
+        if backlog.is_stuck {
             return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS));
         }
         if backlog.random.percent(backlog.fault) {
