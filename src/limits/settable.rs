@@ -155,6 +155,13 @@ impl Limits {
         Duration::from_secs((self.dead_peer_timeout.as_secs() / 12).max(1))
     }
 
+    /// Questions without an answer after which the kernel takes a silent client for dead, where the
+    /// server cannot see for itself who is silent: one interval before its time is over.
+    pub(crate) fn keepalive_retries(&self) -> u32 {
+        let intervals = self.dead_peer_timeout.as_secs() / self.keepalive().as_secs();
+        u32::try_from(intervals).unwrap_or(u32::MAX) - 2
+    }
+
     /// The longest time between two attempts to send something again, where it can be set.
     pub(crate) fn retransmission(&self) -> Duration {
         self.keepalive().min(Duration::from_secs(120))
@@ -178,5 +185,30 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits::DEFAULT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between two segments of a silent client a question's time passes at most; with the kernel's
+    /// doubling, the next attempt is as long after an outage as it lasted.
+    #[test]
+    fn every_outage_that_is_promised_to_end_nobody_is_over_in_time() {
+        let round_trips = Duration::from_millis(800);
+        for seconds in 12..=3_600 {
+            let limits = Limits {
+                dead_peer_timeout: Duration::from_secs(seconds),
+                ..Limits::DEFAULT
+            };
+            let latest = limits.keepalive() + limits.outage() * 2 + round_trips;
+            assert!(latest <= limits.silence(), "{seconds} s");
+            assert!(limits.silence() < limits.dead_peer_timeout);
+            // Where the kernel has to do alone, by its questions.
+            let questions = limits.keepalive_retries();
+            assert!(limits.outage() < limits.keepalive() * (questions - 1));
+            assert!(limits.keepalive() * (questions + 1) < limits.dead_peer_timeout);
+        }
     }
 }

@@ -5,8 +5,8 @@ use crate::config::{Config, UdpSend};
 #[cfg(target_os = "linux")]
 use crate::limits::SOCKET_PRIORITY;
 use crate::limits::{
-    DSCP_EXPEDITED_FORWARDING, KEEPALIVE_RETRIES, LISTEN_BACKLOG, Limits, OTHER_DESCRIPTORS,
-    RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES, SOCKET_BUFFER_BYTES, UNSENT_BYTES,
+    DSCP_EXPEDITED_FORWARDING, LISTEN_BACKLOG, Limits, OTHER_DESCRIPTORS, RECEIVE_BUFFER_BYTES,
+    SEND_BUFFER_BYTES, SOCKET_BUFFER_BYTES, UNSENT_BYTES,
 };
 use crate::system;
 use log::{debug, warn};
@@ -175,7 +175,7 @@ pub(super) fn prepare(stream: &TcpStream, limits: &Limits) {
         .with_time(limits.keepalive())
         .with_interval(limits.keepalive());
     #[cfg(not(windows))]
-    let keepalive = keepalive.with_retries(KEEPALIVE_RETRIES);
+    let keepalive = keepalive.with_retries(limits.keepalive_retries());
     let socket = SockRef::from(stream);
     let result = stream
         .set_nodelay(true)
