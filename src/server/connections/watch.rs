@@ -127,3 +127,130 @@ impl<S: Stream> Connections<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::delivery::Contact;
+    use crate::limits::{KERNEL_BYTES_UNSEEN, Limits};
+    use crate::switchboard::Deliver;
+    use std::cell::Cell;
+    use std::io::{self, Read, Write};
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    /// A kernel that takes everything, and has so much of it not acknowledged.
+    struct Taker(Rc<Cell<usize>>);
+
+    impl Read for Taker {
+        fn read(&mut self, _into: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    }
+
+    impl Write for Taker {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.set(self.0.get() + bytes.len());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream for Taker {
+        fn unacknowledged(&self) -> Option<usize> {
+            Some(self.0.get())
+        }
+
+        fn contact(&self) -> Option<Contact> {
+            None
+        }
+
+        fn bequeath(&self, _time: Duration) {}
+    }
+
+    fn connect(connections: &mut Connections<Taker>) -> (ConnectionId, Rc<Cell<usize>>) {
+        let unacknowledged = Rc::new(Cell::new(0));
+        let id = connections.next_id();
+        connections.insert(Taker(unacknowledged.clone()));
+        (id, unacknowledged)
+    }
+
+    /// Nobody yet, and a kilobyte for all.
+    fn tight() -> Connections<Taker> {
+        Connections::new(Limits {
+            outbound_bytes: 1_000,
+            ..Limits::default()
+        })
+    }
+
+    fn say(connections: &mut Connections<Taker>, id: ConnectionId, bytes: usize) {
+        connections.deliver(id, &vec![0; bytes]);
+        connections.flush(id).expect("it takes everything");
+    }
+
+    /// Lets the time pass until those are looked at for whom something waits.
+    fn look(connections: &mut Connections<Taker>) {
+        connections.now += connections.patience.look;
+        while connections.look_at_due() {}
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_not_counted_for_long_even_before_a_look() {
+        let mut connections = Connections::new(Limits::default());
+        let (id, unacknowledged) = connect(&mut connections);
+        for _ in 0..100 {
+            say(&mut connections, id, KERNEL_BYTES_UNSEEN / 4);
+            assert!(connections.outbound_total() <= KERNEL_BYTES_UNSEEN);
+            unacknowledged.set(0);
+        }
+        look(&mut connections);
+        assert_eq!(connections.outbound_total(), 0);
+    }
+
+    #[test]
+    fn with_too_much_for_all_who_has_taken_nothing_is_ended_though_the_kernel_takes_more() {
+        let mut connections = tight();
+        let (behind, _) = connect(&mut connections);
+        let (steady, _) = connect(&mut connections);
+        say(&mut connections, behind, 600);
+        look(&mut connections);
+        // Nobody has looked at this one since it began to wait, so that it may be a good reader.
+        say(&mut connections, steady, 600);
+        assert_eq!(connections.next_to_end(), None);
+        say(&mut connections, behind, 100);
+        assert_eq!(connections.next_to_end(), Some(behind));
+        assert_eq!(connections.next_to_end(), None);
+    }
+
+    #[test]
+    fn who_has_caught_up_since_the_last_look_is_not_behind() {
+        let mut connections = tight();
+        let (id, unacknowledged) = connect(&mut connections);
+        let (_, _) = connect(&mut connections);
+        say(&mut connections, id, 900);
+        look(&mut connections);
+        unacknowledged.set(0);
+        say(&mut connections, id, 200);
+        assert_eq!(connections.next_to_end(), None);
+        assert_eq!(connections.outbound_total(), 200);
+    }
+
+    #[test]
+    fn an_entry_of_one_that_is_gone_has_nobody_looked_at_twice() {
+        let mut connections = Connections::new(Limits::default());
+        let (first, _) = connect(&mut connections);
+        say(&mut connections, first, 10);
+        connections.remove(first);
+        connections.now += connections.patience.look / 2;
+        let (second, _) = connect(&mut connections);
+        assert_eq!(first, second, "the place is used again");
+        say(&mut connections, second, 10);
+        for _ in 0..3 {
+            look(&mut connections);
+            assert_eq!(connections.waiting.len(), 1);
+        }
+    }
+}
