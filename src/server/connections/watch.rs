@@ -168,6 +168,8 @@ mod tests {
             None
         }
 
+        fn finish(&mut self, _scratch: &mut [u8]) {}
+
         fn bequeath(&self, _time: Duration) {}
     }
 
