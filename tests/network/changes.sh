@@ -81,7 +81,7 @@ outage() {
         (($# == 0)) || tell ann "line $line"
         ip -n "$prefix-cat" link set eth0 down
         for at; do
-            sleep "$(awk -v at="$at" -v passed="$(seconds_since "$down")" 'BEGIN { print at > passed ? at - passed : 0 }')"
+            sleep "$(awk -v at="$at" -v passed="$(seconds_since "$down")" 'BEGIN { print (at > passed ? at - passed : 0) }')"
             tell ann "line $line at $at"
         done
         sleep "$(awk -v passed="$(seconds_since "$down")" "BEGIN { print $OUTAGE_S - passed }")"
