@@ -127,7 +127,10 @@ causes! {
         RefusedTooManyFromAddress => "refused_too_many_from_address",
         /// A connection refused because its address has as many as it may that have not logged in.
         RefusedTooManyPending => "refused_too_many_pending",
-        /// Accepting paused because file descriptors, or the kernel's memory for sockets, had run out.
+        /// A connection refused because the process or the system has no descriptors left.
+        RefusedNoDescriptors => "refused_no_descriptors",
+        /// Accepting paused because the kernel's memory for sockets, or even the descriptor to refuse
+        /// connections with, had run out.
         AcceptPaused => "accept_paused",
         /// A connection that ended before it could be accepted or set up.
         AcceptFailed => "accept_failed",
@@ -138,15 +141,18 @@ causes! {
         ClosedByPeer => "closed_by_peer",
         /// A connection ended because its login was refused.
         ClosedLoginRefused => "closed_login_refused",
-        /// A connection ended because it broke: reset, timed out or unreachable.
+        /// A connection ended because it broke: reset, or given up by the system.
         ClosedBroken => "closed_broken",
         /// A connection ended because of a payload shorter than its fields, or not UTF-8.
         ClosedMalformed => "closed_malformed",
         /// A connection ended because its reader was so slow that its queue reached its bound.
         ClosedTooSlow => "closed_too_slow",
-        /// A connection ended because it took nothing of what was queued for it in
+        /// A connection ended because it took nothing of what waited for it in
         /// [`Limits::stall_timeout`](crate::limits::Limits::stall_timeout).
         ClosedStalled => "closed_stalled",
+        /// A connection ended because its client's machine was not heard of in
+        /// [`Limits::dead_peer_timeout`](crate::limits::Limits::dead_peer_timeout).
+        ClosedVanished => "closed_vanished",
         /// A connection ended because its address was banned.
         ClosedBanned => "closed_banned",
         /// A connection ended that had not logged in, for another to have its place: it was the oldest of

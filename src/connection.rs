@@ -3,14 +3,18 @@
 //! It moves bytes and cuts them into frames; what a frame means, and when a connection ends, is
 //! decided elsewhere.
 
+pub(crate) mod delivery;
+
 use crate::cause::Cause;
 use crate::limits::{CLOSING_READS_MAX, IDLE_BUFFER_BYTES_MAX, INBOUND_BYTES_MAX};
 use crate::protocol::FrameBuffer;
 use crate::system;
+use delivery::{Contact, Delivery};
 use mio::net::TcpStream;
+use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A stream of bytes both ways.
 pub(crate) trait Stream: Read + Write {
@@ -18,16 +22,27 @@ pub(crate) trait Stream: Read + Write {
     /// system tells.
     fn unacknowledged(&self) -> Option<usize>;
 
+    /// How the other side was heard of, where the system tells.
+    fn contact(&self) -> Option<Contact>;
+
     /// Prepares for being closed, so that the other side gets all that was written. Closing a socket
     /// with unread bytes resets the connection, and takes away from the other side what it has not
     /// read yet (RFC 9293, section 3.6.1): so the end is told first, and what is there is read. `scratch`
     /// takes what nobody wants.
     fn finish(&mut self, scratch: &mut [u8]);
+
+    /// The connection is about to be closed, with bytes in it that are not acknowledged. The system
+    /// keeps them for so long, and with no time at all throws them away.
+    fn bequeath(&self, time: Duration);
 }
 
 impl Stream for TcpStream {
     fn unacknowledged(&self) -> Option<usize> {
         system::unacknowledged(self)
+    }
+
+    fn contact(&self) -> Option<Contact> {
+        system::contact(self)
     }
 
     fn finish(&mut self, scratch: &mut [u8]) {
@@ -38,6 +53,18 @@ impl Stream for TcpStream {
                 break;
             }
         }
+    }
+
+    fn bequeath(&self, time: Duration) {
+        let socket = SockRef::from(self);
+        // Where this fails, the connection is broken already.
+        let _ = match time {
+            Duration::ZERO => socket.set_linger(Some(time)),
+            #[cfg(target_os = "linux")]
+            _ => socket.set_tcp_user_timeout(Some(time)),
+            #[cfg(not(target_os = "linux"))]
+            _ => Ok(()),
+        };
     }
 }
 
@@ -68,11 +95,17 @@ pub(crate) struct Connection<S> {
     pub(crate) is_in_inbox: bool,
     pub(crate) is_in_flush_queue: bool,
     pub(crate) is_held_back: bool,
-    /// When it has stalled, if the kernel takes nothing of what is queued until then.
-    pub(crate) stalls_at: Option<Instant>,
-    /// What was unacknowledged when that was decided. Less of it until then is progress, which the
-    /// kernel reports as room for more only when a third of its buffer is free.
-    pub(crate) unacknowledged: Option<usize>,
+    /// What became of the bytes that the kernel has taken.
+    pub(crate) delivery: Delivery,
+    /// When that is looked at next, if something waits.
+    pub(crate) look_at: Option<Instant>,
+    /// When it may have been silent for too long, where the system tells.
+    pub(crate) silent_at: Option<Instant>,
+    /// Whether the kernel had no room when it was last offered something. A report of room ends that
+    /// only when it proves true.
+    pub(crate) was_refused: bool,
+    /// Whether nothing that waits for it was taken between two looks.
+    pub(crate) is_behind: bool,
     /// Whether it has not logged in and holds more than a stranger should.
     pub(crate) is_large_stranger: bool,
     /// Why it is about to be ended, if it is.
@@ -80,7 +113,7 @@ pub(crate) struct Connection<S> {
 }
 
 impl<S: Stream> Connection<S> {
-    pub(crate) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S, now: Instant) -> Self {
         Connection {
             stream,
             inbound: FrameBuffer::new(),
@@ -90,8 +123,11 @@ impl<S: Stream> Connection<S> {
             is_in_inbox: false,
             is_in_flush_queue: false,
             is_held_back: false,
-            stalls_at: None,
-            unacknowledged: None,
+            delivery: Delivery::new(now),
+            look_at: None,
+            silent_at: None,
+            was_refused: false,
+            is_behind: false,
             is_large_stranger: false,
             ending: None,
         }
@@ -122,6 +158,21 @@ impl<S: Stream> Connection<S> {
         self.outbound.len() - self.flushed
     }
 
+    /// Whether something is to go out and the kernel takes nothing.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.queued_bytes() > 0 && !self.is_writable
+    }
+
+    /// Whether something that the kernel was offered is not known to have arrived.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.delivery.in_kernel() > 0 || self.was_refused
+    }
+
+    /// Bytes that wait in the server and in the kernel.
+    pub(crate) fn outbound_bytes(&self) -> usize {
+        self.queued_bytes() + self.delivery.in_kernel()
+    }
+
     /// Adds to what is to go out. Bounding it is the caller's part.
     pub(crate) fn queue(&mut self, bytes: &[u8]) {
         if self.flushed > 0 {
@@ -131,13 +182,15 @@ impl<S: Stream> Connection<S> {
         self.outbound.extend_from_slice(bytes);
     }
 
-    /// Offers what is queued to the kernel, as long as it takes any, and returns how much it took.
-    pub(crate) fn flush(&mut self) -> io::Result<usize> {
-        let before = self.queued_bytes();
+    /// Offers what is queued to the kernel, as long as it takes any.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         while self.is_writable && self.flushed < self.outbound.len() {
             match self.stream.write(&self.outbound[self.flushed..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(len) => self.flushed += len,
+                Ok(len) => {
+                    self.flushed += len;
+                    self.delivery.took(len);
+                }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => self.is_writable = false,
                     io::ErrorKind::Interrupted => {}
@@ -150,6 +203,7 @@ impl<S: Stream> Connection<S> {
             self.outbound.shrink_to(IDLE_BUFFER_BYTES_MAX);
             self.flushed = 0;
         }
-        Ok(before - self.queued_bytes())
+        self.was_refused = self.is_blocked();
+        Ok(())
     }
 }

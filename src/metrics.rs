@@ -159,7 +159,7 @@ fn people(page: &mut Page, statistics: &Statistics) {
     );
     page.gauge(
         "voiceapp_outbound_queue_bytes",
-        "Bytes queued for all connections that the kernel has not taken yet.",
+        "Bytes that wait for all connections, in the server and, as far as it has looked, in the kernel.",
         statistics.outbound_bytes,
     );
     page.gauge(

@@ -16,6 +16,7 @@ mod http;
 #[cfg(test)]
 mod simulation;
 mod sockets;
+mod spare;
 mod stop;
 #[cfg(target_os = "linux")]
 mod supervisor;
@@ -40,6 +41,7 @@ use http::HttpPort;
 use log::info;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use spare::Spare;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -62,6 +64,8 @@ pub struct Server {
     core: Core<TcpStream>,
     ban_file: BanFile,
     http: Option<HttpPort>,
+    /// For the files that statistics come from.
+    spare: Spare,
     #[cfg(target_os = "linux")]
     supervisor: Supervisor,
     handle: ServerHandle,
@@ -123,7 +127,8 @@ impl Server {
                 .registry()
                 .try_clone()
                 .map_err(system("share the poll"))?,
-            dead_peer_timeout: config.limits.dead_peer_timeout,
+            limits: config.limits,
+            spare: Spare::new(),
         };
         let mut metrics_address = None;
         let http = match config.metrics_address {
@@ -146,6 +151,7 @@ impl Server {
             core: Core::new(config.limits, HashKey(key[0], key[1])),
             ban_file,
             http,
+            spare: Spare::new(),
             #[cfg(target_os = "linux")]
             supervisor: Supervisor::default(),
             handle,
@@ -294,7 +300,8 @@ impl Server {
         let mut events = Events::with_capacity(POLL_EVENTS);
         while !self.handle.wants_stop() {
             if self.handle.takes_statistics_request() {
-                info!("statistics\n{}", self.statistics().to_string().trim_end());
+                let statistics = self.statistics_at_any_price();
+                info!("statistics\n{}", statistics.to_string().trim_end());
             }
             if self.handle.takes_reload_request() {
                 self.ban_file.reload();
@@ -358,9 +365,17 @@ impl Server {
             http.is_ready || http.next_deadline().is_some_and(|deadline| deadline <= now)
         };
         if let Some(mut http) = self.http.take_if(|http| is_due(http)) {
-            http.attend(now, self.poll.registry(), || self.statistics());
+            http.attend(now, || self.statistics_at_any_price());
             self.http = Some(http);
         }
+    }
+
+    /// The statistics, also with no descriptors left.
+    fn statistics_at_any_price(&mut self) -> Statistics {
+        self.spare.release();
+        let statistics = self.statistics();
+        self.spare.refill();
+        statistics
     }
 
     fn note_readiness(&mut self, events: &Events) {

@@ -39,7 +39,8 @@ pub struct Statistics {
     pub users_at_most: usize,
     /// Chat messages that were passed on.
     pub chat_messages: u64,
-    /// Bytes queued for all connections that the kernel has not taken yet.
+    /// Bytes that wait for all connections, in the server and, as far as it has looked lately, in the
+    /// kernel. What the kernel has is known on Linux only.
     pub outbound_bytes: usize,
     /// The most that it ever was.
     pub outbound_bytes_at_most: usize,

@@ -1,6 +1,7 @@
 //! What is asked of the operating system beside sockets: descriptors, and the options for bare
 //! metal. The other corner with `unsafe` code in it, a system call each.
 
+use crate::connection::delivery::Contact;
 use mio::net::TcpStream;
 use std::io;
 #[cfg(target_os = "linux")]
@@ -93,6 +94,70 @@ pub(crate) fn unacknowledged(stream: &TcpStream) -> Option<usize> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn unacknowledged(_stream: &TcpStream) -> Option<usize> {
     None
+}
+
+/// How the other side of a connection was heard of (`TCP_INFO`, tcp(7)).
+#[cfg(target_os = "linux")]
+pub(crate) fn contact(stream: &TcpStream) -> Option<Contact> {
+    // SAFETY: it is made of numbers alone, for which zero is valid.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the structure and its length live through the call, which writes no more than that.
+    let result = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut len,
+        )
+    };
+    // Older kernels know fewer of the fields, and all of these.
+    (result == 0).then(|| Contact {
+        silent_for: Duration::from_millis(
+            info.tcpi_last_data_recv.min(info.tcpi_last_ack_recv).into(),
+        ),
+        is_asked: info.tcpi_probes > 0 || info.tcpi_retransmits > 0,
+        is_repeating: info.tcpi_retransmits > 0,
+    })
+}
+
+/// Not known.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn contact(_stream: &TcpStream) -> Option<Contact> {
+    None
+}
+
+/// Bounds how long the kernel waits until it sends again what was not acknowledged, a time that
+/// otherwise doubles with each attempt (`TCP_RTO_MAX_MS`, Linux 6.15 and later; from 1 s on).
+#[cfg(target_os = "linux")]
+pub(crate) fn bound_retransmission(stream: &TcpStream, most: Duration) -> io::Result<()> {
+    /// Not in the C library's headers yet.
+    const TCP_RTO_MAX_MS: libc::c_int = 44;
+    let most_ms = most.as_millis().try_into();
+    set_tcp_option(stream, TCP_RTO_MAX_MS, most_ms.unwrap_or(libc::c_int::MAX))
+}
+
+/// Bounds what the kernel takes of a connection's bytes before it can send them
+/// (`TCP_NOTSENT_LOWAT`, tcp(7)).
+#[cfg(target_os = "linux")]
+pub(crate) fn bound_unsent(stream: &TcpStream, most: usize) -> io::Result<()> {
+    let most = most.try_into().unwrap_or(libc::c_int::MAX);
+    set_tcp_option(stream, libc::TCP_NOTSENT_LOWAT, most)
+}
+
+#[cfg(target_os = "linux")]
+fn set_tcp_option(stream: &TcpStream, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: these options take an int, which lives through the call.
+    success(unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            option,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    })
 }
 
 /// Memory of this process that is resident, in bytes (proc_pid_statm(5)).

@@ -316,6 +316,14 @@ fn warnings_are_quoted_as_they_are_written() {
             "cannot accept connections, trying again every ",
         ),
         (
+            "src/server/core.rs",
+            "no descriptors are left, a connection from ",
+        ),
+        (
+            "src/server/sockets.rs",
+            "sent one by one, voice leaves a machine with several addresses from the one that its routes choose, and clients that dialled another hear nothing: bind to one address (--bind-address)",
+        ),
+        (
             "src/udp/linux/outbound.rs",
             "the system refuses several datagrams in one message, sending each by itself: ",
         ),
@@ -331,6 +339,27 @@ fn warnings_are_quoted_as_they_are_written() {
             "{path} does not say {words:?}"
         );
         assert!(RUNNING.contains(words), "{words:?} is not quoted");
+    }
+}
+
+/// Wherever it is promised, it is the same promise, and the one that the server keeps.
+#[test]
+fn an_outage_that_ends_nobody_is_as_long_everywhere() {
+    let limits = Config::default().limits;
+    assert_eq!(limits.outage(), limits.dead_peer_timeout * 5 / 12);
+    assert_eq!(limits.outage().as_secs(), 25);
+    let readme = source("README.md");
+    let package = source("packaging/voiceapp-server.default");
+    for text in [&readme, PROTOCOL, &package, &config::help()] {
+        let promises: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("outage"))
+            .collect();
+        assert!(!promises.is_empty());
+        for promise in promises {
+            let is_said = promise.contains("up to five twelfths of it");
+            assert!(is_said && promise.contains("ends nobody"), "{promise}");
+        }
     }
 }
 

@@ -147,7 +147,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         option: "dead-peer-timeout",
         variable: "DEAD_PEER_TIMEOUT",
         value: "SECONDS",
-        help: "time until a vanished client is gone; an outage of a third of it ends nobody",
+        help: "time until a vanished client is gone; an outage of up to five twelfths of it ends nobody",
         expected: "a whole number of seconds from 12 to 3600",
         set: |config, text| {
             parse_seconds(text, 12, 3600).map(|time| config.limits.dead_peer_timeout = time)

@@ -26,13 +26,15 @@ pub struct Limits {
     pub login_rate: u32,
     /// How long a connection may exist without being logged in, whatever it sends: 1 s to 300 s.
     pub login_timeout: Duration,
-    /// How long a connection may take nothing of what is queued for it: 1 s to 300 s. What its machine
-    /// acknowledges counts as taken, where the system tells (Linux).
+    /// How long a connection may take nothing of what waits for it: 1 s to 300 s. What its machine
+    /// acknowledges counts as taken, where the system tells (Linux), and an outage does not count.
     pub stall_timeout: Duration,
-    /// How long a client whose machine vanished may go unnoticed: 12 s to 3,600 s.
+    /// How long a client whose machine vanished may go unnoticed: 12 s to 3,600 s. An outage of its
+    /// line ends nobody that is not over within [five twelfths](Self::outage) of it.
     pub dead_peer_timeout: Duration,
-    /// Bytes queued for all connections together. With more, a connection that does not read is
-    /// ended when something is to be queued for it.
+    /// Bytes that wait for all connections together, in the server and, where the system tells
+    /// (Linux), in the kernel. With more, a connection that does not read is ended when something is
+    /// to be queued for it.
     pub outbound_bytes: usize,
     /// Chat messages a second from one user, or 0, after a burst of
     /// [`CHAT_BURST`](super::CHAT_BURST). What is over is answered `success = false`.
@@ -129,6 +131,48 @@ impl Limits {
         super::VOICE_HEADER_BYTES + self.voice_bytes
     }
 
+    /// The longest outage of a client's line that ends no connection, whenever it begins and whatever is
+    /// under way: five twelfths of [`dead_peer_timeout`](Self::dead_peer_timeout).
+    ///
+    /// With something under way, the kernel sends it again after a time that doubles with each
+    /// attempt, so that the first attempt after an outage can come as long after its end as it
+    /// lasted. Before it, nothing may have been heard for the time until a question is asked. The sum is
+    /// eleven twelfths, and the rest is for round trips. (Since Linux 6.15 the attempts come
+    /// [regularly](Self::retransmission).)
+    pub fn outage(&self) -> Duration {
+        self.dead_peer_timeout * 5 / 12
+    }
+
+    /// How long nothing may be heard of a client's machine, though it is asked: a little less than
+    /// [`dead_peer_timeout`](Self::dead_peer_timeout), so that the others know in time.
+    pub(crate) fn silence(&self) -> Duration {
+        self.dead_peer_timeout * 59 / 60
+    }
+
+    /// The silence after which the kernel asks, and the time between two questions. It counts in whole
+    /// seconds.
+    pub(crate) fn keepalive(&self) -> Duration {
+        Duration::from_secs((self.dead_peer_timeout.as_secs() / 12).max(1))
+    }
+
+    /// Questions without an answer after which the kernel takes a silent client for dead, where the
+    /// server cannot see for itself who is silent: one interval before its time is over.
+    pub(crate) fn keepalive_retries(&self) -> u32 {
+        let intervals = self.dead_peer_timeout.as_secs() / self.keepalive().as_secs();
+        u32::try_from(intervals).unwrap_or(u32::MAX) - 2
+    }
+
+    /// The longest time between two attempts to send something again, where it can be set.
+    pub(crate) fn retransmission(&self) -> Duration {
+        self.keepalive().min(Duration::from_secs(120))
+    }
+
+    /// How long the kernel may go on without an acknowledgement before it gives up by itself, which is
+    /// not to happen before the server has: whatever else the system is set to.
+    pub(crate) fn user_timeout(&self) -> Duration {
+        self.dead_peer_timeout + self.stall_timeout
+    }
+
     /// Connections that one address may have before login, or 0.
     pub(crate) fn pending_per_address(&self) -> usize {
         match self.connections_per_address {
@@ -141,5 +185,30 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits::DEFAULT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between two segments of a silent client a question's time passes at most; with the kernel's
+    /// doubling, the next attempt is as long after an outage as it lasted.
+    #[test]
+    fn every_outage_that_is_promised_to_end_nobody_is_over_in_time() {
+        let round_trips = Duration::from_millis(800);
+        for seconds in 12..=3_600 {
+            let limits = Limits {
+                dead_peer_timeout: Duration::from_secs(seconds),
+                ..Limits::DEFAULT
+            };
+            let latest = limits.keepalive() + limits.outage() * 2 + round_trips;
+            assert!(latest <= limits.silence(), "{seconds} s");
+            assert!(limits.silence() < limits.dead_peer_timeout);
+            // Where the kernel has to do alone, by its questions.
+            let questions = limits.keepalive_retries();
+            assert!(limits.outage() < limits.keepalive() * (questions - 1));
+            assert!(limits.keepalive() * (questions + 1) < limits.dead_peer_timeout);
+        }
     }
 }

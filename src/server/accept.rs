@@ -2,16 +2,17 @@
 
 use super::core::{Admitted, Core, Voice};
 use super::sockets;
+use super::spare::{self, Spare};
 use crate::cause::Cause;
 use crate::connection::Stream;
 use crate::event::{ConnectionId, Now, VoiceToken};
-use crate::limits::ACCEPT_PAUSE;
+use crate::limits::{ACCEPT_PAUSE, Limits};
 use log::{debug, warn};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Where connections come from.
 pub(super) trait Listener {
@@ -19,6 +20,9 @@ pub(super) trait Listener {
 
     /// The next that waits, as accept(2).
     fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)>;
+
+    /// Takes the next that waits, with the descriptor that is kept for this, and closes it at once.
+    fn refuse(&mut self) -> io::Result<SocketAddr>;
 
     /// A random token that is not 0, or none if the system has no randomness to give.
     fn draw_token(&mut self) -> Option<VoiceToken>;
@@ -31,7 +35,8 @@ pub(super) trait Listener {
 pub(super) struct TcpPort {
     pub(super) listener: TcpListener,
     pub(super) registry: Registry,
-    pub(super) dead_peer_timeout: Duration,
+    pub(super) limits: Limits,
+    pub(super) spare: Spare,
 }
 
 impl Listener for TcpPort {
@@ -41,12 +46,19 @@ impl Listener for TcpPort {
         self.listener.accept()
     }
 
+    fn refuse(&mut self) -> io::Result<SocketAddr> {
+        let listener = &self.listener;
+        // Closed before the descriptor is taken again.
+        self.spare
+            .lend(|| listener.accept().map(|(_, address)| address))
+    }
+
     fn draw_token(&mut self) -> Option<VoiceToken> {
         draw_token()
     }
 
     fn register(&mut self, id: ConnectionId, stream: &mut TcpStream) -> io::Result<()> {
-        sockets::prepare(stream, self.dead_peer_timeout);
+        sockets::prepare(stream, &self.limits);
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(stream, Token(id.index()), interest)
     }
@@ -57,7 +69,7 @@ pub(super) struct Door<L> {
     pub(super) listener: L,
     /// Whether a connection may be waiting to be accepted.
     pub(super) is_ready: bool,
-    /// Set while file descriptors have run out.
+    /// Set while the kernel hands nobody over.
     paused_until: Option<Instant>,
 }
 
@@ -87,7 +99,7 @@ impl<L: Listener> Door<L> {
             _ => self.paused_until = None,
         }
         core.begin_stage();
-        while self.is_ready && !core.is_stage_over() {
+        while self.may_accept() && !core.is_stage_over() {
             match self.listener.accept() {
                 Ok((stream, address)) => {
                     // Where each newcomer costs another its place, those who are here are listened
@@ -97,25 +109,33 @@ impl<L: Listener> Door<L> {
                         return;
                     }
                 }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => self.is_ready = false,
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::ConnectionAborted => core.counters.count(Cause::AcceptFailed),
-                    _ => {
-                        if core.counters.get(Cause::AcceptPaused) == 0 {
-                            warn!(
-                                "cannot accept connections, trying again every {ACCEPT_PAUSE:?}: {error}"
-                            );
-                        }
-                        // Out of descriptors, most likely: whoever is connected is served on, and
-                        // the others wait in the kernel's queue.
-                        core.counters.count(Cause::AcceptPaused);
-                        self.paused_until = Some(now.instant + ACCEPT_PAUSE);
-                        return;
-                    }
+                Err(error) if spare::are_used_up(&error) => match self.listener.refuse() {
+                    Ok(address) => core.refuse(now, address, Cause::RefusedNoDescriptors),
+                    Err(error) => self.stop_for_a_while(now, &error, core),
                 },
+                Err(error) => self.stop_for_a_while(now, &error, core),
             }
             core.worked(now, voice);
+        }
+    }
+
+    /// Nobody could be taken in: nobody is there, or there is no room for them.
+    fn stop_for_a_while(&mut self, now: Now, error: &io::Error, core: &mut Core<L::Stream>) {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => self.is_ready = false,
+            io::ErrorKind::Interrupted => {}
+            io::ErrorKind::ConnectionAborted => core.counters.count(Cause::AcceptFailed),
+            _ => {
+                if core.counters.get(Cause::AcceptPaused) == 0 {
+                    warn!(
+                        "cannot accept connections, trying again every {ACCEPT_PAUSE:?}: {error}"
+                    );
+                }
+                // Out of memory for sockets, most likely: whoever is connected is served on, and the
+                // others wait in the kernel's queue.
+                core.counters.count(Cause::AcceptPaused);
+                self.paused_until = Some(now.instant + ACCEPT_PAUSE);
+            }
         }
     }
 

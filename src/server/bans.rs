@@ -1,5 +1,6 @@
 //! The ban file: read at start, and again when somebody asks for it.
 
+use super::spare::Spare;
 use super::{ServerError, ServerHandle};
 use crate::bans::BanList;
 use crate::config::Config;
@@ -21,6 +22,8 @@ pub(super) struct BanFile {
     /// Whether somebody has asked again since the reading began, and may have changed the file after
     /// it was read.
     is_asked_again: bool,
+    /// For the file, so that those who have used up all descriptors can be banned.
+    spare: Spare,
 }
 
 impl BanFile {
@@ -33,6 +36,7 @@ impl BanFile {
             receiver,
             is_reading: false,
             is_asked_again: false,
+            spare: Spare::new(),
         }
     }
 
@@ -49,9 +53,11 @@ impl BanFile {
             return;
         }
         let (sender, handle) = (self.sender.clone(), self.handle.clone());
+        let mut spare = std::mem::replace(&mut self.spare, Spare::none());
         let reading = thread::Builder::new()
             .name("ban file".into())
             .spawn(move || {
+                spare.release();
                 // If the server has ended meanwhile, nobody wants it any more.
                 let _ = sender.send(read(&path));
                 handle.wake();
@@ -69,6 +75,7 @@ impl BanFile {
         }
         let result = self.receiver.try_recv().ok()?;
         self.is_reading = false;
+        self.spare.refill();
         if std::mem::take(&mut self.is_asked_again) {
             self.reload();
         }

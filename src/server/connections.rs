@@ -6,17 +6,20 @@
 //! connection, to which a look does no harm, and which is ended only if it was itself marked so.
 
 use crate::cause::Cause;
+use crate::connection::delivery::Patience;
 use crate::connection::{Connection, Stream};
 use crate::event::ConnectionId;
 use crate::limits::{
-    COPY_OVERHEAD_BYTES, HELD_BACK_MIN, HOLD_BACK, LARGE_STRANGERS_MAX, Limits, STRANGER_BYTES,
-    outbound_bytes_max,
+    COPY_OVERHEAD_BYTES, HELD_BACK_MIN, HOLD_BACK, KERNEL_BYTES_UNSEEN, LARGE_STRANGERS_MAX,
+    LOOKS_PER_STALL, Limits, STRANGER_BYTES, outbound_bytes_max,
 };
 use crate::switchboard::Deliver;
 use slab::Slab;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::time::{Duration, Instant};
+
+mod watch;
 
 #[cfg(test)]
 #[path = "simulation/recount.rs"]
@@ -33,12 +36,14 @@ pub(crate) struct Connections<S> {
     held_back: VecDeque<(Instant, ConnectionId)>,
     /// Those that are to be ended.
     ending: VecDeque<ConnectionId>,
-    /// Those that take nothing, by when they have stalled.
-    stalling: BTreeSet<(Instant, ConnectionId)>,
-    stall_timeout: Duration,
+    /// Those for which something waits, by when they are looked at next, and those that may have been
+    /// silent for too long: see [`watch`].
+    waiting: VecDeque<(Instant, ConnectionId)>,
+    silent: BTreeSet<(Instant, ConnectionId)>,
+    patience: Patience,
     /// Bytes queued for one connection, at most.
     outbound_bytes_max: usize,
-    /// The same for all of them together, and what it is now.
+    /// Bytes that wait for all of them together, in the server and in the kernel: at most, and now.
     outbound_total_max: usize,
     outbound_total: usize,
     outbound_total_at_most: usize,
@@ -48,6 +53,9 @@ pub(crate) struct Connections<S> {
     pub(super) copying_cost: usize,
     /// When this turn began.
     pub(super) now: Instant,
+    /// The least that has waited for all since somebody last asked, for the simulation.
+    #[cfg(test)]
+    outbound_least: usize,
     /// Who was to be ended and why, for the simulation.
     #[cfg(test)]
     pub(super) marks: Vec<recount::Mark>,
@@ -61,8 +69,13 @@ impl<S: Stream> Connections<S> {
             flush_queue: VecDeque::new(),
             held_back: VecDeque::new(),
             ending: VecDeque::new(),
-            stalling: BTreeSet::new(),
-            stall_timeout: limits.stall_timeout,
+            waiting: VecDeque::new(),
+            silent: BTreeSet::new(),
+            patience: Patience {
+                stall: limits.stall_timeout,
+                look: limits.stall_timeout / LOOKS_PER_STALL,
+                silence: limits.silence(),
+            },
             outbound_bytes_max: outbound_bytes_max(limits.users),
             outbound_total_max: limits.outbound_bytes,
             outbound_total: 0,
@@ -70,6 +83,8 @@ impl<S: Stream> Connections<S> {
             large_strangers: 0,
             copying_cost: 0,
             now: Instant::now(),
+            #[cfg(test)]
+            outbound_least: 0,
             #[cfg(test)]
             marks: Vec::new(),
         }
@@ -82,7 +97,8 @@ impl<S: Stream> Connections<S> {
 
     /// Takes a connection in, under [`next_id`](Self::next_id). Bytes may have come with it.
     pub(super) fn insert(&mut self, stream: S) {
-        let id = id(self.slab.insert(Connection::new(stream)));
+        let id = id(self.slab.insert(Connection::new(stream, self.now)));
+        self.watch_silence(id);
         self.want_read(id);
     }
 
@@ -92,10 +108,10 @@ impl<S: Stream> Connections<S> {
 
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection<S>> {
         let connection = self.slab.try_remove(id.index())?;
-        self.outbound_total -= connection.queued_bytes();
+        self.lower_total(connection.outbound_bytes());
         self.large_strangers -= usize::from(connection.is_large_stranger);
-        if let Some(at) = connection.stalls_at {
-            self.stalling.remove(&(at, id));
+        if let Some(at) = connection.silent_at {
+            self.silent.remove(&(at, id));
         }
         Some(connection)
     }
@@ -141,62 +157,35 @@ impl<S: Stream> Connections<S> {
             return Ok(0);
         };
         let before = connection.queued_bytes();
+        let was_empty = connection.delivery.in_kernel() == 0;
+        let was_refused = connection.was_refused;
         let result = connection.flush();
         let taken = before - connection.queued_bytes();
-        self.outbound_total -= taken;
-        // As long as nothing is taken, the time that it has runs on.
-        let is_blocked = connection.queued_bytes() > 0 && !connection.is_writable;
-        let fresh = self.now + self.stall_timeout;
-        let stalls_at = match connection.stalls_at {
-            _ if !is_blocked => None,
-            Some(at) if taken == 0 => Some(at),
-            _ => Some(fresh),
-        };
-        if stalls_at == Some(fresh) {
-            connection.unacknowledged = connection.stream.unacknowledged();
+        // What waits from this moment on, where nothing did or the kernel had taken nothing.
+        if was_empty && (taken > 0 || !was_refused) {
+            connection.delivery.begin(self.now);
         }
-        let old = std::mem::replace(&mut connection.stalls_at, stalls_at);
-        if old != stalls_at {
-            if let Some(at) = old {
-                self.stalling.remove(&(at, id));
-            }
-            if let Some(at) = stalls_at {
-                self.stalling.insert((at, id));
-            }
+        if connection.delivery.in_kernel() > KERNEL_BYTES_UNSEEN {
+            self.note_delivered(id);
         }
+        self.want_look(id);
         result?;
         Ok(taken)
     }
 
-    /// Marks one connection that has stalled to be ended, if there is one, and says whether there
-    /// was one, and so may be another.
-    pub(super) fn end_stalled(&mut self) -> bool {
-        let Some(&(at, id)) = self.stalling.first().filter(|(at, _)| *at <= self.now) else {
-            return false;
-        };
-        self.stalling.remove(&(at, id));
-        let Some(connection) = self.slab.get_mut(id.index()) else {
-            return true;
-        };
-        connection.stalls_at = None;
-        if connection.is_writable {
-            // The kernel takes more since; it only has not been offered any yet.
-            return true;
-        }
-        let before = connection.unacknowledged;
-        connection.unacknowledged = connection.stream.unacknowledged();
-        // Nothing was added meanwhile, so that less is progress.
-        if connection.unacknowledged < before {
-            let stalls_at = self.now + self.stall_timeout;
-            connection.stalls_at = Some(stalls_at);
-            self.stalling.insert((stalls_at, id));
-        } else {
-            self.end(id, Cause::ClosedStalled);
-        }
-        true
+    /// So many bytes no longer wait.
+    fn lower_total(&mut self, bytes: usize) {
+        self.outbound_total -= bytes;
+        #[cfg(test)]
+        self.note_total();
     }
 
-    /// Bytes queued for all connections.
+    /// How long a client may take nothing.
+    pub(super) fn stall_timeout(&self) -> Duration {
+        self.patience.stall
+    }
+
+    /// Bytes that wait for all connections.
     pub(super) fn outbound_total(&self) -> usize {
         self.outbound_total
     }
@@ -204,11 +193,6 @@ impl<S: Stream> Connections<S> {
     /// The most that ever were.
     pub(super) fn outbound_total_at_most(&self) -> usize {
         self.outbound_total_at_most
-    }
-
-    /// When the next connection has stalled.
-    pub(super) fn next_stall(&self) -> Option<Instant> {
-        self.stalling.first().map(|&(at, _)| at)
     }
 
     /// Notes how much a connection holds that was not handled yet, and ends it if it has not logged
@@ -293,10 +277,13 @@ impl<S: Stream> Connections<S> {
             return false;
         }
         // Whoever reads as fast as others talk must not be taken for slow because this turn has not come
-        // to flushing yet.
-        if !self.has_room(to, frames.len()) && self.flush(to).is_err() {
-            self.end(to, Cause::ClosedBroken);
-            return false;
+        // to flushing yet, or nobody has looked since.
+        if !self.has_room(to, frames.len()) {
+            if self.flush(to).is_err() {
+                self.end(to, Cause::ClosedBroken);
+                return false;
+            }
+            self.note_delivered(to);
         }
         if !self.has_room(to, frames.len()) {
             self.end(to, Cause::ClosedTooSlow);
@@ -312,14 +299,15 @@ impl<S: Stream> Connections<S> {
     }
 
     /// Whether so many bytes more may be queued for a connection: within its own bound, and within
-    /// that of all together unless the kernel would take what waits.
+    /// that of all together unless it takes what waits.
     fn has_room(&self, id: ConnectionId, bytes: usize) -> bool {
         let Some(connection) = self.slab.get(id.index()) else {
             return false;
         };
         let is_within = |queued: usize, max: usize| queued + bytes <= max;
         is_within(connection.queued_bytes(), self.outbound_bytes_max)
-            && (connection.is_writable || is_within(self.outbound_total, self.outbound_total_max))
+            && (connection.is_writable && !connection.is_behind
+                || is_within(self.outbound_total, self.outbound_total_max))
     }
 }
 
@@ -443,9 +431,7 @@ mod tests {
         let due = std::iter::from_fn(|| connections.next_to_flush());
         assert_eq!(due.count(), all.len(), "and all of them go when it is time");
         for (id, _) in &all[..HELD_BACK_MIN] {
-            if let Some(connection) = connections.get(*id) {
-                connection.flush().expect("somebody is there");
-            }
+            connections.flush(*id).expect("somebody is there");
             connections.announce(*id, b"news");
         }
         assert_eq!(

@@ -17,7 +17,7 @@ use crate::limits::{
 use crate::switchboard::Switchboard;
 use crate::throttle::CauseThrottles;
 use log::{Level, log};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// What has voice to relay.
@@ -129,6 +129,17 @@ impl<S: Stream> Core<S> {
         }
     }
 
+    /// A newcomer was turned away before it was a connection.
+    pub(super) fn refuse(&mut self, now: Now, address: SocketAddr, cause: Cause) {
+        self.counters.count(cause);
+        if let Some(left_out) = self.log.pass(now.instant, cause) {
+            let (address, name) = (address.ip().to_canonical(), cause.name());
+            log::warn!(
+                "no descriptors are left, a connection from {address} refused: {name}{left_out}"
+            );
+        }
+    }
+
     /// Bans these from now on, and ends whoever of them is here.
     pub(super) fn set_bans(&mut self, bans: BanList) {
         self.switchboard.set_bans(bans);
@@ -152,7 +163,7 @@ impl<S: Stream> Core<S> {
         let deadlines = [
             self.switchboard.next_deadline(),
             self.connections.next_flush(),
-            self.connections.next_stall(),
+            self.connections.next_look(),
             door.paused_until(),
         ];
         let next = deadlines.into_iter().flatten().min()?;
@@ -249,7 +260,17 @@ impl<S: Stream> Core<S> {
         let Some(cause) = connection.ending else {
             unreachable!("only what was marked is ended");
         };
-        if !matches!(cause, Cause::ClosedByPeer | Cause::ClosedBroken) {
+        let is_hopeless = matches!(
+            cause,
+            Cause::ClosedStalled | Cause::ClosedTooSlow | Cause::ClosedVanished
+        );
+        if connection.delivery.in_kernel() > 0 {
+            connection.stream.bequeath(match is_hopeless {
+                true => Duration::ZERO,
+                false => self.connections.stall_timeout(),
+            });
+        }
+        if !is_hopeless && !matches!(cause, Cause::ClosedByPeer | Cause::ClosedBroken) {
             connection.stream.finish(&mut self.scratch);
         }
         // Closing it ends its registration with the poll.
@@ -281,8 +302,8 @@ impl<S: Stream> Core<S> {
         }
     }
 
-    /// Whatever is due: logins that did not come, queues that nobody took from, states that were not
-    /// told yet.
+    /// Whatever is due: logins that did not come, looks at who takes nothing or is gone, states that were
+    /// not told yet.
     fn meet_deadlines(&mut self, now: Now, voice: &mut impl Voice) {
         self.begin_stage();
         while !self.is_stage_over() {
@@ -295,9 +316,9 @@ impl<S: Stream> Core<S> {
                     self.end(now, id, voice);
                 }
             }
-            let has_stalled = self.connections.end_stalled();
+            let was_looked_at = self.connections.look_at_due();
             let was_told = self.switchboard.handle_tick(now, &mut self.connections);
-            if overdue.is_none() && !has_stalled && !was_told {
+            if overdue.is_none() && !was_looked_at && !was_told {
                 return;
             }
             self.worked(now, voice);

@@ -4,6 +4,7 @@
 //! It is for the machine's own collector, and bounded in everything: exchanges, the length of a
 //! request, and the time that each may take.
 
+use super::spare::{self, Spare};
 use crate::limits::{HTTP_DEADLINE, HTTP_EXCHANGES_MAX, HTTP_REQUEST_BYTES_MAX};
 use crate::metrics;
 use crate::statistics::Statistics;
@@ -19,9 +20,17 @@ const LISTENER: usize = usize::MAX - 15;
 /// The port and its exchanges.
 pub(super) struct HttpPort {
     listener: TcpListener,
-    exchanges: [Option<Exchange>; HTTP_EXCHANGES_MAX],
+    registry: Registry,
+    places: [Place; HTTP_EXCHANGES_MAX],
     /// Whether something has become ready since it was last attended to.
     pub(super) is_ready: bool,
+}
+
+/// Room for one exchange, with a descriptor of its own, so that whoever looks after the server gets in
+/// when its clients have taken all others.
+struct Place {
+    exchange: Option<Exchange>,
+    spare: Spare,
 }
 
 /// One connection: a request, then its answer.
@@ -47,45 +56,51 @@ impl HttpPort {
         registry.register(&mut listener, Token(LISTENER), Interest::READABLE)?;
         Ok(HttpPort {
             listener,
-            exchanges: [const { None }; HTTP_EXCHANGES_MAX],
+            registry: registry.try_clone()?,
+            places: std::array::from_fn(|_| Place {
+                exchange: None,
+                spare: Spare::new(),
+            }),
             is_ready: true,
         })
     }
 
     /// When the next exchange has had its time.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let exchanges = self.exchanges.iter().flatten();
+        let exchanges = self.places.iter().flat_map(|place| &place.exchange);
         exchanges.map(|exchange| exchange.deadline).min()
     }
 
     /// Goes on with every exchange as far as it goes without waiting, and ends those that have had
     /// their time. Whoever finds no place waits in the kernel's queue until there is one.
-    pub(super) fn attend(
-        &mut self,
-        now: Instant,
-        registry: &Registry,
-        statistics: impl Fn() -> Statistics,
-    ) {
+    pub(super) fn attend(&mut self, now: Instant, mut statistics: impl FnMut() -> Statistics) {
         self.is_ready = false;
-        for exchange in &mut self.exchanges {
-            *exchange = exchange.take().and_then(|mut running| {
+        for place in &mut self.places {
+            place.exchange = place.exchange.take().and_then(|mut running| {
                 let is_over = running.deadline <= now
-                    || running.go_on(&statistics).unwrap_or(Progress::Done) == Progress::Done;
+                    || running.go_on(&mut statistics).unwrap_or(Progress::Done) == Progress::Done;
                 (!is_over).then_some(running)
             });
+            if place.exchange.is_none() {
+                place.spare.refill();
+            }
         }
-        for (place, exchange) in self.exchanges.iter_mut().enumerate() {
-            if exchange.is_some() {
-                continue;
+        let free = self.places.iter_mut().enumerate();
+        for (number, place) in free.filter(|(_, place)| place.exchange.is_none()) {
+            let mut accepted = self.listener.accept();
+            if accepted.as_ref().is_err_and(spare::are_used_up) {
+                place.spare.release();
+                accepted = self.listener.accept();
             }
             // Where nobody waits, or accepting fails for now, the next event is soon enough.
-            let Ok((mut stream, _)) = self.listener.accept() else {
+            let Ok((mut stream, _)) = accepted else {
+                place.spare.refill();
                 return;
             };
-            let token = Token(LISTENER - 1 - place);
+            let token = Token(LISTENER - 1 - number);
             let interest = Interest::READABLE | Interest::WRITABLE;
-            if registry.register(&mut stream, token, interest).is_ok() {
-                *exchange = Some(Exchange {
+            if self.registry.register(&mut stream, token, interest).is_ok() {
+                place.exchange = Some(Exchange {
                     stream,
                     request: Vec::new(),
                     answer: Vec::new(),
@@ -100,7 +115,7 @@ impl HttpPort {
 }
 
 impl Exchange {
-    fn go_on(&mut self, statistics: &impl Fn() -> Statistics) -> io::Result<Progress> {
+    fn go_on(&mut self, statistics: &mut impl FnMut() -> Statistics) -> io::Result<Progress> {
         while self.answer.is_empty() {
             let mut piece = [0; 1_024];
             match self.stream.read(&mut piece) {
@@ -112,7 +127,7 @@ impl Exchange {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            self.answer = answer(&self.request, statistics).unwrap_or_default();
+            self.answer = answer(&self.request, &mut *statistics).unwrap_or_default();
         }
         while self.written < self.answer.len() {
             match self.stream.write(&self.answer[self.written..]) {
@@ -131,7 +146,7 @@ impl Exchange {
 }
 
 /// The answer to a request, once all of its head is there.
-fn answer(request: &[u8], statistics: impl Fn() -> Statistics) -> Option<Vec<u8>> {
+fn answer(request: &[u8], statistics: impl FnOnce() -> Statistics) -> Option<Vec<u8>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Request::new(&mut headers);
     const PLAIN: &str = "text/plain; charset=utf-8";

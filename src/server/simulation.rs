@@ -9,6 +9,7 @@
 mod actions;
 mod checks;
 mod client;
+mod line;
 mod listener;
 mod picture;
 mod pipe;
@@ -33,15 +34,17 @@ use world::World;
 /// The second-last spends every budget, and the last has more long frames than strangers may.
 const FIXED_SEEDS: [u64; 6] = [3, 5, 1, 11, 6, 160];
 /// What those must run into, so that they do not come to miss it one day without anyone noticing.
-const MUST_OCCUR: [Cause; 8] = [
+const MUST_OCCUR: [Cause; 10] = [
     Cause::ClosedByPeer,
     Cause::ClosedBroken,
     Cause::ClosedMalformed,
     Cause::ClosedTooSlow,
     Cause::ClosedStalled,
+    Cause::ClosedVanished,
     Cause::ClosedCrowdedOut,
     Cause::ClosedLoginDeadline,
     Cause::AcceptPaused,
+    Cause::RefusedNoDescriptors,
 ];
 const FRESH_SEEDS: usize = 2;
 

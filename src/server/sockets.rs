@@ -1,12 +1,12 @@
 //! Binding the two ports, and the options that sockets get.
 
 use super::ServerError;
-use crate::config::Config;
+use crate::config::{Config, UdpSend};
 #[cfg(target_os = "linux")]
 use crate::limits::SOCKET_PRIORITY;
 use crate::limits::{
-    DSCP_EXPEDITED_FORWARDING, KEEPALIVE_RETRIES, LISTEN_BACKLOG, Limits, OTHER_DESCRIPTORS,
-    SOCKET_BUFFER_BYTES,
+    DSCP_EXPEDITED_FORWARDING, LISTEN_BACKLOG, Limits, OTHER_DESCRIPTORS, RECEIVE_BUFFER_BYTES,
+    SEND_BUFFER_BYTES, SOCKET_BUFFER_BYTES, UNSENT_BYTES,
 };
 use crate::system;
 use log::{debug, warn};
@@ -14,7 +14,6 @@ use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
-use std::time::Duration;
 
 /// Binds the management port and the voice port to the same address.
 pub(super) fn bind(config: &Config) -> Result<(TcpListener, UdpSocket), ServerError> {
@@ -25,6 +24,13 @@ pub(super) fn bind(config: &Config) -> Result<(TcpListener, UdpSocket), ServerEr
         }
         None => listen_everywhere(config.management_port)?,
     };
+    let is_plain = config.udp_send == UdpSend::Plain || cfg!(not(target_os = "linux"));
+    if is_plain && address.is_unspecified() {
+        warn!(
+            "sent one by one, voice leaves a machine with several addresses from the one that its routes choose, and \
+             clients that dialled another hear nothing: bind to one address (--bind-address)"
+        );
+    }
     Ok((listener, bind_voice(address, config.voice_relay_port)?))
 }
 
@@ -90,6 +96,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // would let another process take over the port.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
+    // What is accepted has it from here, as a client is told of its size when it connects.
+    socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;
     Ok(socket.into())
@@ -179,23 +187,27 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socke
 /// Sets the options of an accepted connection. Where one cannot be set the connection is most
 /// likely gone already, which its next read will tell.
 ///
-/// A dead client is found by keepalive (tcp(7)) if nothing is under way to it, and by what it does not
-/// acknowledge otherwise. Each takes less than half of the time given, because the one can begin when
-/// the other was about to find out.
-pub(super) fn prepare(stream: &TcpStream, dead_peer_timeout: Duration) {
-    let silence = dead_peer_timeout / 6;
+/// The kernel asks a silent client (keepalive, tcp(7)) and sends again what is lost. Which of them is
+/// gone is not its to say: with something under way it does not ask, and begins to count anew.
+/// `TCP_USER_TIMEOUT` keeps it from giving up before the server does, which looks at each
+/// (`Connections::look_at_due`). Elsewhere keepalive has to do.
+pub(super) fn prepare(stream: &TcpStream, limits: &Limits) {
     let keepalive = TcpKeepalive::new()
-        .with_time(silence)
-        .with_interval(silence / 2);
+        .with_time(limits.keepalive())
+        .with_interval(limits.keepalive());
     #[cfg(not(windows))]
-    let keepalive = keepalive.with_retries(KEEPALIVE_RETRIES);
+    let keepalive = keepalive.with_retries(limits.keepalive_retries());
+    let socket = SockRef::from(stream);
     let result = stream
         .set_nodelay(true)
-        .and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
-    // Linux ends a silent connection by this as well, whatever the number of questions.
+        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
+        .and_then(|()| socket.set_send_buffer_size(SEND_BUFFER_BYTES));
     #[cfg(target_os = "linux")]
     let result = result.and_then(|()| {
-        SockRef::from(stream).set_tcp_user_timeout(Some(dead_peer_timeout * 5 / 12))
+        // Older kernels do not know it, and do without.
+        let _ = system::bound_retransmission(stream, limits.retransmission());
+        system::bound_unsent(stream, UNSENT_BYTES)?;
+        socket.set_tcp_user_timeout(Some(limits.user_timeout()))
     });
     if let Err(error) = result {
         debug!("cannot set the options of a connection: {error}");

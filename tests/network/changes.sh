@@ -1,4 +1,4 @@
-# Clients that vanish, and clients that move. Sourced by `run`.
+# Clients that vanish, lose their line for a while, or move. Sourced by `run`.
 
 # The promise: whoever vanished is gone for the others within a minute.
 readonly GONE_WITHIN_S=60
@@ -51,6 +51,52 @@ unplug() {
     ((lost >= 60 && lost <= 136)) || failed "bob lost $lost of 1000 datagrams from ann, and 60 to 136 were to be expected"
     stop_server
     passed "of 1000 datagrams that ann spoke meanwhile, bob lost $lost; the server had $(statistic send_failed) sends fail"
+}
+
+# The other promise: an outage of up to five twelfths of the time ends nobody.
+readonly OUTAGE_DEAD_PEER_TIMEOUT_S=12 OUTAGE_S=4.8
+
+outage_silent() { outage; }
+# Said before the link goes down, at the same moment, and while it is down.
+outage_talking() { outage 0 2.5; }
+
+# outage [SAID-AT...]: cat's line is gone for a while, again and again, at another moment between two of the kernel's
+# questions each time (which come every second), and she and the others notice nothing but that. The wire is a good one,
+# as what must be tried again is not to be lost again, but as slow as a telephone's.
+outage() {
+    local server phase line=0 down at
+    # shellcheck disable=SC2034 # what the wire is laid with
+    local netem=(delay 60ms) tap=(--delay 60)
+    server=$(address 4 1)
+    lay_wire server ann cat
+    start_server server DEAD_PEER_TIMEOUT="$OUTAGE_DEAD_PEER_TIMEOUT_S"
+    enter ann "$server"
+    enter cat "$server"
+    for phase in 0.05 0.3 0.55 0.8; do
+        line=$((line + 1))
+        tell cat "before $line"
+        expect ann "^<cat> before $line\$" 10
+        sleep "$phase"
+        down=$EPOCHREALTIME
+        (($# == 0)) || tell ann "line $line"
+        ip -n "$prefix-cat" link set eth0 down
+        for at; do
+            sleep "$(awk -v at="$at" -v passed="$(seconds_since "$down")" 'BEGIN { print (at > passed ? at - passed : 0) }')"
+            tell ann "line $line at $at"
+        done
+        sleep "$(awk -v passed="$(seconds_since "$down")" "BEGIN { print $OUTAGE_S - passed }")"
+        ip -n "$prefix-cat" link set eth0 up
+        for at; do
+            expect cat "^<ann> line $line at $at\$" 10
+        done
+        tell cat "after $line"
+        expect ann "^<cat> after $line\$" 10
+        ! said ann '^\* cat left' || failed "an outage of $OUTAGE_S s, $phase s after her last word, ended cat"
+    done
+    passed "cat came back after four outages of $OUTAGE_S s of the $OUTAGE_DEAD_PEER_TIMEOUT_S s that are allowed her"
+    stop_server
+    (($(statistic closed_vanished) + $(statistic closed_stalled) + $(statistic closed_broken) == 0)) ||
+        failed "somebody was ended: see $logs/server.log"
 }
 
 move_ipv4() { move 4; }

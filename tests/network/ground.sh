@@ -88,8 +88,7 @@ lay_netem() {
 
 lay_tap() {
     local node
-    start switch wire "$bin/examples/wire" --seed 1 --loss "$LOSS_PERCENT" --delay "$DELAY_MS" --jitter "$JITTER_MS" \
-        --duplicate "$DUPLICATE_PERCENT" "$@"
+    start switch wire "$bin/examples/wire" --seed 1 "${tap[@]}" "$@"
     wait_for wire '^ready' 5 || failed "the wire does not start"
     for node; do
         ip -n "$prefix-switch" link set "$node" netns "$prefix-$node" name eth0

@@ -3,6 +3,7 @@
 # Everything that can only be tried is tried in a namespace of its own, which is gone at once.
 
 netem=(delay "${DELAY_MS}ms" "${JITTER_MS}ms" loss "$LOSS_PERCENT%" duplicate "$DUPLICATE_PERCENT%" limit 10000)
+tap=(--loss "$LOSS_PERCENT" --delay "$DELAY_MS" --jitter "$JITTER_MS" --duplicate "$DUPLICATE_PERCENT")
 harm="$LOSS_PERCENT % lost, $DELAY_MS ± $JITTER_MS ms late, $DUPLICATE_PERCENT % twice"
 wire='' wire_description='' has_ipv6=no has_tbf=no
 

@@ -1,11 +1,12 @@
 //! The binary as its user starts it: what it prints, how it ends, and what it does when descriptors
 //! run out.
 
-use crate::client::{Client, PATIENCE, Place};
-use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use crate::client::{Client, PATIENCE, Place, encoded};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::process::{self, Child, ChildStderr, Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use voiceapp_server::limits::HTTP_EXCHANGES_MAX;
 use voiceapp_server::protocol::Packet;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_voiceapp-server");
@@ -141,6 +142,8 @@ pub fn start_under(variables: &[(&str, &str)]) -> Started {
 pub struct Started {
     child: Child,
     pub place: Place,
+    /// What it said before it listened.
+    warnings: String,
     stderr: BufReader<ChildStderr>,
 }
 
@@ -153,9 +156,10 @@ impl Started {
             .spawn()
             .expect("the binary starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        let mut warnings = String::new();
         let mut line = String::new();
         while !line.contains("management on TCP") {
-            line.clear();
+            warnings += &std::mem::take(&mut line);
             let read = stderr.read_line(&mut line).expect("it is text");
             assert!(read > 0, "the binary ended without a word");
         }
@@ -174,6 +178,7 @@ impl Started {
         Started {
             child,
             place,
+            warnings,
             stderr,
         }
     }
@@ -298,40 +303,105 @@ fn a_log_that_nobody_reads_stops_nobody() {
     assert!(log.lines().count() > 300, "what was written is not lost");
 }
 
-/// With descriptors for some twenty connections, the connected are served, the others wait, and get
-/// their turn as places are freed.
+/// What a stranger gets for a ping: an answer, or the end.
+#[cfg(unix)]
+fn is_served(place: Place) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect((place.ip, place.tcp_port)).expect("the kernel listens");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("it is not zero");
+    let ping = encoded(&Packet::PingRequest { request_id: 1 });
+    // One that is refused may be closed already.
+    let _ = stream.write_all(&ping);
+    let mut answer = [0; 11];
+    match stream.read_exact(&mut answer) {
+        Ok(()) => Some(stream),
+        Err(error) => {
+            let is_patient = ![ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind());
+            assert!(is_patient, "neither an answer nor the end");
+            None
+        }
+    }
+}
+
+/// With descriptors for a dozen connections, the connected are served, newcomers are refused at once
+/// instead of waiting, whoever looks after the server is answered, and as places are freed others get
+/// in.
 #[cfg(unix)]
 #[test]
-fn when_descriptors_run_out_the_connected_are_served_and_the_others_wait() {
+fn when_descriptors_run_out_newcomers_are_refused_and_whoever_looks_after_it_is_answered() {
+    let bans = std::env::temp_dir().join(format!("voiceapp-server-no-bans-{}", process::id()));
+    std::fs::write(&bans, "").expect("the folder is writable");
     let mut shell = command("sh");
     shell.args(["-c", "ulimit -n 40 && exec \"$0\"", BINARY]);
-    let server = Started::new(&mut shell);
+    shell.env("METRICS_ADDRESS", "127.0.0.1:0");
+    shell.env("BAN_FILE", &bans);
+    let mut server = Started::new(&mut shell);
+    let log = server.log_until("metrics on http://");
+    let (_, rest) = log.split_once("http://").expect("it was awaited");
+    let metrics = rest.split('/').next().expect("it has a start").to_owned();
+
     let mut alice = Client::log_in(server.place, "alice");
-    let mut waiting: Vec<Client> = (0..60).map(|_| Client::connect(server.place)).collect();
-    for client in &mut waiting {
-        client.send(&Packet::PingRequest { request_id: 1 });
-    }
-    waiting[0].expect(Packet::PingResponse { request_id: 1 });
+    let served: Vec<TcpStream> = (0..60).map_while(|_| is_served(server.place)).collect();
+    assert!(!served.is_empty() && served.len() < 40, "{}", served.len());
+    assert!(is_served(server.place).is_none());
     alice.expect_quiet();
-    // Whoever came first leaves first, so that the last is accepted in the end.
-    let mut last = waiting.pop().expect("there are sixty");
-    for client in waiting {
-        drop(client);
-        alice.expect_quiet();
-    }
-    last.expect(Packet::PingResponse { request_id: 1 });
-    // And there is room for users again.
-    let bob = last.logged_in("bob");
-    let carol = Client::log_in(server.place, "carol");
-    for user_id in [bob.id, carol.id] {
-        alice.next(|packet| match packet {
-            Packet::UserJoinedServer(who) => assert_eq!(who.user_id, user_id),
-            other => panic!("not the coming of {user_id}: {other:?}"),
-        });
-    }
+
+    // As many collectors at once as there may be at all, of which one asks.
+    let waiting: Vec<TcpStream> = (1..HTTP_EXCHANGES_MAX)
+        .map(|_| TcpStream::connect(&metrics).expect("the kernel listens"))
+        .collect();
+    let page = crate::metrics::ask(
+        metrics.parse().expect("it is an address"),
+        "GET /metrics HTTP/1.1\r\n\r\n",
+    );
+    assert!(
+        page.contains("cause=\"refused_no_descriptors\"} "),
+        "{page}"
+    );
+    #[cfg(target_os = "linux")]
+    assert!(page.contains("process_resident_memory_bytes "), "{page}");
+    drop(waiting);
+    #[cfg(target_os = "linux")]
+    assert!(server.log_until_now().contains("memory, KiB"));
+    std::fs::write(&bans, "192.0.2.1").expect("the folder is writable");
+    server.signal("HUP");
+    server.log_until("the ban file was read again: 1 ranges");
+    assert!(is_served(server.place).is_none());
+
+    // And there is room again.
+    drop(served);
+    alice.expect_quiet();
+    let bob = Client::log_in(server.place, "bob");
+    alice.next(|packet| match packet {
+        Packet::UserJoinedServer(who) => assert_eq!(who.user_id, bob.id),
+        other => panic!("not the coming of bob: {other:?}"),
+    });
     server.signal("TERM");
     let (code, log) = server.wait();
     assert_eq!(code, Some(0));
-    assert!(log.contains("accept_paused"), "{log}");
-    assert_eq!(log.matches("cannot accept connections").count(), 1, "{log}");
+    assert!(log.contains("refused_no_descriptors"), "{log}");
+    assert!(!log.contains("accept_paused"), "{log}");
+    std::fs::remove_file(bans).expect("it is there");
+}
+
+/// Only where the server has to leave it to the system which of its addresses it answers from.
+#[cfg(target_os = "linux")]
+#[test]
+fn plain_sending_from_every_address_is_warned_of() {
+    const WARNING: &str = "sent one by one, voice leaves a machine with several addresses from";
+    for (way, address, is_warned) in [
+        ("plain", "any", true),
+        ("plain", "0.0.0.0", true),
+        ("plain", "127.0.0.1", false),
+        ("auto", "any", false),
+    ] {
+        let server = start_under(&[("UDP_SEND", way), ("BIND_ADDRESS", address)]);
+        let warnings = &server.warnings;
+        assert_eq!(
+            warnings.contains(WARNING),
+            is_warned,
+            "{way} {address}: {warnings}"
+        );
+    }
 }

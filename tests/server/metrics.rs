@@ -36,7 +36,7 @@ fn rest_of(mut stream: TcpStream) -> String {
     answer
 }
 
-fn ask(to: SocketAddr, request: &str) -> String {
+pub fn ask(to: SocketAddr, request: &str) -> String {
     let mut stream = connect(to);
     stream.write_all(request.as_bytes()).expect("it is read");
     rest_of(stream)

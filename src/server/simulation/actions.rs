@@ -36,8 +36,11 @@ impl World {
         }
         if self.random.below(300) == 0 {
             let until = self.clock.get() + Duration::from_millis(self.random.below(2_000) as u64);
-            self.backlog.borrow_mut().is_out_until = Some(until);
+            let mut backlog = self.backlog.borrow_mut();
+            backlog.is_out_until = Some(until);
+            backlog.has_no_spare = self.random.percent(30);
         }
+        self.mend_lines();
         let serials: Vec<u64> = self.clients.keys().copied().collect();
         for serial in serials {
             if self.random.percent(40) {
@@ -48,6 +51,25 @@ impl World {
                 if self.random.percent(50) {
                     self.clients[&serial].pipe.borrow_mut().unblock();
                 }
+            }
+        }
+    }
+
+    /// Lines that were cut are there again: most before anybody may be ended for it.
+    fn mend_lines(&mut self) {
+        let now = self.clock.get();
+        let longest = self.plan.limits.outage();
+        for (serial, client) in &self.clients {
+            let pipe = &mut *client.pipe.borrow_mut();
+            let outage = pipe.line.outage(now);
+            let is_time = match serial % 3 {
+                0 => false,
+                _ => outage > longest - longest / 4 || self.random.percent(3),
+            };
+            if pipe.line.is_cut() && is_time {
+                self.log
+                    .add(|| format!("{serial} is back after {outage:?}"));
+                pipe.mend();
             }
         }
     }
@@ -226,6 +248,8 @@ impl World {
                 };
             }
             Action::WriteOn => client.writing = Manner::AtOnce,
+            Action::LoseLine if self.plan.tells => client.pipe.borrow_mut().cut(),
+            Action::LoseLine => {}
             Action::Finish => client.wants_to_finish = true,
             Action::Vanish => leave(client, random, false),
             Action::Reset => leave(client, random, true),

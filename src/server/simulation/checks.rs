@@ -2,11 +2,14 @@
 //! reason, and nothing is left behind.
 
 use super::client::Client;
+use super::pipe::Pipe;
 use super::world::World;
 use crate::cause::Cause;
-use crate::limits::{CHAT_BYTES_MAX, FRAME_BYTES_MAX, LARGE_STRANGERS_MAX};
-use crate::server::connections::recount::Mark;
-use std::time::Instant;
+use crate::limits::{
+    CHAT_BYTES_MAX, FRAME_BYTES_MAX, LARGE_STRANGERS_MAX, LOOKS_PER_STALL, Limits,
+};
+use crate::server::connections::recount::{Look, Mark};
+use std::time::{Duration, Instant};
 
 impl World {
     /// Whoever the server has dropped in this turn was dropped for a reason, and reads what it left.
@@ -33,6 +36,7 @@ impl World {
                     if !mark.is_checked {
                         self.check_reason(&client, mark);
                     }
+                    check_bequest(&client, mark.cause, self.plan.limits.stall_timeout);
                     check_heard_out(&client, mark.cause);
                 }
             }
@@ -58,7 +62,8 @@ impl World {
     fn check_refused(&self, client: &Client) {
         let limits = &self.plan.limits;
         assert!(
-            self.bans.contains(client.address.ip())
+            client.pipe.borrow().was_refused
+                || self.bans.contains(client.address.ip())
                 || self.plan.accept_fault > 0
                 || limits.connections_per_address > 0,
             "refused without a reason"
@@ -80,11 +85,24 @@ impl World {
                     false => CHAT_BYTES_MAX + 100,
                 };
                 let bound = self.core.connections.bytes_max();
-                let is_over = mark.queued + at_once > bound;
-                !mark.is_writable && (is_over || mark.total + at_once > limits.outbound_bytes)
+                let is_over = mark.queued + at_once > bound && !mark.is_writable;
+                let are_over = mark.total + at_once > limits.outbound_bytes;
+                is_over || (are_over && (!mark.is_writable || mark.is_behind))
             }
             Cause::ClosedStalled => {
-                pipe.is_told_full && now >= pipe.stuck_since + limits.stall_timeout
+                let at_end = pipe.at_end();
+                let is_waiting = at_end.unacknowledged > 0 || pipe.is_told_full;
+                let waited = now - at_end.stuck_since;
+                let is_lost = at_end.is_lost && pipe.line.outage(now) <= limits.outage();
+                let is_too_long = match at_end.is_lost {
+                    true => waited >= limits.silence(),
+                    false => waited >= limits.stall_timeout,
+                };
+                is_waiting && is_too_long && !is_lost
+            }
+            Cause::ClosedVanished => {
+                let is_silent = now >= pipe.line.last_heard() + limits.silence();
+                is_silent && !pipe.line.is_up() && pipe.line.outage(now) > limits.outage()
             }
             Cause::ClosedBanned => self.bans.contains(client.address.ip()),
             Cause::ClosedCrowdedOut => client.was_stranger && self.is_crowded(client),
@@ -96,32 +114,41 @@ impl World {
             Cause::ClosedLoginRefused => client.was_stranger,
             _ => false,
         };
-        assert!(is_reason, "{cause:?} of {}: {mark:?}", client.name);
+        let at_end = pipe.at_end();
+        assert!(
+            is_reason,
+            "{cause:?} of {}: {mark:?}, {at_end:?} at {now:?}",
+            client.name
+        );
     }
 
     /// Remembers what is queued for those that take nothing in the turn that begins.
     pub fn note_full(&mut self) {
-        self.ledger.borrow_mut().written = 0;
-        self.total_before = self.core.connections.total();
+        self.core.connections.least_total();
         for client in self.clients.values_mut() {
             let pipe = client.pipe.borrow();
             let look = pipe.id.map(|id| self.core.connections.look(id));
-            let full = look.filter(|look| !look.is_writable && !look.is_ending);
+            let is_full = |look: &Look| !look.is_writable || look.is_behind;
+            let full = look.filter(|look| is_full(look) && !look.is_ending);
             client.queued_while_full = full.map(|look| look.queued);
         }
     }
 
     /// With all together over their bound, whoever takes nothing was not given more.
-    pub fn check_full(&self) {
-        let ledger = self.ledger.borrow();
-        let least = self.total_before.saturating_sub(ledger.written);
-        if !ledger.drops.is_empty() || least <= self.plan.limits.outbound_bytes {
+    pub fn check_full(&mut self) {
+        let least = self.core.connections.least_total();
+        if !self.ledger.borrow().drops.is_empty() || least <= self.plan.limits.outbound_bytes {
             return;
         }
         for client in self.clients.values() {
             if let (Some(id), Some(queued)) = (client.pipe.borrow().id, client.queued_while_full) {
                 let look = self.core.connections.look(id);
-                assert!(look.queued <= queued, "{} was given more", client.name);
+                let is_full = !look.is_writable || look.is_behind;
+                assert!(
+                    !is_full || look.queued <= queued,
+                    "{} was given more",
+                    client.name
+                );
             }
         }
     }
@@ -148,7 +175,7 @@ impl World {
     pub fn check_awake(&self) {
         let (mut count, mut users) = (0, 0);
         for client in self.clients.values() {
-            let pipe = &mut *client.pipe.borrow_mut();
+            let pipe = &*client.pipe.borrow();
             let Some(id) = pipe.id else {
                 continue;
             };
@@ -156,18 +183,16 @@ impl World {
             let look = self.core.connections.look(id);
             users += usize::from(!self.core.switchboard.management().is_pending(id));
             assert_eq!(look.is_writable, !pipe.is_told_full, "{}", client.name);
+            let is_counted = look.in_kernel >= pipe.unacknowledged();
+            assert!(is_counted || !pipe.line.tells, "{}", client.name);
             if look.is_ending {
                 continue;
             }
-            if look.queued > 0 && !look.is_writable {
-                let stalls_at = look.stalls_at.expect("it may stall");
-                let due = pipe.stuck_since + self.plan.limits.stall_timeout;
-                // Only if it could not be offered more in time, its time begins again.
-                assert!(stalls_at == due || (pipe.was_put_off && stalls_at > due));
-            } else if look.queued == 0 {
-                assert_eq!(look.stalls_at, None);
-            } else {
-                pipe.was_put_off |= pipe.is_stuck;
+            let is_looked_at = look.look_at.is_some();
+            assert!(is_looked_at || !pipe.is_waiting(), "{}", client.name);
+            // With so few there is always time for all who are due.
+            if self.clients.len() <= 60 {
+                check_found(client, pipe, self.clock.get(), &self.plan.limits);
             }
         }
         assert_eq!(count, self.core.connections.count(), "connections");
@@ -185,7 +210,8 @@ impl World {
         let wakes_by = |at: Instant| due.is_some_and(|due| due <= at);
         let is_ready = self.backlog.borrow().is_ready();
         let is_paused = self.door.paused_until().is_some_and(wakes_by);
-        assert!(!is_ready || is_paused, "somebody waits to be accepted");
+        let may_wait = is_paused && self.backlog.borrow().is_stuck;
+        assert!(!is_ready || may_wait, "somebody waits to be accepted");
         let limits = &self.plan.limits;
         for client in self.clients.values() {
             let pipe = client.pipe.borrow();
@@ -200,7 +226,9 @@ impl World {
                 let is_full = !look.is_writable && !pipe.is_writable();
                 assert!(will_flush || is_full, "{name} is not written to");
             }
-            assert!(look.stalls_at.is_none_or(wakes_by), "{name} stalls");
+            assert!(look.look_at.is_none_or(wakes_by), "{name} may stall");
+            assert_eq!(look.silent_at.is_some(), pipe.line.tells, "{name}");
+            assert!(look.silent_at.is_none_or(wakes_by), "{name} may be gone");
             // All that it wrote was handled, and all that was written to it was read: an answer that is
             // still missing is held back.
             let is_handled = pipe.to_server.len() + look.unhandled + client.unsent.len() == 0;
@@ -220,15 +248,47 @@ impl World {
     }
 }
 
+/// Who takes nothing, or is gone, was found out by this time.
+fn check_found(client: &Client, pipe: &Pipe, now: Instant, limits: &Limits) {
+    let name = &client.name;
+    let (at_end, look) = (pipe.at_end(), limits.stall_timeout / LOOKS_PER_STALL);
+    if pipe.is_waiting() && !at_end.is_lost {
+        let noticed_at = at_end.stuck_since.max(pipe.seen_at);
+        let due = noticed_at + limits.stall_timeout + 2 * look;
+        assert!(now < due, "{name} has stalled");
+    }
+    if pipe.line.tells && !pipe.line.is_up() {
+        let due = pipe.line.last_heard() + limits.silence();
+        assert!(now < due, "{name} is gone");
+    }
+}
+
+/// What the kernel was left with is given up at once for who does not take it, and in time for others.
+fn check_bequest(client: &Client, cause: Cause, stall_timeout: Duration) {
+    let pipe = client.pipe.borrow();
+    if pipe.line.tells && pipe.at_end().unacknowledged > 0 {
+        let is_hopeless = matches!(
+            cause,
+            Cause::ClosedStalled | Cause::ClosedTooSlow | Cause::ClosedVanished
+        );
+        let time = match is_hopeless {
+            true => Duration::ZERO,
+            false => stall_timeout,
+        };
+        assert_eq!(pipe.bequeathed, Some(time), "{}: {cause:?}", client.name);
+    }
+}
+
 /// Who was ended after its last word has been answered, if there was room for the answers.
 fn check_heard_out(client: &Client, cause: Cause) {
     let was_heard_out = matches!(cause, Cause::ClosedByPeer | Cause::ClosedMalformed);
-    if was_heard_out && !client.is_gone && !client.pipe.borrow().is_told_full {
+    let pipe = client.pipe.borrow();
+    if was_heard_out && !client.is_gone && !pipe.is_told_full && pipe.line.is_up() {
         let picture = &client.picture;
         assert!(picture.sent.is_empty(), "unanswered: {:?}", picture.sent);
         assert!(picture.unechoed.is_empty() && !picture.has_part_of_a_frame());
     }
     let is_refused = cause == Cause::ClosedLoginRefused;
-    let may_know = !client.is_gone && !client.pipe.borrow().is_told_full;
+    let may_know = !client.is_gone && !pipe.is_told_full && pipe.line.is_up();
     assert!(!is_refused || !may_know || client.picture.was_refused);
 }

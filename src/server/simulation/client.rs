@@ -81,7 +81,8 @@ impl Client {
     /// Whether it may still do things.
     pub fn is_active(&self) -> bool {
         let pipe = self.pipe.borrow();
-        !(self.wants_to_finish || self.is_gone || pipe.is_broken || pipe.is_dropped)
+        let can_act = !(pipe.is_broken || pipe.is_dropped || pipe.line.is_cut());
+        can_act && !(self.wants_to_finish || self.is_gone)
     }
 
     pub fn request(&mut self, sent: Sent) {
@@ -168,7 +169,8 @@ impl Client {
             self.unsent.clear();
         }
         let mut written = 0;
-        if !self.unsent.is_empty() {
+        let is_cut = pipe.line.is_cut();
+        if !self.unsent.is_empty() && !is_cut {
             let writing = match self.writing {
                 Manner::NotAtAll if self.wants_to_finish => Manner::Slowly(100),
                 writing => writing,
@@ -182,13 +184,15 @@ impl Client {
             true => Manner::AtOnce,
             false => self.reading,
         };
-        let mut read = reading.share(pipe.to_client.len());
+        let mut read = reading.share(pipe.arrived());
         if read > 1 && random.percent(10) {
             read = random.between(1, read);
         }
         let bytes = pipe.read_by_client(read);
         drop(pipe);
-        self.finish();
+        if !is_cut {
+            self.finish();
+        }
         let has_logged_in = read > 0 && self.picture.receive(&bytes, digest);
         Pumped {
             has_moved: written + read > 0,

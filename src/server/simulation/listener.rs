@@ -23,8 +23,11 @@ pub struct Backlog {
     pub fault: usize,
     pub has_edge: bool,
     is_blocked: bool,
-    /// Until when there are no descriptors.
+    /// Until when there are no descriptors, and whether there is not even one to refuse with.
     pub is_out_until: Option<Instant>,
+    pub has_no_spare: bool,
+    /// Whether the last attempt to refuse somebody failed for want of that one.
+    pub is_stuck: bool,
 }
 
 impl Backlog {
@@ -37,6 +40,8 @@ impl Backlog {
             has_edge: false,
             is_blocked: false,
             is_out_until: None,
+            has_no_spare: false,
+            is_stuck: false,
         }
     }
 
@@ -83,12 +88,28 @@ impl Listener for FakeListener {
             return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS));
         }
         let (pipe, address) = backlog.waiting.pop_front().expect("somebody waits");
+        backlog.is_stuck = false;
         let stream = FakeStream(pipe.clone());
         if backlog.random.percent(backlog.fault) {
             pipe.borrow_mut().is_broken = true;
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok((stream, address))
+    }
+
+    fn refuse(&mut self) -> io::Result<SocketAddr> {
+        let backlog = &mut *self.0.borrow_mut();
+        backlog.is_stuck = backlog.has_no_spare;
+        if backlog.is_stuck {
+            return Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS));
+        }
+        if backlog.random.percent(backlog.fault) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let (pipe, address) = backlog.waiting.pop_front().expect("somebody waits");
+        pipe.borrow_mut().was_refused = true;
+        drop(FakeStream(pipe));
+        Ok(address)
     }
 
     fn draw_token(&mut self) -> Option<VoiceToken> {

@@ -4,13 +4,15 @@
 //! It is as unkind as a kernel may be: it takes and gives fewer bytes than it could, is interrupted,
 //! says "not now" without a reason, and reports readiness only when it changes from no to yes.
 
+use super::line::Line;
 use super::random::Random;
 use crate::connection::Stream;
+use crate::connection::delivery::Contact;
 use crate::event::ConnectionId;
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The one time of the simulation.
 pub type Clock = Rc<Cell<Instant>>;
@@ -29,8 +31,16 @@ pub struct Faults {
 pub struct Ledger {
     /// The connections that the server has dropped, in order.
     pub drops: Vec<u64>,
-    /// Bytes that the kernel has taken.
-    pub written: usize,
+}
+
+/// Why a connection may be ended that takes nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct AtEnd {
+    pub unacknowledged: usize,
+    /// Since when nothing is taken of what waits.
+    pub stuck_since: Instant,
+    /// Whether what waits is lost on the way.
+    pub is_lost: bool,
 }
 
 /// Bytes under way in one direction.
@@ -53,6 +63,11 @@ impl Buffer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Forgets what is behind the first so many bytes.
+    pub fn keep(&mut self, len: usize) {
+        self.bytes.truncate(self.start + len);
+    }
+
     pub fn take(&mut self, len: usize) -> &[u8] {
         let taken = self.start..self.start + len;
         self.start = taken.end;
@@ -71,9 +86,21 @@ pub struct Pipe {
     ledger: Rc<RefCell<Ledger>>,
     pub to_server: Buffer,
     to_server_max: usize,
+    /// What was written and not read: in the kernel's send buffer, or at the client's machine, which
+    /// acknowledges as much as it has room for while its program reads nothing.
     pub to_client: Buffer,
     to_client_max: usize,
-    sizes: [usize; 2],
+    client_room: usize,
+    sizes: [usize; 3],
+    pub line: Line,
+    /// Bytes that the kernel has taken, and that the client's machine has acknowledged.
+    written: u64,
+    acknowledged: u64,
+    /// How many the server knows of, and since when; or since when something waits.
+    seen: u64,
+    pub seen_at: Instant,
+    /// How long the kernel is to keep what waits when the connection is closed.
+    pub bequeathed: Option<Duration>,
     /// The client will send nothing more.
     pub is_finished: bool,
     /// Nobody is at the client's end any more: what is written breaks the connection.
@@ -90,13 +117,16 @@ pub struct Pipe {
     pub end_was_read: bool,
     pub error_was_told: bool,
     pub registration_failed: bool,
+    /// It was closed for want of descriptors.
+    pub was_refused: bool,
     /// A write was refused, and nobody has reported since that there is room.
     pub is_told_full: bool,
-    /// Since when the server gets nothing rid, or when it last got something rid.
+    /// Since when nothing is taken of what waits, or when some was taken last: by the client's machine,
+    /// or by a kernel that does not tell.
     pub stuck_since: Instant,
     pub is_stuck: bool,
-    /// Whether a budget put off a further attempt since then.
-    pub was_put_off: bool,
+    /// How it was when the server closed it.
+    pub at_end: Option<AtEnd>,
     pub is_dropped: bool,
     pub came_in_at: Instant,
 }
@@ -106,7 +136,8 @@ impl Pipe {
         serial: u64,
         seed: u64,
         faults: Faults,
-        sizes: [usize; 2],
+        sizes: [usize; 3],
+        line: Line,
         clock: &Clock,
         ledger: &Rc<RefCell<Ledger>>,
     ) -> Self {
@@ -121,7 +152,14 @@ impl Pipe {
             to_server_max: sizes[0],
             to_client: Buffer::default(),
             to_client_max: sizes[1],
+            client_room: sizes[2],
             sizes,
+            line,
+            written: 0,
+            acknowledged: 0,
+            seen: 0,
+            seen_at: clock.get(),
+            bequeathed: None,
             is_finished: false,
             is_abandoned: false,
             is_broken: false,
@@ -133,10 +171,11 @@ impl Pipe {
             end_was_read: false,
             error_was_told: false,
             registration_failed: false,
+            was_refused: false,
             is_told_full: false,
             stuck_since: clock.get(),
             is_stuck: false,
-            was_put_off: false,
+            at_end: None,
             is_dropped: false,
             came_in_at: clock.get(),
         }
@@ -148,14 +187,82 @@ impl Pipe {
     }
 
     pub fn is_writable(&self) -> bool {
-        let room = self.to_client_max - self.to_client.len();
+        let room = self.to_client_max - self.unacknowledged();
         self.is_broken || (room > self.to_client_max / 3 && !self.is_write_blocked)
+    }
+
+    /// Bytes that the kernel still has.
+    pub fn unacknowledged(&self) -> usize {
+        (self.written - self.acknowledged) as usize
+    }
+
+    /// Bytes that have arrived at the client's machine and that its program has not read.
+    pub fn arrived(&self) -> usize {
+        self.to_client.len() - self.unacknowledged()
+    }
+
+    /// Whether the client's machine has no room for more.
+    fn is_closed(&self) -> bool {
+        self.arrived() >= self.client_room
+    }
+
+    /// How what waits for it is at this moment, or was when it was closed.
+    pub fn at_end(&self) -> AtEnd {
+        self.at_end.unwrap_or(AtEnd {
+            unacknowledged: self.unacknowledged(),
+            stuck_since: self.stuck_since,
+            is_lost: self.is_lost(),
+        })
+    }
+
+    /// Whether something is lost on the way that the client's machine would take.
+    fn is_lost(&self) -> bool {
+        self.unacknowledged() > 0 && !self.is_closed() && !self.line.is_up()
+    }
+
+    /// Whether something waits at all, as far as the server can know.
+    pub fn is_waiting(&self) -> bool {
+        (self.line.tells && self.unacknowledged() > 0) || self.is_told_full
+    }
+
+    /// As much as there is room for arrives, and is acknowledged.
+    fn arrive(&mut self) {
+        if self.line.carries_to_client(self.clock.get()) {
+            let read = self.written - self.to_client.len() as u64;
+            let acknowledged = self.written.min(read + self.client_room as u64);
+            if acknowledged > self.acknowledged {
+                self.acknowledged = acknowledged;
+                if self.line.tells {
+                    self.stuck_since = self.clock.get();
+                }
+                self.line.heard(self.clock.get());
+            }
+        }
+    }
+
+    /// What has come about by time alone.
+    pub fn catch_up(&mut self) {
+        self.change(|_| {});
+    }
+
+    /// The line is cut.
+    pub fn cut(&mut self) {
+        let now = self.clock.get();
+        self.line.cut(now);
+    }
+
+    /// The line is there again, and after a while what was lost is sent again.
+    pub fn mend(&mut self) {
+        let (now, has_lost) = (self.clock.get(), self.unacknowledged() > 0);
+        self.line.mend(now, has_lost, &mut self.random);
+        self.catch_up();
     }
 
     /// Does something to it, and notes which edges come of that.
     pub fn change<T>(&mut self, change: impl FnOnce(&mut Self) -> T) -> T {
         let (was_readable, was_broken) = (self.is_readable(), self.is_broken);
         let result = change(self);
+        self.arrive();
         self.edge_readable |= self.is_readable() && !was_readable;
         self.edge_writable |= self.is_broken && !was_broken;
         if self.wants_room && self.is_writable() {
@@ -175,6 +282,7 @@ impl Pipe {
 
     /// Takes the edges that are to be reported: readable, and writable.
     pub fn take_edges(&mut self) -> Option<(bool, bool)> {
+        self.catch_up();
         if self.id.is_none() || self.is_dropped {
             return None;
         }
@@ -196,18 +304,22 @@ impl Pipe {
         });
     }
 
-    /// Gives each of the two buffers room for everything, or as little as it had.
+    /// Gives the buffers of each direction room for everything, or as little as they had.
     pub fn widen(&mut self, are_wide: [bool; 2]) {
         self.change(|pipe| {
             let [to_server, to_client] = are_wide.map(|is_wide| if is_wide { 1 << 20 } else { 0 });
             pipe.to_server_max = pipe.sizes[0].max(to_server).max(pipe.to_server.len());
             pipe.to_client_max = pipe.sizes[1].max(to_client).max(pipe.to_client.len());
+            pipe.client_room = pipe.sizes[2].max(to_client);
         });
     }
 
     /// The client writes, as far as there is room, and returns how much there was.
     pub fn write_from_client(&mut self, bytes: &[u8]) -> usize {
         let len = bytes.len().min(self.to_server_max - self.to_server.len());
+        if len > 0 {
+            self.line.heard(self.clock.get());
+        }
         self.change(|pipe| pipe.to_server.put(&bytes[..len]));
         if self.random.percent(self.faults.wakes_for_nothing) {
             self.edge_readable = true;
@@ -229,11 +341,15 @@ impl Pipe {
     /// The kernel says no to a write.
     fn refuse(&mut self) -> io::Error {
         self.wants_room = true;
+        if !self.is_waiting() {
+            self.seen_at = self.clock.get();
+        }
         self.is_told_full = true;
         if !self.is_stuck {
             self.is_stuck = true;
-            self.stuck_since = self.clock.get();
-            self.was_put_off = false;
+            if self.unacknowledged() == 0 || !self.line.tells {
+                self.stuck_since = self.clock.get();
+            }
         }
         io::ErrorKind::WouldBlock.into()
     }
@@ -282,9 +398,28 @@ impl Read for FakeStream {
 }
 
 impl Stream for FakeStream {
-    /// This kernel does not tell.
     fn unacknowledged(&self) -> Option<usize> {
-        None
+        let pipe = &mut *self.0.borrow_mut();
+        pipe.catch_up();
+        let known = match pipe.line.tells {
+            true => pipe.acknowledged,
+            false => pipe.written,
+        };
+        if known > pipe.seen {
+            pipe.seen = known;
+            pipe.seen_at = pipe.clock.get();
+        }
+        pipe.line.tells.then(|| pipe.unacknowledged())
+    }
+
+    fn contact(&self) -> Option<Contact> {
+        let pipe = &mut *self.0.borrow_mut();
+        pipe.catch_up();
+        pipe.line.contact(pipe.clock.get(), pipe.is_lost())
+    }
+
+    fn bequeath(&self, time: Duration) {
+        self.0.borrow_mut().bequeathed = Some(time);
     }
 
     fn finish(&mut self, _scratch: &mut [u8]) {
@@ -306,21 +441,25 @@ impl Write for FakeStream {
         if pipe.random.percent(pipe.faults.blocks) {
             pipe.is_write_blocked = true;
         }
-        let room = pipe.to_client_max - pipe.to_client.len();
+        let room = pipe.to_client_max - pipe.unacknowledged();
         if room == 0 || pipe.is_write_blocked {
             return Err(pipe.refuse());
         }
         let len = pipe.part_of(room.min(bytes.len()));
         pipe.wants_room |= len == room && len < bytes.len();
-        pipe.ledger.borrow_mut().written += len;
+        if !pipe.is_waiting() {
+            pipe.seen_at = pipe.clock.get();
+        }
+        if pipe.unacknowledged() == 0 || !pipe.line.tells {
+            pipe.stuck_since = pipe.clock.get();
+        }
         pipe.is_stuck = false;
         pipe.is_told_full = false;
-        pipe.was_put_off = false;
-        pipe.stuck_since = pipe.clock.get();
         if pipe.is_abandoned {
             pipe.change(|pipe| pipe.is_broken = true);
         } else {
-            pipe.to_client.put(&bytes[..len]);
+            pipe.written += len as u64;
+            pipe.change(|pipe| pipe.to_client.put(&bytes[..len]));
         }
         Ok(len)
     }
@@ -333,10 +472,17 @@ impl Write for FakeStream {
 impl Drop for FakeStream {
     fn drop(&mut self) {
         let pipe = &mut *self.0.borrow_mut();
+        pipe.at_end = Some(pipe.at_end());
+        if pipe.bequeathed == Some(Duration::ZERO) {
+            let arrived = pipe.arrived();
+            pipe.to_client.keep(arrived);
+            pipe.written = pipe.acknowledged;
+        }
         pipe.is_dropped = true;
         // Bytes that nobody has read reset the connection, and what waits for the client is lost.
         if pipe.to_server.len() > 0 {
             pipe.to_client = Buffer::default();
+            pipe.acknowledged = pipe.written;
         }
         pipe.ledger.borrow_mut().drops.push(pipe.serial);
     }

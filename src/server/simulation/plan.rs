@@ -32,13 +32,14 @@ pub enum Action {
     ReadOn,
     WriteSlowly,
     WriteOn,
+    LoseLine,
     Finish,
     Vanish,
     Reset,
 }
 
 /// How often each is chosen: by a stranger, by a user.
-const WEIGHTS: [(Action, [usize; 2]); 23] = [
+const WEIGHTS: [(Action, [usize; 2]); 24] = [
     (Action::LogIn, [60, 1]),
     (Action::LogInBadly, [3, 1]),
     (Action::Join, [2, 12]),
@@ -59,6 +60,7 @@ const WEIGHTS: [(Action, [usize; 2]); 23] = [
     (Action::ReadOn, [2, 4]),
     (Action::WriteSlowly, [3, 4]),
     (Action::WriteOn, [2, 4]),
+    (Action::LoseLine, [1, 3]),
     (Action::Finish, [1, 1]),
     (Action::Vanish, [1, 1]),
     (Action::Reset, [1, 1]),
@@ -99,6 +101,8 @@ pub struct Plan {
     pub limits: Limits,
     pub faults: Faults,
     pub accept_fault: usize,
+    /// Whether the kernel tells what was acknowledged and who was heard.
+    pub tells: bool,
     /// The least and the most that a kernel buffer holds.
     pub kernel_bytes: [usize; 2],
     /// How many datagrams the kernel keeps, and how many somebody who floods sends at once.
@@ -138,6 +142,7 @@ impl Plan {
             connections_per_address: random.pick(&[0, 0, 0, 16]),
             login_timeout: seconds(random),
             stall_timeout: seconds(random),
+            dead_peer_timeout: Duration::from_secs(random.pick(&[12, 13, 30, 60])),
             outbound_bytes: random.pick(&[64 << 10, 1 << 20, 256 << 20, 256 << 20]),
             chat_rate: random.pick(&[0, 0, 2]),
             state_rate: random.pick(&[0, 5, 1]),
@@ -174,7 +179,11 @@ impl Plan {
             Action::LogIn if mood == Mood::Shy => 0,
             Action::SendHuge if mood == Mood::Shy => 10,
             Action::SendHuge | Action::SendMalformed if mood == Mood::Together => 0,
-            Action::Finish | Action::Vanish | Action::Reset if mood == Mood::Together => 0,
+            Action::Finish | Action::Vanish | Action::Reset | Action::LoseLine
+                if mood == Mood::Together =>
+            {
+                0
+            }
             Action::LogIn | Action::ReadOn => 1,
             _ => random.pick(&[0, 1, 1, 1, 4]),
         });
@@ -188,6 +197,7 @@ impl Plan {
             voice_flood: random.pick(&[1, 300, 2_000]),
             sets_clock: random.percent(20),
             accept_fault: random.pick(&[0, 0, 3]),
+            tells: random.percent(80),
             kernel_bytes,
             events_max,
             pause_max: Duration::from_micros(random.pick(&[500, 20_000, 400_000, 3_000_000])),

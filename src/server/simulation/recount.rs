@@ -18,6 +18,7 @@ pub(in crate::server) struct Mark {
     pub(in crate::server) queued: usize,
     pub(in crate::server) total: usize,
     pub(in crate::server) is_writable: bool,
+    pub(in crate::server) is_behind: bool,
     /// Whether its reason was looked at already.
     pub(in crate::server) is_checked: bool,
 }
@@ -27,7 +28,10 @@ pub(in crate::server) struct Mark {
 pub(in crate::server) struct Look {
     pub(in crate::server) queued: usize,
     pub(in crate::server) is_writable: bool,
-    pub(in crate::server) stalls_at: Option<Instant>,
+    pub(in crate::server) in_kernel: usize,
+    pub(in crate::server) is_behind: bool,
+    pub(in crate::server) look_at: Option<Instant>,
+    pub(in crate::server) silent_at: Option<Instant>,
     pub(in crate::server) is_ending: bool,
     pub(in crate::server) is_held_back: bool,
     pub(in crate::server) is_large: bool,
@@ -41,6 +45,7 @@ impl<S: Stream> Connections<S> {
         let Look {
             queued,
             is_writable,
+            is_behind,
             ..
         } = self.look(id);
         self.marks.push(Mark {
@@ -49,8 +54,13 @@ impl<S: Stream> Connections<S> {
             queued,
             total: self.outbound_total,
             is_writable,
+            is_behind,
             is_checked: false,
         });
+    }
+
+    pub(super) fn note_total(&mut self) {
+        self.outbound_least = self.outbound_least.min(self.outbound_total);
     }
 
     pub(in crate::server) fn look(&self, id: ConnectionId) -> Look {
@@ -58,7 +68,10 @@ impl<S: Stream> Connections<S> {
         Look {
             queued: connection.queued_bytes(),
             is_writable: connection.is_writable,
-            stalls_at: connection.stalls_at,
+            in_kernel: connection.delivery.in_kernel(),
+            is_behind: connection.is_behind,
+            look_at: connection.look_at,
+            silent_at: connection.silent_at,
             is_ending: connection.ending.is_some(),
             is_held_back: connection.is_held_back,
             is_large: connection.is_large_stranger,
@@ -71,8 +84,9 @@ impl<S: Stream> Connections<S> {
         self.slab.len()
     }
 
-    pub(in crate::server) fn total(&self) -> usize {
-        self.outbound_total
+    /// The least that has waited for all since this was last asked.
+    pub(in crate::server) fn least_total(&mut self) -> usize {
+        std::mem::replace(&mut self.outbound_least, self.outbound_total)
     }
 
     pub(in crate::server) fn bytes_max(&self) -> usize {
@@ -86,15 +100,18 @@ impl<S: Stream> Connections<S> {
         let held_back: BTreeSet<_> = self.held_back.iter().map(|&(_, id)| id).collect();
         let ending: BTreeSet<_> = self.ending.iter().copied().collect();
         let (mut total, mut large, mut crowding) = (0, 0, 0);
-        let mut stalling = BTreeSet::new();
+        let waiting: BTreeSet<_> = self.waiting.iter().copied().collect();
+        let mut silent = BTreeSet::new();
         for (key, connection) in &self.slab {
             let id = id(key);
             let queued = connection.queued_bytes();
-            total += queued;
+            total += connection.outbound_bytes();
             large += usize::from(connection.is_large_stranger);
             let is_ending = connection.ending.is_some();
             crowding += usize::from(connection.is_large_stranger && !is_ending);
-            stalling.extend(connection.stalls_at.map(|at| (at, id)));
+            silent.extend(connection.silent_at.map(|at| (at, id)));
+            let look = connection.look_at.map(|at| (at, id));
+            assert!(look.is_none_or(|look| waiting.contains(&look)), "{id}");
             assert!(queued <= self.outbound_bytes_max, "{id} has too much");
             // An entry may be left over from an earlier connection, but none may be missing.
             assert!(!connection.is_in_inbox || inbox.contains(&id), "{id}");
@@ -105,20 +122,21 @@ impl<S: Stream> Connections<S> {
             assert!(!is_ending || ending.contains(&id), "{id}");
             // What is queued is on its way in one manner or another.
             let is_waiting = connection.is_in_flush_queue || connection.is_held_back;
-            let is_stuck = !connection.is_writable && connection.stalls_at.is_some();
+            let is_stuck = !connection.is_writable && connection.look_at.is_some();
             assert!(
                 queued == 0 || is_waiting || is_stuck || is_ending,
                 "{id} has something that nobody will flush"
             );
             assert!(connection.inbound.len() <= crate::limits::INBOUND_BYTES_MAX);
         }
-        assert_eq!(total, self.outbound_total, "the bytes queued for all");
+        assert_eq!(total, self.outbound_total, "the bytes that wait for all");
         assert_eq!(large, self.large_strangers, "strangers with long frames");
         assert!(crowding <= LARGE_STRANGERS_MAX, "too many of those");
-        assert_eq!(stalling, self.stalling, "those who take nothing");
-        // With so few there is always time for all who have stalled.
+        assert_eq!(silent, self.silent, "those who may be silent");
+        assert!(self.waiting.iter().is_sorted_by_key(|&(at, _)| at));
+        // With so few there is always time for all who are to be looked at.
         if self.slab.len() <= 60 {
-            assert!(self.stalling.first().is_none_or(|&(at, _)| at > self.now));
+            assert!(self.next_look().is_none_or(|at| at > self.now));
         }
         let latest = self.now + HOLD_BACK;
         assert!(self.held_back.iter().all(|&(due, _)| due <= latest));
@@ -148,7 +166,7 @@ impl<S: Stream> Connections<S> {
 
     /// Looks at what must be so when everything has come to rest.
     pub(in crate::server) fn recount_at_rest(&self) {
-        assert!(self.held_back.is_empty() && self.stalling.is_empty());
+        assert!(self.held_back.is_empty() && self.waiting.is_empty());
         assert_eq!(self.outbound_total, 0);
         assert_eq!(self.large_strangers, 0);
     }

@@ -33,6 +33,7 @@ impl World {
     /// Everyone leaves, and nothing is left of them.
     pub fn all_leave(&mut self) {
         for client in self.clients.values_mut() {
+            client.pipe.borrow_mut().mend();
             match self.random.below(3) {
                 0 => client.wants_to_finish = true,
                 1 => client.vanish(false),
@@ -70,6 +71,9 @@ impl World {
         self.backlog.borrow_mut().unblock();
         for client in self.clients.values_mut() {
             client.pipe.borrow_mut().unblock();
+            if all_read {
+                client.pipe.borrow_mut().mend();
+            }
             client.writing = Manner::AtOnce;
             if all_read || client.reading != Manner::NotAtAll {
                 client.reading = Manner::AtOnce;
@@ -78,6 +82,7 @@ impl World {
             client.pipe.borrow_mut().widen([true, reads]);
         }
         let until = self.turns + TURNS_MAX;
+        let (mut moved_at, mut count) = (self.clock.get(), self.clients.len());
         while self.turns < until {
             let mut has_moved = false;
             let serials: Vec<u64> = self.clients.keys().copied().collect();
@@ -85,18 +90,24 @@ impl World {
                 has_moved |= self.pump(serial);
             }
             let due = self.due();
-            match self.poll() {
+            let polled = self.poll();
+            if has_moved || polled.is_some() || self.clients.len() != count {
+                moved_at = self.clock.get();
+                count = self.clients.len();
+            }
+            match polled {
                 Some(events) => self.turn(&events),
                 None if due.is_some_and(|due| due <= self.clock.get()) => self.turn(&[]),
                 None => {
                     self.check_asleep(due);
                     match due {
                         _ if has_moved => {}
-                        Some(due) => {
+                        // Those who are silent are looked at for ever.
+                        Some(due) if due <= moved_at + self.plan.limits.dead_peer_timeout => {
                             self.clock.set(due);
                             self.turn(&[]);
                         }
-                        None => return,
+                        _ => return,
                     }
                 }
             }

@@ -4,6 +4,7 @@
 //! forgotten.
 
 use super::client::Client;
+use super::line::Line;
 use super::listener::{Backlog, FakeListener};
 use super::picture::Said;
 use super::pipe::{Clock, FakeStream, Ledger, Pipe};
@@ -73,8 +74,6 @@ pub struct World {
     pub pending_before: usize,
     pub pending_at_most: usize,
     pub large_at_most: usize,
-    /// What was queued for all before a turn.
-    pub total_before: usize,
     /// What those heard who are gone, and what they said, by their user ids.
     pub heard_by_gone: Vec<Vec<Said>>,
     pub said_by_gone: BTreeMap<u64, (Vec<usize>, BTreeSet<usize>)>,
@@ -122,7 +121,6 @@ impl World {
             pending_before: 0,
             pending_at_most: 0,
             large_at_most: 0,
-            total_before: 0,
             heard_by_gone: Vec::new(),
             said_by_gone: BTreeMap::new(),
             turn_ended: start,
@@ -166,13 +164,15 @@ impl World {
         let serial = self.next_serial;
         self.next_serial += 1;
         let [low, high] = self.plan.kernel_bytes;
-        let sizes = [0; 2].map(|_| self.random.between(low, high));
+        let sizes = [0; 3].map(|_| self.random.between(low, high));
+        let line = Line::new(self.plan.tells, &self.plan.limits, self.clock.get());
         let seed = self.random.next();
         let pipe = Pipe::new(
             serial,
             seed,
             self.plan.faults,
             sizes,
+            line,
             &self.clock,
             &self.ledger,
         );
