@@ -1,30 +1,122 @@
-//! Opus as the existing clients have it: 48 kHz, mono, 20 ms, 96 kbit/s of variable rate.
+//! Opus, 48 kHz and mono, in frames of 20 ms of variable rate, as the existing clients have it.
 
 use super::{FRAME_SAMPLES, SAMPLE_RATE, Sound};
-use ropus::{Application, Bitrate, Channels, DecodeMode};
+use ropus::{Channels, DecodeMode, OPUS_APPLICATION_AUDIO, OpusEncoder};
 
-const BITRATE: u32 = 96_000;
+/// As the existing clients have it, in bits a second.
+pub const BITRATE: u32 = 96_000;
+/// What Opus can do (RFC 6716, section 2.1.1).
+pub const BITRATES: std::ops::RangeInclusive<u32> = 6_000..=510_000;
 /// The most that one frame can have (RFC 6716, section 3.4).
 const PACKET_BYTES_MAX: usize = 1_275;
 /// 120 ms, the most that one packet can hold.
 const PACKET_SAMPLES_MAX: usize = 6 * FRAME_SAMPLES;
+/// Two of the steps that 16 bits have: what dithering leaves of silence. Opus has no idea that nobody
+/// hears it, and takes as many bytes for it as for music.
+const SILENCE_PEAK: f32 = 2.0 / 32_768.0;
+/// So many frames of silence end what was said. They take what the encoder still held, and leave
+/// nothing in a decoder that could be heard when something else is said.
+const TAIL_FRAMES: u32 = 2;
+/// Sound that is cut comes and goes over so many samples, 5 ms, so that it does not click.
+const FADE_SAMPLES: usize = 240;
 
-pub struct Encoder(ropus::Encoder);
+/// The library's own typed encoder has no way to do without prediction, so that this is the one below it.
+pub struct Encoder {
+    opus: OpusEncoder,
+    state: State,
+    has_fresh_state: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Silent,
+    Saying,
+    /// So many more frames of silence.
+    Ending(u32),
+}
+
+/// How the next 20 ms of sound are to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// As they are.
+    No,
+    /// They come after sound that is not said.
+    In,
+    /// What follows on them is not said.
+    Out,
+}
 
 impl Encoder {
-    pub fn new() -> Self {
-        let builder = ropus::Encoder::builder(SAMPLE_RATE, Channels::Mono, Application::Audio);
-        let encoder = builder.bitrate(Bitrate::Bits(BITRATE)).vbr(true).build();
-        Encoder(encoder.expect("Opus has this rate"))
+    /// `bitrate` is one of [`BITRATES`].
+    pub fn new(bitrate: u32) -> Self {
+        let opus = OpusEncoder::new(SAMPLE_RATE as i32, 1, OPUS_APPLICATION_AUDIO);
+        let mut opus = opus.expect("Opus has this rate");
+        let outcomes = [opus.set_bitrate(bitrate as i32), opus.set_vbr(1)];
+        assert_eq!(outcomes, [0, 0], "Opus has this bitrate");
+        Encoder {
+            opus,
+            state: State::Silent,
+            has_fresh_state: true,
+        }
     }
 
-    /// The frame as a packet.
-    pub fn encode(&mut self, sound: &Sound) -> Vec<u8> {
+    /// The next 20 ms as a packet, or none if nothing is to be sent of them. What is said between two silences needs
+    /// nothing from before, and leaves nothing behind: listeners may have a decoder that
+    /// knows what was said last, or one that knows nothing.
+    pub fn next(&mut self, sound: Option<(&Sound, Cut)>) -> Option<Vec<u8>> {
+        if let Some((sound, cut)) = sound {
+            if self.state == State::Silent {
+                self.opus.reset();
+                self.has_fresh_state = true;
+            }
+            self.state = State::Saying;
+            let packet = match cut {
+                Cut::No => self.encode(sound),
+                Cut::In => self.encode(&faded(sound, false)),
+                Cut::Out => self.encode(&faded(sound, true)),
+            };
+            return Some(packet);
+        }
+        let left = match self.state {
+            State::Silent => return None,
+            State::Saying => TAIL_FRAMES,
+            State::Ending(left) => left,
+        };
+        self.state = match left {
+            1 => State::Silent,
+            left => State::Ending(left - 1),
+        };
+        Some(self.encode(&[0.0; FRAME_SAMPLES]))
+    }
+
+    /// Says nothing more of what was said last.
+    pub fn stop(&mut self) {
+        self.state = State::Silent;
+    }
+
+    fn encode(&mut self, sound: &Sound) -> Vec<u8> {
+        let is_silence = sound.iter().all(|it| it.abs() <= SILENCE_PEAK);
+        let silence = [0.0; FRAME_SAMPLES];
+        let sound = if is_silence { &silence } else { sound };
+        // Without prediction a frame needs none before it.
+        let is_first = std::mem::take(&mut self.has_fresh_state);
+        let outcome = self.opus.set_prediction_disabled(is_first.into());
+        assert_eq!(outcome, 0, "Opus can do without prediction");
         let mut packet = vec![0; PACKET_BYTES_MAX];
-        let len = self.0.encode_float(sound, &mut packet);
-        packet.truncate(len.expect("any frame of this size fits into a packet of that"));
+        let room = PACKET_BYTES_MAX as i32;
+        let len = self
+            .opus
+            .encode_float(sound, FRAME_SAMPLES as i32, &mut packet, room);
+        packet.truncate(len.expect("any frame of this size fits into a packet of that") as usize);
         packet
     }
+}
+
+fn faded(sound: &Sound, is_out: bool) -> Sound {
+    std::array::from_fn(|place| {
+        let from_edge = if is_out { FRAME_SAMPLES - place } else { place };
+        sound[place] * from_edge.min(FADE_SAMPLES) as f32 / FADE_SAMPLES as f32
+    })
 }
 
 pub struct Decoder(ropus::Decoder);

@@ -5,7 +5,7 @@
 //! session    what is said to a server and what it says, without a socket      proof
 //! link       the sockets under a session, and the threads that read them
 //! listener   everyone who is heard, as one sound        jitter, speaker, limiter
-//! speech     sound, at its pace, as voice                wav
+//! speech     sound, at its pace, as voice                wav, microphone, gate
 //! codec      Opus
 //! event      all that a client tells its user, in words and as JSON
 //! ```
@@ -14,10 +14,12 @@
 
 pub mod codec;
 pub mod event;
+pub mod gate;
 pub mod jitter;
 pub mod limiter;
 pub mod link;
 pub mod listener;
+pub mod microphone;
 pub mod proof;
 pub mod session;
 pub mod speaker;

@@ -22,6 +22,7 @@ pub struct Speaker {
     stream: Option<Stream>,
     expects_gap: bool,
     talk: Option<Talk>,
+    last_heard_at: Option<Instant>,
 }
 
 /// What was counted of it.
@@ -75,6 +76,7 @@ impl Speaker {
         timestamp: u32,
         data: &[u8],
     ) -> (Place, bool) {
+        self.last_heard_at = Some(at);
         self.arrivals.datagrams += 1;
         self.arrivals.bytes += data.len() as u64;
         let lost_before = self.arrivals.lost;
@@ -150,6 +152,10 @@ impl Speaker {
     /// lost. It may do so, as the first after a gap can be here before the news that there was one.
     pub fn expect_gap(&mut self) {
         self.expects_gap = true;
+    }
+
+    pub fn last_heard_at(&self) -> Option<Instant> {
+        self.last_heard_at
     }
 
     /// When the talk is over, unless more of it is heard.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::talk::FRAME;
-use crate::talk::codec::Encoder;
+use crate::talk::codec::{BITRATE, Cut, Encoder};
 use std::f64::consts::TAU;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl Speaking {
             id: UserId(id),
             frequency,
             amplitude,
-            encoder: Encoder::new(),
+            encoder: Encoder::new(BITRATE),
             sequence: 0,
         }
     }
@@ -32,7 +32,9 @@ impl Speaking {
             (self.amplitude * (TAU * phase).sin()) as f32
         });
         self.sequence += 1;
-        self.encoder.encode(&sound)
+        self.encoder
+            .next(Some((&sound, Cut::No)))
+            .expect("it is said")
     }
 
     fn send(
@@ -185,8 +187,8 @@ fn who_starts_again_is_heard_again() {
     let heard = &listener.stats()[0];
     assert_eq!(heard.arrivals.restarts, 1);
     let counts = heard.playout.expect("it plays").counts;
-    // Two were waiting when it began anew, and two are waiting now.
-    assert_eq!((counts.played, counts.dropped, counts.late), (16, 2, 0));
+    // Those that waited when it began anew were played first, and two are waiting now.
+    assert_eq!((counts.played, counts.dropped, counts.late), (18, 0, 0));
 }
 
 #[test]
@@ -219,22 +221,68 @@ fn news_of_people_say_where_a_gap_is_no_loss() {
 
 #[test]
 fn who_has_left_is_played_to_the_end_and_forgotten_for_others() {
-    let start = Instant::now();
+    let mut now = Instant::now();
     let mut listener = Listener::new(true);
     let count = KNOWN_MAX as u64 + 10;
     for id in 1..=count {
         let speaking = Speaking::new(id, 500.0, 0.5);
-        speaking.send(&mut listener, start, 0, b"voice");
+        speaking.send(&mut listener, now, 0, b"voice");
         let who = Who::stranger(speaking.id);
         listener.handle_event(&Event::LeftServer { who });
-        if id == 1 {
-            for frame in 0..20 {
-                listener.play(start + FRAME * frame);
-            }
-            let playout = listener.stats()[0].playout.expect("it is remembered");
-            assert_eq!((playout.is_playing, playout.counts.played), (false, 1));
-            assert!(listener.speakers[&UserId(1)].player.is_none());
+        for _ in 0..30 {
+            listener.handle_timeout(now);
+            listener.play(now);
+            now += FRAME;
         }
+        let heard = listener.stats().into_iter();
+        let heard = heard.last().expect("it is remembered");
+        let playout = heard.playout.expect("it was played");
+        assert_eq!(heard.who.user_id, id);
+        assert_eq!((playout.is_playing, playout.counts.played), (false, 1));
+        assert!(listener.speakers[&UserId(id)].player.is_none());
     }
     assert_eq!(listener.speakers.len(), 10);
+    assert_eq!(listener.unheard(), 0);
+}
+
+#[test]
+fn strangers_without_end_cost_no_more_than_some_and_are_counted() {
+    let start = Instant::now();
+    let mut listener = Listener::new(true);
+    let decoders = |listener: &Listener| {
+        let players = listener
+            .speakers
+            .values()
+            .filter_map(|it| it.player.as_ref());
+        players.filter(|it| it.decoder.is_some()).count()
+    };
+    let mut now = start;
+    for frame in 0..100 {
+        now = start + FRAME * frame;
+        for place in 0..100 {
+            let speaking = Speaking::new(u64::from(1 + 100 * frame + place), 500.0, 0.5);
+            speaking.send(&mut listener, now, 0, b"voice");
+        }
+        listener.handle_timeout(now);
+        listener.play(now);
+        assert!(listener.speakers.len() <= KNOWN_MAX);
+        assert!(decoders(&listener) <= PLAYING_MAX);
+    }
+    let heard: u64 = listener
+        .stats()
+        .iter()
+        .map(|it| it.arrivals.datagrams)
+        .sum();
+    assert!(listener.unheard() + heard <= 10_000 && listener.unheard() > 9_000);
+    // Once they are silent, whoever speaks is heard.
+    for frame in 100..150 {
+        now = start + FRAME * frame;
+        listener.handle_timeout(now);
+        listener.play(now);
+    }
+    assert_eq!(decoders(&listener), 0, "nobody is played");
+    let unheard = listener.unheard();
+    let speaking = Speaking::new(1_000_000, 500.0, 0.5);
+    assert!(speaking.send(&mut listener, now, 0, b"voice").is_some());
+    assert_eq!(listener.unheard(), unheard);
 }
