@@ -1,5 +1,6 @@
 //! Opus, 48 kHz and mono, in frames of 20 ms of variable rate, as the existing clients have it.
 
+use super::fade::{FADE_SAMPLES, fade};
 use super::{FRAME_SAMPLES, SAMPLE_RATE, Sound};
 use ropus::{Channels, DecodeMode, OPUS_APPLICATION_AUDIO, OpusEncoder};
 
@@ -17,8 +18,6 @@ const SILENCE_PEAK: f32 = 2.0 / 32_768.0;
 /// So many frames of silence end what was said. They take what the encoder still held, and leave
 /// nothing in a decoder that could be heard when something else is said.
 const TAIL_FRAMES: u32 = 2;
-/// Sound that is cut comes and goes over so many samples, 5 ms, so that it does not click.
-const FADE_SAMPLES: usize = 240;
 
 /// The library's own typed encoder has no way to do without prediction, so that this is the one below it.
 pub struct Encoder {
@@ -70,12 +69,13 @@ impl Encoder {
                 self.has_fresh_state = true;
             }
             self.state = State::Saying;
-            let packet = match cut {
-                Cut::No => self.encode(sound),
-                Cut::In => self.encode(&faded(sound, false)),
-                Cut::Out => self.encode(&faded(sound, true)),
-            };
-            return Some(packet);
+            let mut sound = *sound;
+            match cut {
+                Cut::No => {}
+                Cut::In => fade(&mut sound[..FADE_SAMPLES], 0.0, 1.0),
+                Cut::Out => fade(&mut sound[FRAME_SAMPLES - FADE_SAMPLES..], 1.0, 0.0),
+            }
+            return Some(self.encode(&sound));
         }
         let left = match self.state {
             State::Silent => return None,
@@ -110,13 +110,6 @@ impl Encoder {
         packet.truncate(len.expect("any frame of this size fits into a packet of that") as usize);
         packet
     }
-}
-
-fn faded(sound: &Sound, is_out: bool) -> Sound {
-    std::array::from_fn(|place| {
-        let from_edge = if is_out { FRAME_SAMPLES - place } else { place };
-        sound[place] * from_edge.min(FADE_SAMPLES) as f32 / FADE_SAMPLES as f32
-    })
 }
 
 pub struct Decoder(ropus::Decoder);

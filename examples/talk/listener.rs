@@ -2,6 +2,7 @@
 
 use super::codec::Decoder;
 use super::event::{Event, Heard, Playout, Who};
+use super::fade::{FADE_SAMPLES, cross_fade, fade};
 use super::jitter::{Datagram, JitterBuffer, Step};
 use super::limiter::Limiter;
 use super::session::Voice;
@@ -14,9 +15,6 @@ use voiceapp_server::event::UserId;
 #[cfg(test)]
 mod tests;
 
-/// Sound after silence comes in over so many samples, 5 ms, so that it does not click, and where one
-/// decoder takes over from another.
-const FADE_SAMPLES: usize = 240;
 /// A sound below this power is quiet: 50 dB below full scale.
 const QUIET_POWER: f32 = 1e-5;
 /// So many speakers are remembered. One more takes the place of one who has left, or else of whoever
@@ -335,20 +333,4 @@ impl Player {
 fn is_quiet(sound: &[f32]) -> bool {
     let power: f32 = sound.iter().map(|it| it * it).sum();
     power <= QUIET_POWER * sound.len() as f32
-}
-
-/// Moves from `first` to what is in `second` while both last.
-fn cross_fade(first: &[f32], second: &mut [f32]) {
-    let len = first.len().min(second.len());
-    fade(&mut second[..len], 0.0, 1.0);
-    for (place, (second, first)) in second.iter_mut().zip(first).enumerate() {
-        *second += first * (1.0 - place as f32 / len as f32);
-    }
-}
-
-fn fade(sound: &mut [f32], from: f32, to: f32) {
-    let step = (to - from) / sound.len().max(1) as f32;
-    for (place, sample) in sound.iter_mut().enumerate() {
-        *sample *= from + step * place as f32;
-    }
 }

@@ -210,8 +210,8 @@ fn assert_tone(recording: &TempFile, stats: &Value, spoken_seconds: f64) {
     assert!(level.abs() < 1.0, "{level} dB");
     let playout = &stats["playout"];
     let count = |name: &str| number(&playout[name]);
-    // On a machine that has time for it, nothing but the end is longer than what was spoken.
-    let longer = count("stretched") - 2;
+    // On a machine that has time for it, nothing is longer than what was spoken.
+    let longer = count("stretched");
     let expected = spoken_seconds + 0.02 * (longer as f64 - count("shortened") as f64);
     if longer == 0 {
         assert!(
@@ -246,10 +246,11 @@ fn two_record_what_one_speaks() {
     });
     speak(&server, &file);
     for (mut listener, recording) in listeners.into_iter().zip(&recordings) {
-        let stats = listener.heard("speaker", 75);
+        // Two more are the silence that ends it.
+        let stats = listener.heard("speaker", 77);
         assert_eq!(
             (number(&stats["datagrams"]), number(&stats["lost"])),
-            (75, 0)
+            (77, 0)
         );
         assert!(listener.end().success());
         assert_tone(recording, &stats, 1.5);
@@ -274,7 +275,7 @@ fn losses_on_the_way_are_counted_and_concealed() {
     });
     speak(&server, &file);
     for ((listener, proxy), recording) in listeners.iter_mut().zip(&recordings) {
-        let fate = proxy.fate_of(150);
+        let fate = proxy.fate_of(152);
         assert!(fate.lost.len() > 1 && fate.overtaken() > 10);
         let stats = listener.heard("speaker", fate.delivered.len());
         assert_eq!(number(&stats["datagrams"]), fate.delivered.len() as u64);
@@ -362,8 +363,9 @@ fn pipes_make_a_telephone_that_stands_pauses() {
     }
     drop(microphone);
     let ended = speaker.await_event("speech_ended", None);
-    // Two seconds and the rest that was filled up.
-    assert_eq!(number(&ended["datagrams"]), 101);
+    // Two seconds and the rest that was filled up, the reserve of a microphone, and the silence that ends it.
+    let datagrams = number(&ended["datagrams"]);
+    assert!((103..=105).contains(&datagrams), "{datagrams}");
     assert!(speaker.end().success());
     assert!(hearer.end().success());
 
