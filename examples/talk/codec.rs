@@ -151,6 +151,100 @@ impl Decoder {
 mod tests {
     use super::*;
 
+    /// Neither of these has a period of a frame.
+    fn noise(place: usize) -> f32 {
+        let mixed = (place as u32).wrapping_mul(0x9e37_79b1).rotate_left(13);
+        mixed.wrapping_mul(0x85eb_ca6b) as f32 / u32::MAX as f32 * 2.0 - 1.0
+    }
+
+    fn buzz(place: usize) -> f32 {
+        if place / 50 % 2 == 0 { 1.0 } else { -1.0 }
+    }
+
+    fn sound(frame: usize, amplitude: f32, shape: fn(usize) -> f32) -> Sound {
+        std::array::from_fn(|place| amplitude * shape(frame * FRAME_SAMPLES + place))
+    }
+
+    #[test]
+    fn silence_takes_three_bytes_even_if_it_is_dithered() {
+        let dithered = |place| (noise(place) * 1.4).round() / 32_768.0;
+        for silence in [|_| 0.0, dithered] {
+            let mut encoder = Encoder::new(BITRATE);
+            let mut len = |frame, amplitude, shape| {
+                let sound = sound(frame, amplitude, shape);
+                encoder
+                    .next(Some((&sound, Cut::No)))
+                    .map_or(0, |it| it.len())
+            };
+            assert_eq!([0, 1, 2].map(|frame| len(frame, 1.0, silence)), [3; 3]);
+            assert!((0..20).all(|frame| len(frame, 0.5, noise) > 200));
+            // A high-pass filter takes some frames to come to rest.
+            let after: Vec<usize> = (0..20).map(|frame| len(frame, 1.0, silence)).collect();
+            assert_eq!(after[10..], [3; 10]);
+        }
+    }
+
+    #[test]
+    fn what_is_said_leaves_nothing_in_what_is_said_next() {
+        enum Knows {
+            Last,
+            LastConcealed,
+            Nothing,
+        }
+        for bitrate in [16_000, 32_000, BITRATE] {
+            for loud in [noise, buzz] {
+                for knows in [Knows::Last, Knows::LastConcealed, Knows::Nothing] {
+                    let mut encoder = Encoder::new(bitrate);
+                    let mut decoder = Decoder::new();
+                    for frame in 0..30 {
+                        let sound = sound(frame, 0.9, loud);
+                        let packet = encoder.next(Some((&sound, Cut::No)));
+                        decoder.decode(&packet.expect("it is said"), &mut Vec::new());
+                    }
+                    let mut ending = 0;
+                    while let Some(packet) = encoder.next(None) {
+                        decoder.decode(&packet, &mut Vec::new());
+                        ending += 1;
+                    }
+                    assert_eq!(ending, TAIL_FRAMES);
+                    match knows {
+                        Knows::Last => {}
+                        Knows::LastConcealed => decoder.conceal(&mut Vec::new()),
+                        Knows::Nothing => decoder = Decoder::new(),
+                    }
+                    let mut heard = Vec::new();
+                    for frame in 0..20 {
+                        let sound = sound(frame, 0.01, buzz);
+                        let packet = encoder.next(Some((&sound, Cut::In)));
+                        decoder.decode(&packet.expect("it is said"), &mut heard);
+                    }
+                    let peak = heard.iter().fold(0.0f32, |peak, it| peak.max(it.abs()));
+                    assert!(peak < 0.08, "{bitrate}: {peak}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_tone_keeps_its_level_at_any_bitrate() {
+        let tone = |place: usize| (place as f32 * 0.0654).sin();
+        for bitrate in [6_000, 24_000, 64_000, 510_000] {
+            let mut encoder = Encoder::new(bitrate);
+            let (mut decoder, mut heard, mut bytes) = (Decoder::new(), Vec::new(), 0);
+            for frame in 0..50 {
+                let packet = encoder.next(Some((&sound(frame, 0.3, tone), Cut::No)));
+                let packet = packet.expect("it is said");
+                bytes += packet.len();
+                decoder.decode(&packet, &mut heard);
+            }
+            let power: f32 = heard[24_000..].iter().map(|it| it * it).sum::<f32>() / 24_000.0;
+            let amplitude = (2.0 * power).sqrt();
+            assert!((0.25..0.35).contains(&amplitude), "{bitrate}: {amplitude}");
+            let sent = bytes as f32 * 8.0 / bitrate as f32;
+            assert!((0.3..1.3).contains(&sent), "{bitrate}: {sent}");
+        }
+    }
+
     #[test]
     fn a_packet_that_is_none_sounds_for_as_long_as_one_that_was_lost() {
         let mut decoder = Decoder::new();

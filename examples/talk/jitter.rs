@@ -4,7 +4,7 @@
 //! It owns the datagrams of one speaker that wait for their turn, and decides what each step is. It
 //! decodes nothing, and has no clock: it is told when each datagram arrived, and when each step is.
 //!
-//! Its rules, all of them, with the names of their numbers below. `jitter/vectors.txt` has arrivals and the
+//! Its rules, all of them, with the names of their numbers here and in jitter/transits.rs. `jitter/vectors.txt` has arrivals and the
 //! steps that follow from them, for this buffer and for any other that keeps these rules.
 //!
 //! - **Order.** Sequence numbers and timestamps go round in circles: what counts is the distance to the
@@ -37,22 +37,16 @@
 
 use super::FRAME;
 use serde::Serialize;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Instant;
+use transits::Transits;
+
+mod transits;
 
 #[cfg(test)]
 mod tests;
 
 const FRAME_US: i64 = FRAME.as_micros() as i64;
-/// The least depth: a datagram plays this long after the fastest way through the network. One frame
-/// is lost to the pace of the steps themselves, and one is for what no network is without.
-const DEPTH_MIN_US: i64 = 2 * FRAME_US;
-/// The greatest. Whoever hears half a second late can't converse.
-const DEPTH_MAX_US: i64 = 25 * FRAME_US;
-/// Depth is found from so many of the last arrivals: 5 s.
-const ARRIVALS: usize = 250;
-/// Of the arrivals, one in so many may be too late.
-const LATE_ONE_IN: usize = 40;
 /// More depth is taken at most every so many steps, so that one gust does not stop the sound.
 const GROW_EVERY: u32 = 5;
 /// And given back more slowly, as it is heard.
@@ -103,7 +97,7 @@ pub struct Counts {
     pub stretched: u64,
     /// Put into the time of another, or left out with what was lost, which made the sound shorter.
     pub shortened: u64,
-    /// Not played for another reason: they came faster than that, or the talk began anew.
+    /// Not played for another reason: more came than may wait.
     pub dropped: u64,
 }
 
@@ -118,10 +112,7 @@ pub struct JitterBuffer {
     next: i64,
     /// Nothing before it can come any more: another run has it.
     first_of_run: i64,
-    /// How long each of the last was on the way.
-    transits_us: VecDeque<i64>,
-    /// The depth that was wanted when the last talk ended, for the start of the next.
-    usual_depth_us: i64,
+    transits: Transits,
     /// Steps since the depth was last changed.
     since_change: u32,
     /// Steps with far too much depth.
@@ -167,8 +158,7 @@ impl JitterBuffer {
             newest: Newest::default(),
             next: 0,
             first_of_run: 0,
-            transits_us: VecDeque::new(),
-            usual_depth_us: DEPTH_MIN_US,
+            transits: Transits::new(),
             since_change: 0,
             far_steps: 0,
             offset_us: 0,
@@ -190,12 +180,11 @@ impl JitterBuffer {
         if matches!(self.phase, Phase::Idle) {
             self.begin_run(sequence, timestamp, 0, 0);
             (self.next, self.first_of_run) = (i64::MIN, i64::MIN);
-            self.transits_us.clear();
-            let until_us = at_us + self.usual_depth_us;
+            let until_us = at_us + self.transits.end_talk();
             self.phase = Phase::Filling { until_us };
         }
         if is_first || i64::from(ahead) > HOLE_MAX + 1 {
-            if let Some(last_us) = self.transits_us.back() {
+            if let Some(last_us) = self.transits.last_us() {
                 let samples = (at_us - last_us) * 48 / 1_000;
                 self.first_of_run = self.newest.number + 1;
                 self.begin_run(sequence, timestamp, self.first_of_run, samples);
@@ -214,7 +203,7 @@ impl JitterBuffer {
             };
         }
         let timestamp_us = samples * 1_000 / 48;
-        self.note_transit(at_us - timestamp_us);
+        self.transits.note(at_us - timestamp_us);
         if number < self.next || number < self.first_of_run {
             self.counts.late += 1;
             return;
@@ -319,12 +308,11 @@ impl JitterBuffer {
 
     /// How long after the fastest way through the network a datagram is played: milliseconds.
     pub fn depth_ms(&self) -> u32 {
-        match (self.phase, self.least_transit_us()) {
-            (Phase::Playing { .. }, Some(least_us)) => {
-                ((self.offset_us - least_us).max(0) / 1_000) as u32
-            }
-            _ => (self.usual_depth_us / 1_000) as u32,
-        }
+        let depth_us = match (self.phase, self.transits.least_us()) {
+            (Phase::Playing { .. }, Some(least_us)) => self.offset_us - least_us,
+            _ => self.transits.wanted_depth_us(),
+        };
+        (depth_us.max(0) / 1_000) as u32
     }
 
     pub fn counts(&self) -> Counts {
@@ -370,7 +358,6 @@ impl JitterBuffer {
         match dry {
             1 => Step::Conceal,
             dry if dry > DRY_STEPS_MAX => {
-                self.usual_depth_us = self.wanted_depth_us();
                 self.phase = Phase::Idle;
                 Step::Silence
             }
@@ -396,61 +383,8 @@ impl JitterBuffer {
     /// By how much more depth than is wanted a datagram plays, if it does so this much after its
     /// timestamp.
     fn surplus_us(&self, offset_us: i64) -> i64 {
-        let least_us = self.least_transit_us();
-        least_us.map_or(0, |it| offset_us - it - self.wanted_depth_us())
-    }
-
-    fn least_transit_us(&self) -> Option<i64> {
-        self.transits_us.iter().copied().min()
-    }
-
-    fn note_transit(&mut self, transit_us: i64) {
-        self.transits_us.push_back(transit_us);
-        if self.transits_us.len() <= ARRIVALS {
-            return;
-        }
-        let least_us = self.least_transit_us().unwrap_or(transit_us);
-        let mut gone_us = self.transits_us.pop_front().unwrap_or(transit_us);
-        // What it held up goes with it.
-        if gone_us - least_us > DEPTH_MAX_US {
-            while let Some(next_us) = self.transits_us.pop_front_if(|it| *it < gone_us) {
-                gone_us = next_us;
-            }
-        }
-    }
-
-    /// So deep that hardly any arrival of late would have been too late.
-    fn wanted_depth_us(&self) -> i64 {
-        let Some(least_us) = self.least_transit_us() else {
-            return self.usual_depth_us;
-        };
-        let mut sorted = self.transits_that_count(least_us);
-        sorted.sort_unstable();
-        let place = (sorted.len() - sorted.len() / LATE_ONE_IN).saturating_sub(1);
-        let most_us = sorted.get(place).map_or(0, |it| it - least_us);
-        let depth_us = (most_us + FRAME_US).clamp(DEPTH_MIN_US, DEPTH_MAX_US);
-        // The first few say little.
-        if sorted.len() < ARRIVALS / 5 {
-            depth_us.max(self.usual_depth_us)
-        } else {
-            depth_us
-        }
-    }
-
-    /// Those that no network held up for longer than any depth could make up for.
-    fn transits_that_count(&self, least_us: i64) -> Vec<i64> {
-        let mut before_us = i64::MIN;
-        let mut is_held_up = false;
-        let mut counting = Vec::with_capacity(self.transits_us.len());
-        for transit_us in self.transits_us.iter().copied() {
-            let is_hopeless = transit_us - least_us > DEPTH_MAX_US;
-            is_held_up = is_hopeless || is_held_up && transit_us < before_us;
-            before_us = transit_us;
-            if !is_held_up {
-                counting.push(transit_us);
-            }
-        }
-        counting
+        let least_us = self.transits.least_us();
+        least_us.map_or(0, |it| offset_us - it - self.transits.wanted_depth_us())
     }
 
     fn micros(&mut self, at: Instant) -> i64 {
