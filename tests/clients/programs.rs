@@ -334,7 +334,7 @@ fn the_bot_says_back_what_was_said() {
 }
 
 /// A tone as raw sound: 16 bits, little-endian.
-fn raw_tone(seconds: f64) -> Vec<u8> {
+pub fn raw_tone(seconds: f64) -> Vec<u8> {
     let sample = |place: u32| {
         let phase = f64::from(place) * FREQUENCY / 48_000.0 * std::f64::consts::TAU;
         ((AMPLITUDE * phase.sin() * 32_767.0) as i16).to_le_bytes()
