@@ -388,6 +388,46 @@ fn pipes_make_a_telephone_that_stands_pauses() {
 }
 
 #[test]
+fn an_open_microphone_costs_nothing_while_nobody_speaks() {
+    let server = Running::start();
+    let recording = TempFile::new();
+    let path = recording.0.to_str().expect("it is plain");
+    let mut hearer = Client::start(&server, "hearer", &["--record", path]);
+    hearer.await_voice();
+    // As a program makes it that dithers.
+    let silence = |seconds: f64| {
+        let samples = 0..(seconds * 48_000.0) as u32;
+        let noise = samples.map(|it| (it.wrapping_mul(0x9e37_79b1) >> 24) as i16 % 3 - 1);
+        noise.flat_map(i16::to_le_bytes).collect::<Vec<u8>>()
+    };
+    let speak = |name: &str, options: &[&str]| {
+        let options = [&["--speak", "-"], options].concat();
+        let mut speaker = Client::start(&server, name, &options);
+        let mut microphone = speaker.stdin.take().expect("it is piped");
+        for sound in [silence(1.0), raw_tone(0.5), silence(1.0)] {
+            microphone.write_all(&sound).expect("it reads");
+        }
+        drop(microphone);
+        let ended = speaker.await_event("speech_ended", None);
+        assert!(speaker.end().success());
+        number(&ended["datagrams"])
+    };
+    // Half a second of tone, as much after it, and the two that end it.
+    let datagrams = speak("ann", &[]);
+    assert!((45..=60).contains(&datagrams), "{datagrams}");
+    let stats = hearer.heard("ann", datagrams as usize);
+    assert_eq!(number(&stats["lost"]), 0);
+    let bytes = number(&stats["bytes"]);
+    // Nothing is louder than the tone.
+    assert_eq!(speak("bob", &["--voice-activation", "-10"]), 0);
+    // Without it all is sent: 2.5 s, the reserve, and the end, of which the silence takes 3 bytes each.
+    let datagrams = speak("carol", &["--voice-activation", "off", "--bitrate", "32"]);
+    assert!((126..=130).contains(&datagrams), "{datagrams}");
+    let more = number(&hearer.heard("carol", datagrams as usize)["bytes"]);
+    assert!(bytes > 5_000 && more < bytes, "{bytes}, {more}");
+}
+
+#[test]
 fn who_hangs_up_ends_the_client() {
     let server = Running::start();
     let mut hearer = Client::start(&server, "hearer", &["--listen", "-"]);
