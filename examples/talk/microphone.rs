@@ -45,6 +45,7 @@ struct Clock {
     least_waiting: i64,
     frames: u32,
     drift: f64,
+    has_begun: bool,
 }
 
 impl Microphone {
@@ -73,8 +74,8 @@ impl Microphone {
         let needed = self.resampler.input_frames_next();
         if self.waiting.len() < needed {
             if !self.has_ended {
-                self.clock
-                    .note_waiting(self.waiting.len() as i64 - needed as i64);
+                let missing = needed as i64 - self.waiting.len() as i64;
+                self.clock.note_waiting(-missing);
                 return Poll::Pending;
             }
             if self.waiting.is_empty() {
@@ -119,16 +120,21 @@ impl Clock {
             least_waiting: i64::MAX,
             frames: 0,
             drift: 0.0,
+            has_begun: false,
         }
     }
 
     fn note_waiting(&mut self, samples: i64) {
-        self.least_waiting = self.least_waiting.min(samples);
+        // Before the first frame nothing is late.
+        if self.has_begun {
+            self.least_waiting = self.least_waiting.min(samples);
+        }
     }
 
     /// Is told that a frame has gone, and gives the rate to go on with if it is to change: by which share
     /// of it more should be taken.
     fn next_rate(&mut self) -> Option<f64> {
+        self.has_begun = true;
         self.frames += 1;
         if self.frames < WINDOW_FRAMES {
             return None;
@@ -140,12 +146,13 @@ impl Clock {
             self.drift = 0.0;
             return Some(0.0);
         }
-        // What is missing is heard, and made up for sooner.
-        let weight = if least < 0 { 4.0 } else { 1.0 };
-        let excess = weight * (least as f64 - TARGET);
+        let excess = least as f64 - TARGET;
         let in_seconds = excess / f64::from(SAMPLE_RATE);
         if excess.abs() < TELLING_MAX {
-            self.drift = (self.drift + INTEGRAL * in_seconds).clamp(-RATE_MAX, RATE_MAX);
+            // What is missing is heard: it is learnt from sooner.
+            let weight = if least < 0 { 4.0 } else { 1.0 };
+            self.drift += weight * INTEGRAL * in_seconds;
+            self.drift = self.drift.clamp(-RATE_MAX, RATE_MAX);
         }
         Some((self.drift + PROPORTIONAL * in_seconds).clamp(-RATE_MAX, RATE_MAX))
     }
@@ -201,7 +208,7 @@ mod tests {
             (0.0, 1, 10),
             (0.01, 6, 24),
             (-0.01, 6, 24),
-            (0.03, 1, 24),
+            (0.03, 1, 40),
             (-0.03, 1, 40),
         ] {
             let what = format!("{fast} in pieces of {piece}");

@@ -129,7 +129,7 @@ fn the_steps_are_those_of_the_vectors() {
             it.dropped,
         ];
         if letters != expected || counts != *numbers(&lines["counts"]) {
-            let _ = write!(wrong, "{name}: {letters} {counts:?} is not {expected}\n");
+            let _ = writeln!(wrong, "{name}: {letters} {counts:?} is not {expected}");
         }
         cases += 1;
     }
@@ -240,8 +240,8 @@ fn what_is_far_too_deep_is_cut_where_it_is_quiet() {
         at.expect("it goes on").1
     };
     let loud = depths_after_stall(400, |_| false);
-    let cuts = loud.windows(2).filter(|it| it[1].1 + 60 < it[0].1);
-    let cut_at = cuts.last().expect("it is cut")[1].0;
+    let mut cuts = loud.windows(2).filter(|it| it[1].1 + 60 < it[0].1);
+    let cut_at = cuts.next_back().expect("it is cut")[1].0;
     assert!((10_200..10_800).contains(&cut_at), "{cut_at}");
     let quiet = depths_after_stall(400, |step| step == cut_at / 20 - 6);
     let depths = [&quiet, &loud].map(|it| depth_at(it, cut_at - 100));

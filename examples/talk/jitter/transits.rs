@@ -37,8 +37,9 @@ impl Transits {
         let mut gone_us = self.last_us.pop_front().unwrap_or(transit_us);
         // What it held up goes with it.
         if gone_us - least_us > DEPTH_MAX_US {
-            while let Some(next_us) = self.last_us.pop_front_if(|it| *it < gone_us) {
-                gone_us = next_us;
+            while let Some(next_us) = self.last_us.front().filter(|it| **it < gone_us) {
+                gone_us = *next_us;
+                self.last_us.pop_front();
             }
         }
     }

@@ -195,7 +195,7 @@ fn heard_of_two(frames_between: u32, begins_anew: bool) -> Vec<f32> {
 
 #[test]
 fn a_new_encoder_is_heard_by_a_new_decoder_from_its_first_frame_on() {
-    // At once, soon, and after a pause; and without a word of it after a pause.
+    // At once, soon, and after a pause; and after one without numbers that begin anew.
     for (frames_between, begins_anew) in [(0, true), (5, true), (30, true), (30, false)] {
         let sound = heard_of_two(frames_between, begins_anew);
         let peak = |frames: std::ops::Range<u32>| {
