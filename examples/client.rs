@@ -105,17 +105,23 @@ fn run(options: &Options) -> Result<(), End> {
         is_json: options.is_json,
         input_is_sound: matches!(options.speak, Some(Speak::Input)),
         output_is_sound: options.listen,
+        has_talk_key: options.push_to_talk,
     };
     let link = Link::connect(&options.server)
         .map_err(|reason| End::Troubled(Trouble::Unreachable, reason))?;
     let wake = waker(inputs.clone());
-    let mut app = App::new(options, Console::open(usage, wake), inputs, stop);
+    let console = Console::open(usage, wake);
+    if options.push_to_talk && !console.is_terminal {
+        let reason = "--push-to-talk needs a terminal for its key";
+        return Err(End::Failed(reason.into()));
+    }
+    let mut app = App::new(options, console, inputs, stop);
     app.open_files()?;
     app.run(link, &inbox)
 }
 
 /// A full inbox needs no waking.
-fn waker(inputs: SyncSender<Input>) -> impl Fn() + Send + 'static {
+fn waker(inputs: SyncSender<Input>) -> impl Fn() + Send + Sync + 'static {
     move || {
         let _ = inputs.try_send(Input::Wake);
     }

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Instant;
-use talk::codec::Encoder;
+use talk::codec::{BITRATE, Cut, Encoder};
 use talk::event::Event;
 use talk::link::{Arrival, Backoff, Link, Server, parse_port};
 use talk::listener::Listener;
@@ -151,7 +151,7 @@ impl<'o> Bot<'o> {
             session: Session::new(Instant::now(), &options.name, voice_address),
             listener: Listener::new(true),
             heard: VecDeque::new(),
-            encoder: Encoder::new(),
+            encoder: Encoder::new(BITRATE),
             had_voice: false,
         }
     }
@@ -236,10 +236,12 @@ impl<'o> Bot<'o> {
             tell(&event)?;
         }
         self.heard.push_back(self.listener.play(at));
-        if self.heard.len() > DELAY_FRAMES
-            && let Some(Some(sound)) = self.heard.pop_front()
-        {
-            self.session.speak(&self.encoder.encode(&sound));
+        if self.heard.len() > DELAY_FRAMES {
+            let sound = self.heard.pop_front().flatten();
+            let sound = sound.as_ref().map(|it| (it, Cut::No));
+            if let Some(packet) = self.encoder.next(sound) {
+                self.session.speak(at, &packet);
+            }
         }
         Ok(())
     }

@@ -97,7 +97,7 @@ impl<'o> App<'o> {
             listener: Listener::new(options.is_playing()),
             sinks: Sinks::default(),
             play_at: None,
-            mouth: Mouth::new(),
+            mouth: Mouth::new(options),
             lines: VecDeque::new(),
             line_is_wanted: false,
             lines_have_ended: false,
@@ -372,7 +372,12 @@ impl<'o> App<'o> {
                 self.wants.voice = false;
                 Ok(())
             }
-            Event::YouLeftVoice { .. } | Event::YouMuted { is_muted: true } => self.stop_speaking(),
+            // A microphone goes on, and is heard again some time.
+            Event::YouLeftVoice { .. } | Event::YouMuted { is_muted: true }
+                if !self.mouth.is_live() =>
+            {
+                self.stop_speaking()
+            }
             Event::VoiceReady { .. } => {
                 (self.had_voice, self.voice_lost_at) = (true, None);
                 Ok(())

@@ -17,6 +17,7 @@ Commands:
   /play FILE.wav   speak a WAV file while you go on typing
   /tone [SECONDS]  speak a tone of 440 Hz (default 3 s)
   /stop            stop speaking
+  /talk            with --push-to-talk, what Ctrl-T does: let the others hear you until the next one
   /stats           what was heard, by speaker
   /who             who is here
   /ping            the round trip to the server and back
@@ -29,8 +30,9 @@ const TONE_LENGTH: Duration = Duration::from_secs(3);
 impl App<'_> {
     pub fn handle_lines(&mut self, now: Instant) -> Result<(), End> {
         while let Ok(line) = self.console.lines.try_recv() {
-            self.line_is_wanted = false;
+            self.line_is_wanted &= matches!(line, Line::TalkKey);
             match line {
+                Line::TalkKey => self.turn_talk_key()?,
                 Line::Typed(line) if line == "/quit" => return Err(End::Quit),
                 Line::Typed(line) => self.lines.push_back(line),
                 Line::Ended if self.console.is_terminal => return Err(End::Quit),
@@ -141,7 +143,8 @@ impl App<'_> {
                 }
             }
             "/play" => {}
-            "/stop" => self.stop_speaking()?,
+            "/stop" => self.finish_speaking()?,
+            "/talk" => self.turn_talk_key()?,
             "/wait" => match parse_seconds(argument, Duration::ZERO) {
                 Some(length) => self.wait_until = Some(now + length),
                 None => return self.refuse("usage: /wait SECONDS, up to 3600"),
@@ -161,10 +164,11 @@ impl App<'_> {
 
     /// One speech at a time.
     fn may_speak(&self) -> Result<bool, End> {
-        if self.mouth.is_speaking() {
+        let is_speaking = self.mouth.is_speaking() && !self.mouth.is_finishing();
+        if is_speaking {
             self.refuse("you are speaking already: /stop first")?;
         }
-        Ok(!self.mouth.is_speaking())
+        Ok(!is_speaking)
     }
 
     fn show_stats(&self) -> Result<(), End> {
@@ -182,6 +186,10 @@ impl App<'_> {
         if unreadable > 0 {
             let datagrams = unreadable;
             self.console.tell(&Event::Unreadable { datagrams })?;
+        }
+        let datagrams = self.listener.unheard();
+        if datagrams > 0 {
+            self.console.tell(&Event::Unheard { datagrams })?;
         }
         match self.sinks.untaken() {
             0 => Ok(()),

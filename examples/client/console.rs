@@ -11,7 +11,8 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
-use rustyline::{Behavior, Config, Editor, ExternalPrinter};
+use rustyline::{Behavior, Cmd, ConditionalEventHandler, Config, Editor, Event as KeyEvents};
+use rustyline::{EventContext, EventHandler, ExternalPrinter, KeyEvent, RepeatCount};
 use serde::Serialize;
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -32,6 +33,8 @@ const SHOWN_WITHIN: Duration = Duration::from_millis(50);
 /// A line of input, or none any more.
 pub enum Line {
     Typed(String),
+    /// No line, but the key that lets the others hear or not hear.
+    TalkKey,
     Ended,
 }
 
@@ -64,28 +67,33 @@ pub struct Use {
     pub input_is_sound: bool,
     /// Standard output is sound, and what is to be read goes to standard error.
     pub output_is_sound: bool,
+    /// There is a key to talk, typed at the terminal even if standard input is none.
+    pub has_talk_key: bool,
 }
 
 impl Console {
     /// `wake` is called whenever a line has come.
-    pub fn open(usage: Use, wake: impl Fn() + Send + 'static) -> Self {
+    pub fn open(usage: Use, wake: impl Fn() + Send + Sync + 'static) -> Self {
         let (line_sender, lines) = channel();
         let (line_wanted, wanted) = channel();
-        let deliver = move |line| {
+        let deliver = Arc::new(move |line| {
             let is_taken = line_sender.send(line).is_ok();
             wake();
             is_taken
-        };
-        let mut editor = None;
-        if usage.input_is_sound {
+        });
+        let editor = usage.is_interactive().then(|| line_editor(usage)).flatten();
+        if usage.input_is_sound && editor.is_none() {
             deliver(Line::Ended);
-        } else {
-            editor = usage.is_interactive().then(|| line_editor(usage)).flatten();
         }
         let is_terminal = editor.is_some();
-        let guard = is_terminal.then(TerminalGuard::new);
+        let guard = is_terminal.then(|| TerminalGuard::new(usage.input_is_sound));
         let writer = match editor {
-            Some((editor, mut printer)) => {
+            Some((mut editor, mut printer)) => {
+                if usage.has_talk_key {
+                    let key = Box::new(TalkKey(deliver.clone()));
+                    editor.bind_sequence(KeyEvent::ctrl('T'), EventHandler::Conditional(key));
+                }
+                let deliver = move |line| deliver(line);
                 thread::spawn(move || edit_lines(editor, &wanted, deliver));
                 Writer::start(move |text| {
                     // It fails when no line is edited any more, which its own thread has told.
@@ -94,6 +102,7 @@ impl Console {
                 })
             }
             None => {
+                let deliver = move |line| deliver(line);
                 if !usage.input_is_sound {
                     thread::spawn(move || read_lines(&wanted, deliver));
                 }
@@ -206,7 +215,11 @@ impl Use {
             true => io::stderr().is_terminal(),
             false => io::stdout().is_terminal(),
         };
-        is_seen && io::stdin().is_terminal() && !self.input_is_sound && !self.is_json
+        let is_typed_at = match self.input_is_sound {
+            true => self.has_talk_key,
+            false => io::stdin().is_terminal(),
+        };
+        is_seen && is_typed_at && !self.is_json
     }
 
     fn has_colour(&self) -> bool {
@@ -266,7 +279,7 @@ type LineEditor = Editor<(), MemHistory>;
 
 /// None for a terminal that is none, such as `TERM=dumb`.
 fn line_editor(usage: Use) -> Option<(LineEditor, impl ExternalPrinter)> {
-    let behavior = match usage.output_is_sound {
+    let behavior = match usage.output_is_sound || usage.input_is_sound {
         true => Behavior::PreferTerm,
         false => Behavior::Stdio,
     };
@@ -277,6 +290,16 @@ fn line_editor(usage: Use) -> Option<(LineEditor, impl ExternalPrinter)> {
     let mut editor = Editor::with_history(config, MemHistory::new()).ok()?;
     let printer = editor.create_external_printer().ok()?;
     Some((editor, printer))
+}
+
+/// Tells of the key, and leaves the line that is typed as it is.
+struct TalkKey<D>(Arc<D>);
+
+impl<D: Fn(Line) -> bool + Send + Sync> ConditionalEventHandler for TalkKey<D> {
+    fn handle(&self, _: &KeyEvents, _: RepeatCount, _: bool, _: &EventContext) -> Option<Cmd> {
+        (self.0)(Line::TalkKey);
+        Some(Cmd::Noop)
+    }
 }
 
 fn edit_lines(mut editor: LineEditor, wanted: &Receiver<()>, deliver: impl Fn(Line) -> bool) {
@@ -316,12 +339,26 @@ fn read_lines(wanted: &Receiver<()>, deliver: impl Fn(Line) -> bool) {
 
 /// Leaves the terminal as it was: the client can end while a line is being edited.
 #[cfg(unix)]
-struct TerminalGuard(Option<nix::sys::termios::Termios>);
+struct TerminalGuard {
+    terminal: Option<std::os::fd::OwnedFd>,
+    before: Option<nix::sys::termios::Termios>,
+}
 
 #[cfg(unix)]
 impl TerminalGuard {
-    fn new() -> Self {
-        TerminalGuard(nix::sys::termios::tcgetattr(io::stdin()).ok())
+    /// Standard input may be sound, and the terminal the one that started us.
+    fn new(input_is_sound: bool) -> Self {
+        use std::os::fd::{AsFd, OwnedFd};
+        let terminal = match input_is_sound {
+            true => std::fs::File::open("/dev/tty").map(OwnedFd::from),
+            false => io::stdin().as_fd().try_clone_to_owned(),
+        };
+        let terminal = terminal.ok();
+        let before = terminal.as_ref();
+        TerminalGuard {
+            before: before.and_then(|it| nix::sys::termios::tcgetattr(it).ok()),
+            terminal,
+        }
     }
 }
 
@@ -329,9 +366,9 @@ impl TerminalGuard {
 impl Drop for TerminalGuard {
     fn drop(&mut self) {
         use nix::sys::termios::{SetArg, tcsetattr};
-        if let Some(before) = &self.0 {
+        if let (Some(terminal), Some(before)) = (&self.terminal, &self.before) {
             // A terminal that is gone needs no care.
-            let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, before);
+            let _ = tcsetattr(terminal, SetArg::TCSADRAIN, before);
         }
     }
 }
@@ -342,7 +379,7 @@ struct TerminalGuard;
 
 #[cfg(not(unix))]
 impl TerminalGuard {
-    fn new() -> Self {
+    fn new(_: bool) -> Self {
         TerminalGuard
     }
 }

@@ -1,5 +1,7 @@
 //! The options of the client.
 
+use crate::talk::codec::{BITRATE, BITRATES};
+use crate::talk::gate::THRESHOLD_DB;
 use crate::talk::link::{Server, parse_port};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +15,13 @@ Usage: client [--name NAME] [--server HOST[:PORT]] [OPTION...]
   --voice-port PORT     its UDP port (default 9002)
   --speak FILE.wav      join voice, and speak this: 16-bit or float, mono or stereo
   --speak -             the same with standard input: raw 16-bit 48 kHz mono, little-endian
+  --voice-activation DB of standard input, say only what is this loud or louder, -90 to 0 dB of full
+                        scale, and half a second after it; off says everything (default -50, so that
+                        an open microphone costs nothing while nobody speaks; a file is said whole)
+  --push-to-talk        of standard input, say only what comes between one Ctrl-T and the next, typed
+                        at the terminal, which tells keys and not how long they are held;
+                        --voice-activation is off then, if it is not given
+  --bitrate KBIT        how much to send, 6 to 510 kbit/s while something is said (default 96)
   --listen -            join voice, and play what is heard to standard output, in the same form;
                         what is to be read goes to standard error
   --record FILE.wav     join voice, and record what is heard, from login to end
@@ -35,6 +44,11 @@ pub struct Options {
     pub record: Option<PathBuf>,
     pub is_json: bool,
     pub reconnect: Duration,
+    /// In bits a second.
+    pub bitrate: u32,
+    /// From which level on sound is taken for speech.
+    pub activation_db: Option<f32>,
+    pub push_to_talk: bool,
 }
 
 pub enum Speak {
@@ -65,7 +79,11 @@ impl Options {
             record: None,
             is_json: false,
             reconnect: Duration::from_secs(300),
+            bitrate: BITRATE,
+            activation_db: None,
+            push_to_talk: false,
         };
+        let mut activation = None;
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("name") => options.name = arguments.value()?.string()?,
@@ -98,6 +116,13 @@ impl Options {
                     }
                     options.reconnect = Duration::from_secs(seconds.into());
                 }
+                Long("bitrate") => {
+                    options.bitrate = arguments.value()?.parse_with(parse_bitrate)?;
+                }
+                Long("voice-activation") => {
+                    activation = Some(arguments.value()?.parse_with(parse_activation)?);
+                }
+                Long("push-to-talk") => options.push_to_talk = true,
                 Short('h') | Long("help") => return Ok(None),
                 _ => return Err(argument.unexpected()),
             }
@@ -109,10 +134,33 @@ impl Options {
                 return Err("--speak and --record name the same file".into());
             }
         }
+        if options.push_to_talk && !matches!(options.speak, Some(Speak::Input)) {
+            return Err("--push-to-talk goes with --speak -".into());
+        }
+        let default = (!options.push_to_talk).then_some(THRESHOLD_DB);
+        options.activation_db = activation.unwrap_or(default);
         if options.name.is_empty() {
             return Err("--name NAME is missing".into());
         }
         Ok(Some(options))
+    }
+}
+
+/// Bits a second, of a number of thousands.
+fn parse_bitrate(text: &str) -> Result<u32, String> {
+    let kbit: Option<u32> = text.parse().ok();
+    let bits = kbit.and_then(|it| it.checked_mul(1_000));
+    let bits = bits.filter(|it| BITRATES.contains(it));
+    bits.ok_or_else(|| format!("{text} is not 6 to 510 kbit/s"))
+}
+
+fn parse_activation(text: &str) -> Result<Option<f32>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    match text.parse() {
+        Ok(level_db) if (-90.0..=0.0).contains(&level_db) => Ok(Some(level_db)),
+        _ => Err(format!("{text} is not -90 to 0 dB, nor off")),
     }
 }
 
@@ -147,5 +195,43 @@ mod tests {
             assert_eq!(parse_seconds(text, default), expected, "{text}");
         }
         assert_eq!(parse_seconds("", Duration::ZERO), None);
+    }
+
+    #[test]
+    fn a_microphone_says_what_is_speech_unless_something_else_is_set() {
+        let parsed = |arguments: &str| {
+            let arguments = ["client", "--name", "ann"]
+                .into_iter()
+                .chain(arguments.split(' '));
+            let options = Options::parse(lexopt::Parser::from_iter(arguments));
+            let options = options.ok()?.expect("no help was asked for");
+            Some((options.activation_db, options.bitrate))
+        };
+        let table = [
+            ("--speak -", Some((Some(-50.0), 96_000))),
+            ("--speak - --push-to-talk", Some((None, 96_000))),
+            (
+                "--speak - --push-to-talk --voice-activation -40",
+                Some((Some(-40.0), 96_000)),
+            ),
+            (
+                "--speak - --voice-activation off --bitrate 24",
+                Some((None, 24_000)),
+            ),
+            (
+                "--speak - --voice-activation=-33.5",
+                Some((Some(-33.5), 96_000)),
+            ),
+            ("--speak - --voice-activation loud", None),
+            ("--speak - --voice-activation 3", None),
+            ("--speak - --voice-activation NaN", None),
+            ("--bitrate 5", None),
+            ("--bitrate 511", None),
+            ("--bitrate 96k", None),
+            ("--push-to-talk", None),
+        ];
+        for (arguments, expected) in table {
+            assert_eq!(parsed(arguments), expected, "{arguments}");
+        }
     }
 }

@@ -1,17 +1,18 @@
 //! Where what is heard goes: a recording, and standard output as raw sound.
 
 use crate::talk::event::Event;
+use crate::talk::outlet::Outlet;
 use crate::talk::wav::Recording;
 use crate::talk::{FRAME, FRAME_SAMPLES, Sound, to_i16};
 use crate::{End, shorten_pipe, wait_for};
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// What standard output has not taken after so many frames, 100 ms, is lost: who listens live is not
-/// helped by what is late.
+/// What standard output has not taken after so many frames, 100 ms, is put into the time of what follows:
+/// who listens live is not helped by what is late.
 const WAITING_MAX: usize = 5;
 
 #[derive(Default)]
@@ -19,7 +20,7 @@ pub struct Sinks {
     recording: Option<(PathBuf, Recording)>,
     recorded: u64,
     output: Option<(SyncSender<Sound>, JoinHandle<()>)>,
-    untaken: u64,
+    outlet: Outlet,
 }
 
 impl Sinks {
@@ -53,15 +54,15 @@ impl Sinks {
             self.recorded += 1;
         }
         if let Some((output, _)) = &self.output {
-            let is_full = matches!(output.try_send(sound), Err(TrySendError::Full(_)));
-            self.untaken += u64::from(is_full);
+            // Who takes no more at all is told about elsewhere.
+            self.outlet.offer(sound, |it| output.try_send(*it).is_ok());
         }
         Ok(())
     }
 
     /// Frames that standard output did not take in time.
     pub fn untaken(&self) -> u64 {
-        self.untaken
+        self.outlet.shortened()
     }
 
     /// Ends the recording, if there is one, and waits so long for standard output to take the last.

@@ -1,7 +1,9 @@
 //! The client's voice: what is to be spoken and what is, and the pace at which it plays what it hears.
 
 use crate::app::{App, Connection};
+use crate::options::Options;
 use crate::talk::event::Event;
+use crate::talk::gate::Gate;
 use crate::talk::session::ProofState;
 use crate::talk::speech::{Said, Source, Speech};
 use crate::talk::wav::WavFile;
@@ -22,9 +24,10 @@ pub struct Mouth {
 }
 
 impl Mouth {
-    pub fn new() -> Self {
+    pub fn new(options: &Options) -> Self {
+        let gate = Gate::new(options.activation_db, options.push_to_talk);
         Mouth {
-            speech: Speech::new(),
+            speech: Speech::new(options.bitrate, gate),
             wanted: None,
             spoken: 0,
             untaken: 0,
@@ -39,7 +42,7 @@ impl Mouth {
     }
 
     pub fn want_sound(&mut self, sounds: Receiver<Sound>) {
-        self.wanted = Some(("standard input".to_owned(), Source::Live(sounds)));
+        self.wanted = Some(("standard input".to_owned(), Source::live(sounds)));
     }
 
     pub fn want_tone(&mut self, length: Duration) {
@@ -53,6 +56,16 @@ impl Mouth {
 
     pub fn is_speaking(&self) -> bool {
         self.speech.is_speaking()
+    }
+
+    /// Whether what is spoken is about to end.
+    pub fn is_finishing(&self) -> bool {
+        self.speech.is_finishing()
+    }
+
+    /// Whether a microphone is spoken from.
+    pub fn is_live(&self) -> bool {
+        self.speech.is_live()
     }
 
     pub fn wake_at(&self) -> Option<Instant> {
@@ -84,18 +97,23 @@ impl App<'_> {
 
     pub fn speak(&mut self, now: Instant) -> Result<(), End> {
         while self.takes_speech() {
-            let can_speak = self.can_speak();
-            match self.mouth.speech.next(now) {
-                Ok(Said::Frame(data)) => {
+            let (can_speak, is_live) = (self.can_speak(), self.mouth.is_live());
+            match self.mouth.speech.next(now, can_speak) {
+                Ok(Said::Frame(data, due_at)) => {
                     if let (Connection::Up { session, .. }, true) =
                         (&mut self.connection, can_speak)
                     {
-                        session.speak(&data);
+                        session.speak(due_at, &data);
                         self.mouth.spoken += 1;
                     }
                 }
+                Ok(Said::Silence) => {}
                 Ok(Said::Nothing) => break,
-                Ok(Said::Ended) => self.end_speech(now)?,
+                Ok(Said::Ended) => {
+                    // Whoever speaks from standard input leaves when that has ended.
+                    self.lines_have_ended |= is_live;
+                    self.end_speech(now)?;
+                }
                 // A file that breaks off.
                 Err(reason) if self.options.speak.is_some() => return Err(End::Failed(reason)),
                 Err(reason) => self.refuse(&reason)?,
@@ -116,7 +134,8 @@ impl App<'_> {
             ProofState::Failed => self.had_voice,
             ProofState::Proven => false,
         };
-        if !self.mouth.is_wanted() || !is_settled || is_asked_for {
+        let is_busy = self.mouth.is_speaking();
+        if !self.mouth.is_wanted() || !is_settled || is_asked_for || is_busy {
             return Ok(());
         }
         let reason = if session.proof_state() == ProofState::Failed {
@@ -140,6 +159,26 @@ impl App<'_> {
                 Err(End::Troubled(Trouble::Unreachable, reason))
             }
             _ => self.refuse(reason),
+        }
+    }
+
+    /// Lets what is spoken fade and end, if it can still be heard.
+    pub fn finish_speaking(&mut self) -> Result<(), End> {
+        if self.mouth.is_live() {
+            return self.refuse("you speak from standard input: /mute is what stops that");
+        }
+        if !self.can_speak() {
+            return self.stop_speaking();
+        }
+        self.mouth.wanted = None;
+        self.mouth.speech.finish();
+        Ok(())
+    }
+
+    pub fn turn_talk_key(&mut self) -> Result<(), End> {
+        match self.mouth.speech.gate().turn_key() {
+            Some(is_on) => self.console.tell(&Event::Talking { is_on }),
+            None => self.refuse("there is no key to talk without --push-to-talk"),
         }
     }
 

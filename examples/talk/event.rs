@@ -174,6 +174,14 @@ pub enum Event {
     Unreadable {
         datagrams: u64,
     },
+    /// More spoke at once than can be heard.
+    Unheard {
+        datagrams: u64,
+    },
+    /// Whether what the microphone hears is said.
+    Talking {
+        is_on: bool,
+    },
     /// Standard output did not take it in time.
     SoundLost {
         seconds: f64,

@@ -2,7 +2,8 @@
 
 use super::codec::Decoder;
 use super::event::{Event, Heard, Playout, Who};
-use super::jitter::{JitterBuffer, Step};
+use super::fade::{FADE_SAMPLES, cross_fade, fade};
+use super::jitter::{Datagram, JitterBuffer, Step};
 use super::limiter::Limiter;
 use super::session::Voice;
 use super::speaker::{Place, Speaker};
@@ -14,16 +15,23 @@ use voiceapp_server::event::UserId;
 #[cfg(test)]
 mod tests;
 
-/// Sound after silence comes in over so many samples, 5 ms, so that it does not click.
-const FADE_IN_SAMPLES: usize = 240;
-
-/// From this many on, speakers who have left are forgotten when somebody new speaks.
+/// A sound below this power is quiet: 50 dB below full scale.
+const QUIET_POWER: f32 = 1e-5;
+/// So many speakers are remembered. One more takes the place of one who has left, or else of whoever
+/// has been silent for longest.
 const KNOWN_MAX: usize = 200;
+/// So many are played at a time, as each takes a decoder: some 100 KB and a good deal of time. More could
+/// not be told apart anyway.
+const PLAYING_MAX: usize = 64;
 
 pub struct Listener {
     speakers: BTreeMap<UserId, Known>,
     /// None if nobody listens, and arrivals are only counted.
     limiter: Option<Limiter>,
+    /// What is left of the last session, which fades.
+    fading: Vec<Player>,
+    /// Datagrams of more speakers than are taken.
+    unheard: u64,
 }
 
 struct Known {
@@ -39,10 +47,12 @@ struct Known {
 /// What makes sound of one speaker's voice.
 struct Player {
     jitter: JitterBuffer,
-    decoder: Decoder,
+    /// The decoder of the run that is played.
+    decoder: Option<(u32, Decoder)>,
     /// Decoded and not played yet: a datagram need not hold 20 ms.
     ready: Vec<f32>,
     is_silent: bool,
+    is_quiet: bool,
 }
 
 impl Listener {
@@ -50,6 +60,8 @@ impl Listener {
         Listener {
             speakers: BTreeMap::new(),
             limiter: is_playing.then(Limiter::new),
+            fading: Vec::new(),
+            unheard: 0,
         }
     }
 
@@ -60,8 +72,9 @@ impl Listener {
         voice: &Voice<'_>,
         who: impl FnOnce() -> Who,
     ) -> Option<Event> {
-        if self.speakers.len() >= KNOWN_MAX && !self.speakers.contains_key(&voice.from) {
-            self.speakers.retain(|_, known| !known.has_left);
+        if !self.has_room_for(voice.from) {
+            self.unheard += 1;
+            return None;
         }
         let known = self.speakers.entry(voice.from).or_insert_with(|| Known {
             who: Who::stranger(voice.from),
@@ -74,14 +87,13 @@ impl Listener {
             known
                 .speaker
                 .hear(at, voice.sequence, voice.timestamp, voice.data);
-        if self.limiter.is_some() && place != Place::Duplicate {
+        if self.limiter.is_some() {
             let player = known.player.get_or_insert_with(Player::new);
-            if place == Place::First {
-                player.jitter.restart();
+            if place != Place::Duplicate {
+                let numbers = (voice.sequence, voice.timestamp);
+                let is_first = place == Place::First;
+                player.jitter.push(at, numbers, is_first, voice.data);
             }
-            player
-                .jitter
-                .push(at, voice.sequence, voice.timestamp, voice.data);
         }
         is_talk_start.then(|| {
             known.who = who();
@@ -89,6 +101,32 @@ impl Listener {
                 who: known.who.clone(),
             }
         })
+    }
+
+    /// Makes room for a speaker, if that can be.
+    fn has_room_for(&mut self, id: UserId) -> bool {
+        let is_known = self.speakers.contains_key(&id);
+        if !is_known && self.speakers.len() >= KNOWN_MAX {
+            self.speakers.retain(|_, known| !known.has_left);
+        }
+        if !is_known && self.speakers.len() >= KNOWN_MAX {
+            let silent = self.speakers.iter().filter(|(_, it)| it.is_silent());
+            let longest = silent.min_by_key(|(_, it)| it.speaker.last_heard_at());
+            let Some(id) = longest.map(|(id, _)| *id) else {
+                return false;
+            };
+            self.speakers.remove(&id);
+        }
+        let is_playing = |known: &Known| !known.is_silent();
+        // Who is played already goes on.
+        self.limiter.is_none()
+            || self.speakers.get(&id).is_some_and(is_playing)
+            || self.speakers.values().filter(|it| is_playing(it)).count() < PLAYING_MAX
+    }
+
+    /// Datagrams that were not looked at, as more spoke than could be heard.
+    pub fn unheard(&self) -> u64 {
+        self.unheard
     }
 
     /// Takes note of what has happened. Voice that was said before may still be on its way, so that
@@ -117,9 +155,11 @@ impl Listener {
         }
     }
 
-    /// Forgets everyone: the ids of the next session are not those of this one.
+    /// Forgets everyone: the ids of the next session are not those of this one. What is played fades.
     pub fn forget(&mut self) {
-        self.speakers.clear();
+        let known = std::mem::take(&mut self.speakers).into_values();
+        let players = known.filter_map(|it| it.player);
+        self.fading.extend(players.filter(|it| !it.is_silent));
     }
 
     /// Who has stopped speaking by now.
@@ -154,6 +194,10 @@ impl Listener {
                 }
             }
         }
+        for mut player in self.fading.drain(..) {
+            player.fade_out();
+            is_silent &= !player.mix_into(&mut mix);
+        }
         let is_done = limiter.is_done();
         let sound = limiter.limit(&mix);
         (!is_silent || !is_done).then_some(sound)
@@ -169,13 +213,22 @@ impl Listener {
     }
 }
 
+impl Known {
+    /// Whether nothing of this speaker is played or waits to be.
+    fn is_silent(&self) -> bool {
+        let is_idle = self.player.as_ref().is_none_or(|it| it.jitter.is_idle());
+        is_idle && self.speaker.pause_at().is_none()
+    }
+}
+
 impl Player {
     fn new() -> Self {
         Player {
             jitter: JitterBuffer::new(),
-            decoder: Decoder::new(),
+            decoder: None,
             ready: Vec::new(),
             is_silent: true,
+            is_quiet: true,
         }
     }
 
@@ -191,49 +244,93 @@ impl Player {
     fn add_to(&mut self, mix: &mut Sound, now: Instant) -> bool {
         while self.ready.len() < FRAME_SAMPLES {
             let before = self.ready.len();
-            let step = self.jitter.step(now);
-            let is_fading = step == Step::FadeOut;
-            match step {
-                Step::Silence => break,
-                Step::Play(data) => self.decoder.decode(&data, &mut self.ready),
-                Step::Conceal | Step::FadeOut => self.decoder.conceal(&mut self.ready),
-                Step::Merge(first, second) => {
-                    let mut over = Vec::new();
-                    self.decoder.decode(&first, &mut over);
-                    self.decoder.decode(&second, &mut self.ready);
-                    cross_fade(&over, &mut self.ready[before..]);
+            match self.jitter.step(now, self.is_quiet) {
+                Step::Silence => {
+                    self.fade_out();
+                    break;
                 }
+                Step::Play(datagram) => self.decode(&datagram),
+                Step::Conceal => self.conceal(),
+                Step::Merge(datagrams) => self.decode_all(&datagrams),
             }
-            if is_fading {
-                fade(&mut self.ready[before..], 1.0, 0.0);
-            }
+            self.is_quiet = is_quiet(&self.ready[before..]);
             if self.is_silent {
-                let until = self.ready.len().min(before + FADE_IN_SAMPLES);
+                let until = self.ready.len().min(before + FADE_SAMPLES);
                 fade(&mut self.ready[before..until], 0.0, 1.0);
+                self.is_silent = false;
             }
-            self.is_silent = is_fading;
         }
+        if self.jitter.is_idle() {
+            self.decoder = None;
+        }
+        self.mix_into(mix)
+    }
+
+    fn mix_into(&mut self, mix: &mut Sound) -> bool {
         let len = self.ready.len().min(FRAME_SAMPLES);
         for (mix, sample) in mix.iter_mut().zip(self.ready.drain(..len)) {
             *mix += sample;
         }
-        self.is_silent |= len == 0;
         len > 0
     }
-}
 
-/// Moves from `first` to what is in `second` while both last.
-fn cross_fade(first: &[f32], second: &mut [f32]) {
-    let len = first.len().min(second.len());
-    fade(&mut second[..len], 0.0, 1.0);
-    for (place, (second, first)) in second.iter_mut().zip(first).enumerate() {
-        *second += first * (1.0 - place as f32 / len as f32);
+    fn decode(&mut self, datagram: &Datagram) {
+        let before = self.ready.len();
+        match &mut self.decoder {
+            Some((run, decoder)) if *run == datagram.run => {
+                decoder.decode(&datagram.data, &mut self.ready);
+            }
+            other => {
+                let mut decoder = Decoder::new();
+                decoder.decode(&datagram.data, &mut self.ready);
+                if let (Some((_, mut last)), false) =
+                    (other.replace((datagram.run, decoder)), self.is_silent)
+                {
+                    let mut over = Vec::new();
+                    last.conceal(&mut over);
+                    over.truncate(FADE_SAMPLES);
+                    cross_fade(&over, &mut self.ready[before..]);
+                }
+            }
+        }
+    }
+
+    /// Moves from the first of them to the last. Those in between are decoded for what follows on
+    /// them.
+    fn decode_all(&mut self, datagrams: &[Datagram]) {
+        let before = self.ready.len();
+        let mut over = None;
+        for datagram in datagrams {
+            let decoded = self.ready.split_off(before);
+            if !decoded.is_empty() {
+                over.get_or_insert(decoded);
+            }
+            self.decode(datagram);
+        }
+        if let Some(over) = over {
+            cross_fade(&over, &mut self.ready[before..]);
+        }
+    }
+
+    fn conceal(&mut self) {
+        match &mut self.decoder {
+            Some((_, decoder)) => decoder.conceal(&mut self.ready),
+            None => self.ready.extend([0.0; FRAME_SAMPLES]),
+        }
+    }
+
+    /// Sound that nothing follows on fades out.
+    fn fade_out(&mut self) {
+        if !self.is_silent {
+            let before = self.ready.len();
+            self.conceal();
+            fade(&mut self.ready[before..], 1.0, 0.0);
+            self.is_silent = true;
+        }
     }
 }
 
-fn fade(sound: &mut [f32], from: f32, to: f32) {
-    let step = (to - from) / sound.len().max(1) as f32;
-    for (place, sample) in sound.iter_mut().enumerate() {
-        *sample *= from + step * place as f32;
-    }
+fn is_quiet(sound: &[f32]) -> bool {
+    let power: f32 = sound.iter().map(|it| it * it).sum();
+    power <= QUIET_POWER * sound.len() as f32
 }

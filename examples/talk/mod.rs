@@ -4,9 +4,9 @@
 //! ```text
 //! session    what is said to a server and what it says, without a socket      proof
 //! link       the sockets under a session, and the threads that read them
-//! listener   everyone who is heard, as one sound        jitter, speaker, limiter
-//! speech     sound, at its pace, as voice                wav
-//! codec      Opus
+//! listener   everyone who is heard, as one sound        jitter, speaker, limiter, outlet
+//! speech     sound, at its pace, as voice                wav, microphone, gate
+//! codec      Opus                                       fade
 //! event      all that a client tells its user, in words and as JSON
 //! ```
 
@@ -14,10 +14,14 @@
 
 pub mod codec;
 pub mod event;
+pub mod fade;
+pub mod gate;
 pub mod jitter;
 pub mod limiter;
 pub mod link;
 pub mod listener;
+pub mod microphone;
+pub mod outlet;
 pub mod proof;
 pub mod session;
 pub mod speaker;

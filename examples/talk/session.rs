@@ -2,10 +2,10 @@
 //! voice address. It is told what was received and when, and collects what is to be sent and what is
 //! to be told; it owns no socket and has no clock.
 
-use super::FRAME_SAMPLES;
 use super::event::{Event, Listed, Who};
 pub use super::proof::ProofState;
 use super::proof::{Outcome, Proof};
+use super::{FRAME, FRAME_SAMPLES};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::{self, Display, Formatter};
 use std::time::{Duration, Instant};
@@ -28,9 +28,11 @@ pub struct Session {
     pending: Vec<Pending>,
     last_request_id: u64,
     proof: Proof,
-    /// Of the next voice datagram. They go on from one speech to the next.
+    /// Of the next voice datagram. It goes on from one speech to the next.
     sequence: u32,
-    timestamp: u32,
+    /// When the first frame of voice was due, and how many frames after it the next one is at least.
+    voice_start: Option<Instant>,
+    next_frame: u64,
     unreadable: u64,
     login_failure: Option<LoginFailure>,
     voice_is_closed: bool,
@@ -93,7 +95,8 @@ impl Session {
             last_request_id: 0,
             proof: Proof::new(),
             sequence: 0,
-            timestamp: 0,
+            voice_start: None,
+            next_frame: 0,
             unreadable: 0,
             login_failure: None,
             voice_is_closed: false,
@@ -241,16 +244,21 @@ impl Session {
         self.events.push_back(Event::YouMuted { is_muted });
     }
 
-    /// Says a frame of voice.
-    pub fn speak(&mut self, data: &[u8]) {
+    /// Says a frame of voice that was due at this time. The sequence number goes on by one with each that
+    /// is said, and the timestamp with the clock, so that listeners know a pause from a loss.
+    pub fn speak(&mut self, due_at: Instant, data: &[u8]) {
+        let start = *self.voice_start.get_or_insert(due_at);
+        let since_us = due_at.saturating_duration_since(start).as_micros();
+        let frames = (since_us + FRAME.as_micros() / 2) / FRAME.as_micros();
+        let frame = self.next_frame.max(frames as u64);
         self.send_datagram(&Packet::VoiceData {
             user_id: UserId(0),
             sequence: self.sequence,
-            timestamp: self.timestamp,
+            timestamp: (frame as u32).wrapping_mul(FRAME_SAMPLES as u32),
             data,
         });
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(FRAME_SAMPLES as u32);
+        self.next_frame = frame + 1;
     }
 
     fn request<'p>(&mut self, now: Instant, packet: impl FnOnce(u64) -> Packet<'p>) {

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 const TALK_PAUSE: Duration = Duration::from_millis(500);
 /// A gap over this many datagrams (a minute of sound) is no loss but a stream that started anew.
 const GAP_MAX: u32 = 3_000;
+/// No network brings the same twice by so much later: who says it again has started anew.
+const DUPLICATE_LATE_MAX_MS: f64 = 500.0;
 /// How far behind the newest datagram a late one is still told from a duplicate: the bits of
 /// [`Stream::seen`].
 const SEEN_BITS: u32 = u64::BITS;
@@ -22,6 +24,7 @@ pub struct Speaker {
     stream: Option<Stream>,
     expects_gap: bool,
     talk: Option<Talk>,
+    last_heard_at: Option<Instant>,
 }
 
 /// What was counted of it.
@@ -75,6 +78,7 @@ impl Speaker {
         timestamp: u32,
         data: &[u8],
     ) -> (Place, bool) {
+        self.last_heard_at = Some(at);
         self.arrivals.datagrams += 1;
         self.arrivals.bytes += data.len() as u64;
         let lost_before = self.arrivals.lost;
@@ -107,7 +111,10 @@ impl Speaker {
         let is_restart = match &self.talk {
             _ if ahead > 0 => distance > GAP_MAX,
             _ if distance >= SEEN_BITS => true,
-            Some(_) => false,
+            Some(_) => {
+                let late_ms = stream.deviation_ms(at, timestamp);
+                stream.has_seen(distance) && late_ms > DUPLICATE_LATE_MAX_MS
+            }
             None => !stream.has_gap_at(distance),
         };
         if is_restart {
@@ -119,7 +126,7 @@ impl Speaker {
             counts.lost += u64::from(distance - 1);
             stream.seen = stream.seen.checked_shl(distance).unwrap_or(0) | 1;
             stream.newest = sequence;
-        } else if stream.seen & (1 << distance) != 0 {
+        } else if stream.has_seen(distance) {
             counts.duplicates += 1;
             return Place::Duplicate;
         } else {
@@ -136,7 +143,8 @@ impl Speaker {
         }
         // RFC 3550, section 6.4.1: J += (|D| - J) / 16. A pause has no timing, and changes nothing.
         if self.talk.is_some() {
-            counts.jitter_ms += (stream.deviation_ms(at, timestamp) - counts.jitter_ms) / 16.0;
+            let deviation_ms = stream.deviation_ms(at, timestamp).abs();
+            counts.jitter_ms += (deviation_ms - counts.jitter_ms) / 16.0;
         }
         stream.last = (timestamp, at);
         Place::Within
@@ -150,6 +158,10 @@ impl Speaker {
     /// lost. It may do so, as the first after a gap can be here before the news that there was one.
     pub fn expect_gap(&mut self) {
         self.expects_gap = true;
+    }
+
+    pub fn last_heard_at(&self) -> Option<Instant> {
+        self.last_heard_at
     }
 
     /// When the talk is over, unless more of it is heard.
@@ -184,16 +196,21 @@ impl Stream {
     /// Whether the datagram so far behind the newest is missing.
     fn has_gap_at(&self, distance: u32) -> bool {
         let is_after_first = self.newest.wrapping_sub(self.first) > distance;
-        is_after_first && self.seen & (1 << distance) == 0
+        is_after_first && !self.has_seen(distance)
     }
 
-    /// By how much this datagram and the last came further apart, or closer, than they were sent.
+    /// Whether the datagram so far behind the newest, less than [`SEEN_BITS`], was heard.
+    fn has_seen(&self, distance: u32) -> bool {
+        self.seen & (1 << distance) != 0
+    }
+
+    /// By how much this datagram and the last came further apart than they were sent; closer is negative.
     fn deviation_ms(&self, at: Instant, timestamp: u32) -> f64 {
         let (last_timestamp, last_at) = self.last;
         let samples = timestamp.wrapping_sub(last_timestamp) as i32;
         let sent_ms = f64::from(samples) * 1e3 / f64::from(SAMPLE_RATE);
         let came_ms = at.duration_since(last_at).as_secs_f64() * 1e3;
-        (came_ms - sent_ms).abs()
+        came_ms - sent_ms
     }
 }
 
@@ -243,6 +260,11 @@ mod tests {
                 [0, 0, 0, 1],
             ),
             ("soon, after a pause", "0:0 20:1 900:0 920:1", [0, 0, 0, 1]),
+            (
+                "soon, after less than a pause",
+                "0:0 560:28 700:0 720:1",
+                [27, 0, 0, 1],
+            ),
             ("goes on after a pause", "0:0 900:1 920:2", [0, 0, 0, 0]),
             (
                 "a gap that fills after one",

@@ -1,10 +1,12 @@
 //! Sound on its way out: a tone, a WAV file or raw sound from elsewhere, made into voice at its pace.
 
-use super::codec::Encoder;
+use super::codec::{Cut, Encoder};
+use super::gate::Gate;
+use super::microphone::Microphone;
 use super::wav::WavFile;
 use super::{FRAME, FRAME_SAMPLES, SAMPLE_RATE, Sound};
 use std::f64::consts::TAU;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::Receiver;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -15,16 +17,13 @@ const TONE_AMPLITUDE: f64 = 0.25;
 const TONE_FADE_SAMPLES: u64 = 240;
 /// Who is late by more than this skips what was missed, as a sound card would: a flood helps nobody.
 const LATE_MAX: Duration = Duration::from_millis(500);
-/// Live sound that waits is taken a thousandth faster than it should come, so that it does not wait
-/// ever longer if the clock of the microphone is fast.
-const LIVE_HURRY: Duration = Duration::from_micros(20);
 
 /// Where sound comes from.
 pub enum Source {
     Tone(ToneSource),
     Wav(Box<WavFile>),
-    /// As it comes. It has ended when nobody sends.
-    Live(Receiver<Sound>),
+    /// As it comes, as far as the gate lets it through.
+    Live(Box<Microphone>),
 }
 
 /// 440 Hz.
@@ -34,18 +33,22 @@ pub struct ToneSource {
 }
 
 /// What a speech has to say now.
+#[derive(Debug, PartialEq, Eq)]
 pub enum Said {
-    /// This frame, encoded.
-    Frame(Vec<u8>),
+    /// This frame, encoded, and when it was due.
+    Frame(Vec<u8>, Instant),
+    /// A frame was due, and nothing of it is said.
+    Silence,
     /// Nothing is due yet, or nothing has come.
     Nothing,
     /// It has ended.
     Ended,
 }
 
-/// One after the other through one encoder, so that listeners' decoders can follow.
+/// One after the other.
 pub struct Speech {
     encoder: Encoder,
+    gate: Gate,
     talk: Option<Talk>,
 }
 
@@ -56,14 +59,30 @@ struct Talk {
     since_start: u32,
     /// Whether there was nothing when it was last looked.
     is_waiting: bool,
+    end: End,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    NotYet,
+    /// With the next frame.
+    Soon,
+    /// Only what follows on the last frame is still to be said.
+    Reached,
 }
 
 impl Speech {
-    pub fn new() -> Self {
+    /// The gate is for live sound.
+    pub fn new(bitrate: u32, gate: Gate) -> Self {
         Speech {
-            encoder: Encoder::new(),
+            encoder: Encoder::new(bitrate),
+            gate,
             talk: None,
         }
+    }
+
+    pub fn gate(&mut self) -> &mut Gate {
+        &mut self.gate
     }
 
     pub fn start(&mut self, now: Instant, source: Source) {
@@ -72,27 +91,37 @@ impl Speech {
             start: now,
             since_start: 0,
             is_waiting: false,
+            end: End::NotYet,
         });
     }
 
-    /// Ends the speech under way, and tells whether there was one.
+    /// Ends the speech under way at once, and tells whether there was one.
     pub fn stop(&mut self) -> bool {
+        self.encoder.stop();
         self.talk.take().is_some()
+    }
+
+    /// Ends the speech under way with its next frame, so that it fades.
+    pub fn finish(&mut self) {
+        if let Some(talk) = &mut self.talk {
+            talk.end = End::Soon;
+        }
     }
 
     pub fn is_speaking(&self) -> bool {
         self.talk.is_some()
     }
 
+    /// Whether it is about to end, as that was asked for.
+    pub fn is_finishing(&self) -> bool {
+        let talk = self.talk.as_ref();
+        talk.is_some_and(|it| it.end != End::NotYet)
+    }
+
     /// Whether what isn't taken now is gone.
     pub fn is_live(&self) -> bool {
-        matches!(
-            self.talk,
-            Some(Talk {
-                source: Source::Live(_),
-                ..
-            })
-        )
+        let talk = self.talk.as_ref();
+        talk.is_some_and(|it| matches!(it.source, Source::Live(_)))
     }
 
     /// When the next frame is due. None if there is none, or if it has to come first.
@@ -101,30 +130,49 @@ impl Speech {
         (!talk.is_waiting).then(|| talk.due_at())
     }
 
-    /// Takes the next frame if it is due.
-    pub fn next(&mut self, now: Instant) -> Result<Said, String> {
+    /// Takes the next frame if it is due. Live sound that nobody would hear is not said.
+    pub fn next(&mut self, now: Instant, is_heard: bool) -> Result<Said, String> {
         let Some(talk) = &mut self.talk else {
             return Ok(Said::Nothing);
         };
         if talk.due_at() > now {
             return Ok(Said::Nothing);
         }
-        match talk.source.next() {
-            Ok(Poll::Ready(Some(sound))) => {
-                talk.note_taken(now);
-                Ok(Said::Frame(self.encoder.encode(&sound)))
-            }
-            Ok(Poll::Pending) => {
-                talk.is_waiting = true;
-                Ok(Said::Nothing)
-            }
-            Ok(Poll::Ready(None)) => {
+        let sound = match talk.end {
+            End::Reached => None,
+            _ => match talk.source.next() {
+                Ok(Poll::Ready(sound)) => sound,
+                Ok(Poll::Pending) => {
+                    talk.is_waiting = true;
+                    return Ok(Said::Nothing);
+                }
+                Err(error) => {
+                    self.stop();
+                    return Err(error);
+                }
+            },
+        };
+        let cut = match (&talk.source, &sound) {
+            (_, None) => None,
+            (Source::Live(_), Some(sound)) => self.gate.look_at(sound, is_heard),
+            _ => Some(Cut::No),
+        };
+        let cut = match talk.end {
+            End::Soon => cut.map(|_| Cut::Out),
+            _ => cut,
+        };
+        if sound.is_none() || talk.end == End::Soon {
+            talk.end = End::Reached;
+        }
+        match self.encoder.next(sound.as_ref().zip(cut)) {
+            Some(packet) => Ok(Said::Frame(packet, talk.note_taken(now))),
+            None if talk.end == End::Reached => {
                 self.talk = None;
                 Ok(Said::Ended)
             }
-            Err(error) => {
-                self.talk = None;
-                Err(error)
+            None => {
+                talk.note_taken(now);
+                Ok(Said::Silence)
             }
         }
     }
@@ -132,25 +180,21 @@ impl Speech {
 
 impl Talk {
     fn due_at(&self) -> Instant {
-        self.start + self.pace() * self.since_start
+        self.start + FRAME * self.since_start
     }
 
-    fn pace(&self) -> Duration {
-        match self.source {
-            Source::Live(_) => FRAME - LIVE_HURRY,
-            _ => FRAME,
-        }
-    }
-
-    fn note_taken(&mut self, now: Instant) {
+    /// Tells when the frame that was taken was due.
+    fn note_taken(&mut self, now: Instant) -> Instant {
         let late = now.saturating_duration_since(self.due_at());
         // What is late because it had not come is on time again.
         if late > LATE_MAX || self.is_waiting {
             self.start = now;
             self.since_start = 0;
         }
+        let due_at = self.due_at();
         self.is_waiting = false;
         self.since_start += 1;
+        due_at
     }
 }
 
@@ -158,6 +202,11 @@ impl Source {
     pub fn tone(length: Duration) -> Self {
         let samples = (length.as_secs_f64() * f64::from(SAMPLE_RATE)).round() as u64;
         Source::Tone(ToneSource { place: 0, samples })
+    }
+
+    /// It has ended when nobody sends.
+    pub fn live(sounds: Receiver<Sound>) -> Self {
+        Source::Live(Box::new(Microphone::new(sounds)))
     }
 
     /// How long it takes, if that can be known.
@@ -177,11 +226,7 @@ impl Source {
         Ok(match self {
             Source::Tone(tone) => Poll::Ready(tone.next()),
             Source::Wav(file) => Poll::Ready(file.next_frame().map_err(|it| it.to_string())?),
-            Source::Live(sounds) => match sounds.try_recv() {
-                Ok(sound) => Poll::Ready(Some(sound)),
-                Err(TryRecvError::Empty) => Poll::Pending,
-                Err(TryRecvError::Disconnected) => Poll::Ready(None),
-            },
+            Source::Live(microphone) => microphone.next(),
         })
     }
 }
@@ -210,21 +255,26 @@ impl ToneSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::talk::codec::BITRATE;
     use std::sync::mpsc::sync_channel;
 
     /// Takes all that is due, and tells how much that was.
     fn take(speech: &mut Speech, now: Instant) -> u32 {
         let mut frames = 0;
-        while let Ok(Said::Frame(_)) = speech.next(now) {
+        while let Ok(Said::Frame(..)) = speech.next(now, true) {
             frames += 1;
         }
         frames
     }
 
+    fn speech() -> Speech {
+        Speech::new(BITRATE, Gate::new(None, false))
+    }
+
     #[test]
     fn a_tone_keeps_its_pace_whenever_it_is_looked_after() {
         let start = Instant::now();
-        let mut speech = Speech::new();
+        let mut speech = speech();
         speech.start(start, Source::tone(Duration::from_secs(20)));
         let mut frames = 0;
         let mut now = start;
@@ -232,7 +282,8 @@ mod tests {
         while speech.is_speaking() {
             frames += take(&mut speech, now);
             let elapsed = now - start;
-            assert_eq!(frames, (elapsed.as_millis() / 20 + 1).min(1_000) as u32);
+            // Two more frames end it.
+            assert_eq!(frames, (elapsed.as_millis() / 20 + 1).min(1_002) as u32);
             // Late by 1 to 480 ms: lateness does not add up.
             step_ms = step_ms * 7 % 479 + 1;
             now += Duration::from_millis(step_ms);
@@ -242,7 +293,7 @@ mod tests {
     #[test]
     fn who_is_very_late_does_not_make_up_for_it() {
         let start = Instant::now();
-        let mut speech = Speech::new();
+        let mut speech = speech();
         speech.start(start, Source::tone(Duration::from_secs(10)));
         assert_eq!(take(&mut speech, start), 1);
         let later = start + Duration::from_secs(5);
@@ -254,8 +305,8 @@ mod tests {
     fn live_sound_goes_out_as_it_comes_and_a_pause_is_no_end() {
         let start = Instant::now();
         let (sender, sounds) = sync_channel(100);
-        let mut speech = Speech::new();
-        speech.start(start, Source::Live(sounds));
+        let mut speech = speech();
+        speech.start(start, Source::live(sounds));
         assert!(speech.is_live());
         assert_eq!(take(&mut speech, start), 0);
         assert_eq!(speech.wake_at(), None, "it has to come first");
@@ -267,7 +318,7 @@ mod tests {
         // What has come at once goes out at its pace.
         let later = start + Duration::from_secs(3);
         assert_eq!(take(&mut speech, later), 1);
-        assert_eq!(speech.wake_at(), Some(later + FRAME - LIVE_HURRY));
+        assert_eq!(speech.wake_at(), Some(later + FRAME));
         assert_eq!(take(&mut speech, later + FRAME), 1);
         assert_eq!(take(&mut speech, later + 2 * FRAME), 1);
         assert_eq!(take(&mut speech, later + 20 * FRAME), 0);
@@ -282,8 +333,12 @@ mod tests {
         assert_eq!(take(&mut speech, later + 23 * FRAME), 0);
         assert!(speech.is_speaking());
         drop(sender);
-        let end = speech.next(later + 30 * FRAME);
-        assert!(matches!(end, Ok(Said::Ended)));
+        // What waited, and what ends it.
+        for frame in 30..33 {
+            assert_eq!(take(&mut speech, later + frame * FRAME), 1);
+        }
+        let end = speech.next(later + 33 * FRAME, true);
+        assert_eq!(end, Ok(Said::Ended));
         assert!(!speech.is_speaking());
     }
 

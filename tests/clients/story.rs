@@ -3,7 +3,10 @@
 
 use crate::measure::{Tone, decibels};
 use crate::proxy::{BadNetwork, Fate};
+use crate::talk::codec::BITRATE;
 use crate::talk::event::{Event, Heard};
+use crate::talk::gate::Gate;
+use crate::talk::jitter::Counts;
 use crate::talk::listener::Listener;
 use crate::talk::session::{ProofState, Session};
 use crate::talk::speech::{Said, Source, Speech};
@@ -116,19 +119,19 @@ fn told(seconds: f64, seeds: [Option<u64>; 2]) -> [Outcome; 2] {
     let mut writers = [0, 1].map(|place: usize| {
         Recording::create(&recordings[place].0).expect("it is a folder for that")
     });
-    let mut speech = Speech::new();
+    let mut speech = Speech::new(BITRATE, Gate::new(None, false));
     let source = WavFile::open(&file.0).expect("it was written");
     speech.start(now, Source::Wav(Box::new(source)));
     let mut steps_left = None;
     while steps_left != Some(0) {
         let mut spoken = 0;
-        while let Ok(said) = speech.next(now) {
+        while let Ok(said) = speech.next(now, true) {
             match said {
-                Said::Frame(data) => {
-                    speaker.session.speak(&data);
+                Said::Frame(data, due_at) => {
+                    speaker.session.speak(due_at, &data);
                     spoken += 1;
                 }
-                Said::Nothing => break,
+                Said::Nothing | Said::Silence => break,
                 Said::Ended => steps_left = Some(50),
             }
         }
@@ -170,11 +173,14 @@ fn told(seconds: f64, seeds: [Option<u64>; 2]) -> [Outcome; 2] {
     })
 }
 
-/// After the tone, and what a limiter and a codec hold back, there is nothing at all.
+/// After the tone the frames that end it have nothing that could be heard, and after them, and what a limiter
+/// and a codec hold back, there is nothing at all.
 fn assert_nothing_after(sound: &[f32], tone: &Tone) {
     let after = &sound[tone.end + FRAME_SAMPLES..];
     assert!(after.len() > 40 * FRAME_SAMPLES);
-    assert!(after.iter().all(|it| *it == 0.0));
+    let loudest = after.iter().fold(0.0f32, |peak, it| peak.max(it.abs()));
+    assert!(loudest < 0.002, "{loudest}");
+    assert!(after[6 * FRAME_SAMPLES..].iter().all(|it| *it == 0.0));
 }
 
 #[test]
@@ -197,8 +203,13 @@ fn a_tone_is_recorded_as_it_was_spoken() {
 
         let arrivals = outcome.heard.arrivals;
         let playout = outcome.heard.playout.expect("it was played");
-        assert_eq!((arrivals.datagrams, arrivals.lost), (125, 0));
-        assert_eq!((playout.counts.played, playout.counts.late), (125, 0));
+        // Two more are the silence that ends it, and nothing was made up or dropped.
+        assert_eq!((arrivals.datagrams, arrivals.lost), (127, 0));
+        let expected = Counts {
+            played: 127,
+            ..Counts::default()
+        };
+        assert_eq!(playout.counts, expected);
         assert_eq!(playout.depth_ms, 40);
     }
 }
@@ -238,8 +249,8 @@ fn a_bad_network_leaves_a_tone_without_gaps_and_losses_that_are_counted() {
                 "{gaps} gaps in {}",
                 windows.len()
             );
-            // What was made up at the end is half as loud after half of its time.
-            let frames = fate.span() + counts.stretched - counts.shortened - 1;
+            // The last two are the silence that ends it.
+            let frames = fate.span() + counts.stretched - counts.shortened - 2;
             let expected = 0.02 * frames as f64;
             assert!(
                 (tone.seconds() - expected).abs() < 0.06,

@@ -1,13 +1,13 @@
 //! The client at a terminal: a pseudo-terminal, whose other end is read and typed at here.
 
-use crate::programs::{Client, await_end, program};
-use crate::{PATIENCE, Running};
+use crate::programs::{Client, await_end, program, raw_tone};
+use crate::{PATIENCE, Running, TempFile};
 use nix::pty::openpty;
 use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
@@ -23,14 +23,20 @@ struct Terminal {
 
 impl Terminal {
     fn start(server: &Running, variables: &[(&str, &str)]) -> Terminal {
-        let pty = openpty(None, None).expect("there are pseudo-terminals");
-        let end = || pty.slave.try_clone().expect("there are descriptors");
-        let child = program("client")
+        let mut command = program("client");
+        command
             .args(["--name", "ann"])
             .args(["--server", &format!("127.0.0.1:{}", server.tcp_port)])
             .args(["--voice-port", &server.udp_port.to_string()])
+            .envs(variables.iter().copied());
+        Terminal::run(command)
+    }
+
+    fn run(mut command: Command) -> Terminal {
+        let pty = openpty(None, None).expect("there are pseudo-terminals");
+        let end = || pty.slave.try_clone().expect("there are descriptors");
+        let child = command
             .env("TERM", "xterm")
-            .envs(variables.iter().copied())
             .stdin(end())
             .stdout(end())
             .stderr(end())
@@ -129,5 +135,48 @@ fn no_colour_is_shown_to_who_wants_none() {
     assert!(!shown.contains("\x1b[36m"), "{shown:?}");
     // The end of input at a terminal.
     ann.type_in("\x04");
+    assert!(await_end(&mut ann.child).success());
+}
+
+/// Standard input is the microphone there, and the key is typed at the terminal that the client was
+/// started from: `setsid` makes ours that.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_key_of_the_terminal_decides_when_the_microphone_is_heard() {
+    let server = Running::start();
+    let mut bob = Client::start(&server, "bob", &[]);
+    bob.tell("/join");
+    bob.await_event("you_joined_voice", None);
+    // A minute of tone, which waits in its pipe.
+    let file = TempFile::new();
+    std::fs::write(&file.0, raw_tone(60.0)).expect("there is room");
+    let pipe = "cat \"$1\" | \"$2\" --name ann --server \"$3\" --voice-port \"$4\" --speak - --push-to-talk";
+    let mut command = Command::new("setsid");
+    command
+        .args(["--ctty", "--wait", "sh", "-c", pipe, "sh"])
+        .args([file.0.as_os_str(), program("client").get_program()])
+        .arg(format!("127.0.0.1:{}", server.tcp_port))
+        .arg(server.udp_port.to_string());
+    let mut ann = Terminal::run(command);
+    ann.await_shown("speaking: standard input");
+    ann.await_shown("> ");
+    ann.type_in("not ");
+    ann.await_shown("not ");
+    // What is typed is as it was, and nothing is heard before the first key.
+    ann.type_in("\x14");
+    ann.await_shown("the others hear you");
+    bob.await_event("speaking", Some("ann"));
+    ann.type_in("\x14");
+    ann.await_shown("the others do not hear you");
+    bob.await_event("stopped_speaking", Some("ann"));
+    ann.type_in("a word\r");
+    assert_eq!(
+        bob.await_event("chat", Some("ann"))["message"],
+        "not a word"
+    );
+    ann.type_in("/talk\r");
+    bob.await_event("speaking", Some("ann"));
+    ann.type_in("/quit\r");
+    bob.await_event("left_server", Some("ann"));
     assert!(await_end(&mut ann.child).success());
 }

@@ -170,8 +170,11 @@ fn rule_2_a_list_longer_than_a_frame_arrives_whole() {
         })
         .collect();
     let newcomer = world.login("newcomer");
+    world.ping(newcomer);
 
-    let heard = world.heard(newcomer);
+    let mut heard = world.heard(newcomer);
+    // Behind all that there is to tell, which is how a client can know that it is all.
+    assert_eq!(heard.pop().unwrap(), "pong");
     let (response, events) = heard.split_first().unwrap();
     let listed = response.strip_prefix("welcome 2001: ").unwrap();
     let mut listed: Vec<_> = listed.split(", ").map(str::to_owned).collect();

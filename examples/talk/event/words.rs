@@ -98,6 +98,14 @@ impl Display for Event {
             Event::Unreadable { datagrams } => {
                 write!(f, "{datagrams} datagrams could not be read")
             }
+            Event::Unheard { datagrams } => write!(
+                f,
+                "{datagrams} datagrams were not played: more spoke at once than can be heard"
+            ),
+            Event::Talking { is_on: true } => {
+                f.write_str("the others hear you, until the next Ctrl-T or /talk")
+            }
+            Event::Talking { is_on: false } => f.write_str("the others do not hear you"),
             Event::SoundLost { seconds } => {
                 write!(
                     f,

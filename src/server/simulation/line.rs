@@ -70,11 +70,11 @@ impl Line {
 
     /// Whether what was sent arrives.
     pub fn carries_to_client(&mut self, now: Instant) -> bool {
-        if let State::MendsAt(at) = self.state {
-            if at <= now {
-                self.state = State::Up;
-                self.heard_at = self.heard_at.max(at);
-            }
+        if let State::MendsAt(at) = self.state
+            && at <= now
+        {
+            self.state = State::Up;
+            self.heard_at = self.heard_at.max(at);
         }
         self.is_up()
     }
