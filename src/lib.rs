@@ -11,6 +11,7 @@
 //! minds     management    people                    relay   addresses
 //! words     protocol      frames and packets, both directions
 //! ground    event, limits, bans, cause    ids, bounds, who is kept out, what was turned away and why
+//!           name          what a user may be called
 //! ```
 //!
 //! Each line knows only those below it. From the switchboard down everything is a pure state
@@ -91,7 +92,9 @@ pub mod histogram;
 pub mod limits;
 pub mod management;
 pub mod metrics;
+pub mod name;
 pub mod protocol;
+mod quoted;
 mod rate;
 pub mod relay;
 mod server;
