@@ -115,6 +115,7 @@ pub use relay::VoiceRelayServer;
 pub use server::{Server, ServerError, ServerHandle};
 pub use statistics::Statistics;
 pub use switchboard::Switchboard;
+pub use system::return_large_buffers;
 
 /// The README's examples, compiled with the others.
 #[cfg(doctest)]

@@ -297,7 +297,11 @@ pub const JOURNAL_BURST: u32 = 2_000;
 pub const JOURNAL_LINES_PER_SECOND: u32 = 10;
 
 /// How long lines that are left out are counted until the log says how many they were.
-pub const JOURNAL_SILENCE: Duration = Duration::from_secs(10);
+pub const JOURNAL_SILENCE: Duration = Duration::from_secs(2);
+
+/// How long after one page of statistics, or one reading of the ban file, the next is due at the
+/// earliest, however often somebody asks: each leaves lines in the log.
+pub const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Exchanges on the metrics port at a time: collectors are few.
 pub const HTTP_EXCHANGES_MAX: usize = 4;

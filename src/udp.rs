@@ -98,6 +98,7 @@ pub(crate) struct VoiceSocket {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) datagrams_received: u64,
+    /// The bytes in them as they came, where the system tells; else what fits into a slot.
     pub(crate) bytes_received: u64,
     pub(crate) datagrams_sent: u64,
     pub(crate) bytes_sent: u64,
@@ -174,8 +175,6 @@ impl DatagramSocket for VoiceSocket {
         let received = slots.fresh().len();
         if received > 0 {
             traffic.datagrams_received += received as u64;
-            let bytes: usize = slots.fresh().iter().map(|&slot| slots.len(slot)).sum();
-            traffic.bytes_received += bytes as u64;
             traffic.batches.record(received as u64);
         }
     }

@@ -127,7 +127,7 @@ fn on_every_address_it_is_told_which_one_was_dialled() {
 }
 
 #[test]
-fn a_datagram_over_the_slot_is_cut_to_it() {
+fn a_datagram_over_the_slot_is_cut_to_it_and_counts_as_it_came() {
     for &way in WAYS {
         let ip = Ipv4Addr::LOCALHOST.into();
         let (mut voice, port) = bind(ip, way);
@@ -137,6 +137,11 @@ fn a_datagram_over_the_slot_is_cut_to_it() {
             .expect("it is sent");
         let received = receive(&mut voice, 1);
         assert_eq!(received[0].1, vec![7; DATAGRAM_SLOT_BYTES]);
+        let counted = match way {
+            UdpSend::Plain => DATAGRAM_SLOT_BYTES,
+            _ => 65_507,
+        };
+        assert_eq!(voice.traffic().bytes_received, counted as u64);
     }
 }
 
