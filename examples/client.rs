@@ -75,8 +75,7 @@ enum Trouble {
 fn main() -> ExitCode {
     let outcome = match Options::parse(lexopt::Parser::from_env()) {
         Ok(Some(options)) => run(&options),
-        Ok(None) => writeln!(io::stdout(), "{USAGE}")
-            .map_err(|error| End::Failed(format!("cannot write to standard output: {error}"))),
+        Ok(None) => talk::print(USAGE).map_err(End::Failed),
         Err(error) => {
             complain(&format!("{error} (--help shows the options)"));
             return ExitCode::from(2);

@@ -61,9 +61,9 @@ fn main() -> ExitCode {
             End::Lost(message) => (3, message),
             End::Refused(message) => (4, message),
         },
-        Ok(None) => match writeln!(io::stdout(), "{USAGE}") {
+        Ok(None) => match talk::print(USAGE) {
             Ok(()) => return ExitCode::SUCCESS,
-            Err(error) => (1, format!("cannot write to standard output: {error}")),
+            Err(message) => (1, message),
         },
         Err(error) => (2, format!("{error} (--help shows the options)")),
     };

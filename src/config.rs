@@ -340,8 +340,9 @@ pub fn help() -> String {
         "  --check-config\n      print what would be in force and where it comes from, and exit\n";
     text += "  -h, --help\n      print this and exit\n";
     text += "  -V, --version\n      print the version and exit\n\n";
-    text += "SIGINT or SIGTERM stops the server, SIGUSR1 writes its statistics to the log, SIGHUP reads the\n\
-             ban file again.\n\
+    text += "Blanks around a variable's value are left off, and an empty one is one that is not set.\n\
+             SIGINT or SIGTERM stops the server, SIGUSR1 writes its statistics to the log, SIGUSR2 sets the log\n\
+             level to debug and back, SIGHUP reads the ban file again.\n\
              Exit codes: 0 stopped as asked, 1 could not run, 2 a setting cannot be used.\n";
     text
 }

@@ -187,6 +187,36 @@ fn unsafe_stays_behind_its_doors() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// What is the whole process's is for its application to change: here, the binary. The library has it
+/// to offer, where it must.
+#[test]
+fn the_library_changes_neither_allocator_nor_log() {
+    let of_the_binary = ["src/main.rs", "src/log_level.rs", "src/log_writer.rs"];
+    let offered = ["src/lib.rs", "src/system.rs"];
+    let process_wide = [
+        ("return_large_buffers", &offered[..]),
+        ("mallopt", &offered[1..]),
+        ("set_max_level", &[]),
+        ("set_logger", &[]),
+        ("set_boxed_logger", &[]),
+    ];
+    let binary = Source::read(Path::new(of_the_binary[0]));
+    assert_eq!(binary.find("return_large_buffers").count(), 1);
+    for path in files_below("src") {
+        let name = path.to_str().expect("it is plain").to_owned();
+        if of_the_binary.contains(&&*name) {
+            continue;
+        }
+        let source = Source::read(&path);
+        for (word, homes) in &process_wide {
+            let found: Vec<_> = source.find(word).collect();
+            assert!(found.is_empty() || homes.contains(&&*name), "{found:#?}");
+        }
+        // The one that offers it does not call it.
+        assert!(source.find("return_large_buffers").count() <= 1);
+    }
+}
+
 /// The names in this code that are declared to be hash tables, as fields, arguments or variables.
 fn hash_tables(code: &str) -> Vec<&str> {
     let mut names = Vec::new();
