@@ -4,7 +4,6 @@
 use crate::client::PATIENCE;
 #[cfg(unix)]
 use crate::client::{Client, Place};
-use std::fs::OpenOptions;
 #[cfg(unix)]
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -92,7 +91,7 @@ fn what_cannot_be_printed_is_told_by_the_exit_code() {
         );
 
         // Linux has a disk for that.
-        let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else {
+        let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
             continue;
         };
         let output = command(BINARY).arg(asked).stdout(full).output();
