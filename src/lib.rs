@@ -50,7 +50,8 @@
 //! ```
 //!
 //! What the server logs goes to the [`log`] crate's facade. It installs no logger, and no signal
-//! handlers unless [`Server::handle_signals`] is called.
+//! handlers unless [`Server::handle_signals`] is called. It leaves the allocator as it is; what the
+//! binary sets is in [`return_large_buffers`], for an application whose memory is mostly the server's.
 //!
 //! # The halves without sockets
 //!
