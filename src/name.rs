@@ -8,7 +8,7 @@
 //!   Unicode's form NFC. The profile's NFKC would make other letters of some, and is left out.
 //! - What does not show is refused, with controls, private and unassigned characters. The profile
 //!   refuses emoji of several characters with that, so that what shapes its neighbours is let in
-//!   beside them: see [`shapes_its_neighbours`].
+//!   beside them.
 //! - Letters that look like others are no concern: two users may have one name anyway, and who is who
 //!   is told by ids.
 
