@@ -22,7 +22,8 @@ use crate::cause::{Cause, Counters};
 use crate::config::UdpSend;
 use crate::event::Peer;
 use crate::histogram::Histogram;
-use crate::limits::DATAGRAMS_PER_BATCH;
+#[cfg(target_os = "linux")]
+use crate::limits;
 use mio::net::UdpSocket;
 use std::io;
 use std::net::IpAddr;
@@ -163,7 +164,7 @@ impl DatagramSocket for VoiceSocket {
             Body::Plain(_) => plain::receive(&self.socket, slots, traffic),
             #[cfg(target_os = "linux")]
             Body::Linux { inbound, .. } => match inbound.receive(&self.socket, slots, traffic) {
-                Ok(()) => slots.fresh().len() == DATAGRAMS_PER_BATCH,
+                Ok(()) => slots.fresh().len() == limits::DATAGRAMS_PER_BATCH,
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
                         traffic.counters.count(Cause::ReceiveFailed);

@@ -3,6 +3,7 @@
 use super::*;
 use crate::event::canonical;
 use crate::limits::DATAGRAM_SLOT_BYTES;
+use crate::limits::DATAGRAMS_PER_BATCH;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ fn receive(voice: &mut VoiceSocket, count: usize) -> Vec<(Peer, Vec<u8>)> {
 }
 
 /// Receives once, and says how many came.
+#[cfg(target_os = "linux")]
 fn receive_some(voice: &mut VoiceSocket) -> usize {
     let mut slots = slots();
     voice.receive(&mut slots);
