@@ -32,7 +32,7 @@ use options::{Options, Speak, USAGE};
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -75,8 +75,7 @@ enum Trouble {
 fn main() -> ExitCode {
     let outcome = match Options::parse(lexopt::Parser::from_env()) {
         Ok(Some(options)) => run(&options),
-        Ok(None) => writeln!(io::stdout(), "{USAGE}")
-            .map_err(|error| End::Failed(format!("cannot write to standard output: {error}"))),
+        Ok(None) => talk::print(USAGE).map_err(End::Failed),
         Err(error) => {
             complain(&format!("{error} (--help shows the options)"));
             return ExitCode::from(2);
@@ -130,12 +129,13 @@ fn waker(inputs: SyncSender<Input>) -> impl Fn() + Send + Sync + 'static {
 #[cfg(unix)]
 fn stop_on_signals(stop: Arc<AtomicBool>, wake: impl Fn() + Send + 'static) -> Result<(), End> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use std::sync::atomic::Ordering::Relaxed;
     let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])
         .map_err(|error| End::Failed(format!("cannot catch signals: {error}")))?;
     thread::spawn(move || {
         for signal in signals.forever() {
             // Who is held up does not see the first.
-            if stop.swap(true, Ordering::Relaxed) {
+            if stop.swap(true, Relaxed) {
                 std::process::exit(128 + signal);
             }
             wake();

@@ -19,6 +19,8 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(not(target_os = "linux"))]
 fn main() -> std::process::ExitCode {
-    eprintln!("crowd: only Linux has the time stamps and counters that this tool reads");
+    use std::io::Write;
+    let why = "only Linux has the time stamps and counters that this tool reads";
+    let _ = writeln!(std::io::stderr(), "crowd: {why}");
     std::process::ExitCode::FAILURE
 }

@@ -61,9 +61,9 @@ fn main() -> ExitCode {
             End::Lost(message) => (3, message),
             End::Refused(message) => (4, message),
         },
-        Ok(None) => match writeln!(io::stdout(), "{USAGE}") {
+        Ok(None) => match talk::print(USAGE) {
             Ok(()) => return ExitCode::SUCCESS,
-            Err(error) => (1, format!("cannot write to standard output: {error}")),
+            Err(message) => (1, message),
         },
         Err(error) => (2, format!("{error} (--help shows the options)")),
     };
@@ -131,8 +131,7 @@ fn tell(event: &Event) -> Result<(), End> {
         .map_err(|error| End::Failed(format!("cannot write to standard output: {error}")))
 }
 
-struct Bot<'o> {
-    options: &'o Options,
+struct Bot {
     link: Link,
     session: Session,
     listener: Listener,
@@ -142,11 +141,10 @@ struct Bot<'o> {
     had_voice: bool,
 }
 
-impl<'o> Bot<'o> {
-    fn new(options: &'o Options, link: Link) -> Self {
+impl Bot {
+    fn new(options: &Options, link: Link) -> Self {
         let voice_address = link.voice_address().to_string();
         Bot {
-            options,
             link,
             session: Session::new(Instant::now(), &options.name, voice_address),
             listener: Listener::new(true),
@@ -188,7 +186,7 @@ impl<'o> Bot<'o> {
                     return Ok(());
                 };
                 let session = &self.session;
-                if session.name(voice.from) != Some(&self.options.name) {
+                if !session.is_namesake(voice.from) {
                     let who = || session.who(voice.from);
                     let event = self.listener.hear(at, &voice, who);
                     return event.map_or(Ok(()), |event| tell(&event));

@@ -1,6 +1,7 @@
 //! Addresses that are to be kept out: a list that a person writes, one address or network a line.
 
 use crate::limits::BANS_MAX;
+use crate::quoted::Quoted;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
@@ -22,13 +23,14 @@ pub struct BanListError {
 impl BanList {
     /// Reads a list: one IPv4 or IPv6 address or network in CIDR notation (RFC 4632, RFC 4291) a line,
     /// such as `192.0.2.1` or `2001:db8::/32`. What follows a `#` is a comment, and empty lines are
-    /// skipped.
+    /// skipped, as is the byte order mark with which some editors begin a file.
     ///
     /// # Errors
     ///
     /// [`BanListError`] for the first line that is something else, such as a network with bits beyond
     /// its prefix, or that comes after [`BANS_MAX`] others.
     pub fn parse(text: &str) -> Result<Self, BanListError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut ranges = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let entry = line.split('#').next().unwrap_or_default().trim();
@@ -96,13 +98,15 @@ fn range(entry: &str) -> Result<(IpAddr, IpAddr), String> {
     }
     let Ok(net) = entry.parse::<IpNet>() else {
         return Err(format!(
-            "{entry:?} is no address and no network such as 192.0.2.0/24 or 2001:db8::/32"
+            "{} is no address and no network such as 192.0.2.0/24 or 2001:db8::/32",
+            Quoted(entry)
         ));
     };
     if net.addr() != net.network() {
         let meant = net.trunc();
         return Err(format!(
-            "{entry:?} has bits beyond its prefix: the network is {meant}"
+            "{} has bits beyond its prefix: the network is {meant}",
+            Quoted(entry)
         ));
     }
     let (first, last) = (net.network(), net.broadcast());
@@ -197,6 +201,27 @@ mod tests {
             let found = BanList::parse(text).expect_err(text).to_string();
             assert!(found.starts_with(error), "{found}");
         }
+    }
+
+    #[test]
+    fn a_bad_line_is_quoted_no_longer_than_it_takes_to_find_it() {
+        let long = "x".repeat(4_000_000);
+        let found = BanList::parse(&format!("::1\n{long}")).expect_err("it is no address");
+        let found = found.to_string();
+        assert!(found.starts_with("line 2: \"xxx"), "{found:.200}");
+        assert!(found.contains("(4000000 bytes)"), "{found:.200}");
+        assert!(found.len() < 300, "{} bytes", found.len());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        let list = BanList::parse("\u{feff}192.0.2.7\r\n").expect("it is an address");
+        assert!(contains(&list, "192.0.2.7"));
+        let error = BanList::parse("::1\n\u{feff}::2").expect_err("it is in the middle");
+        assert!(
+            error.to_string().starts_with("line 2: \"\\u{feff}::2\""),
+            "{error}"
+        );
     }
 
     #[test]

@@ -91,7 +91,7 @@ causes! {
     }
 
     Frame {
-        /// A login with a name that is empty, too long, or has control characters.
+        /// A login with a name that [`accept`](crate::name::accept) refuses.
         LoginBadName => "login_bad_name",
         /// A login on a full server.
         LoginServerFull => "login_server_full",

@@ -233,7 +233,8 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Reads a command line (without the program's name) and the environment. An option beats its
-/// variable, which is then not looked at, and the last of several is the one that counts.
+/// variable, which is then not looked at, and the last of several is the one that counts. Blanks around
+/// a variable's value are left off, and an empty one is one that is not set.
 ///
 /// # Errors
 ///
@@ -263,7 +264,10 @@ pub fn parse(
     for (setting, value) in SETTINGS.iter().zip(values) {
         let given = match value {
             Some(value) => Some((format!("--{}", setting.option), value)),
-            None => environment(setting.variable).map(|value| (setting.variable.into(), value)),
+            None => {
+                let variable = environment(setting.variable).and_then(without_blanks);
+                variable.map(|value| (setting.variable.into(), value))
+            }
         };
         let origin = given
             .as_ref()
@@ -272,6 +276,7 @@ pub fn parse(
         if let Some((name, value)) = given {
             let error = || setting.error(&name, &value.to_string_lossy());
             let text = value.to_str().ok_or_else(error)?;
+            check_quotes(&name, text)?;
             (setting.set)(&mut config, text).ok_or_else(error)?;
         }
         let value = (setting.show)(&config);
@@ -282,6 +287,29 @@ pub fn parse(
         true => Command::Check { config, report },
         false => Command::Run(config),
     })
+}
+
+/// What a variable says, without the blanks, tabs and line ends that files leave around it: those for
+/// containers keep everything behind the `=`. None if nothing is left, which is how some of them leave
+/// a variable out.
+fn without_blanks(value: OsString) -> Option<OsString> {
+    let value = match value.to_str() {
+        Some(text) => text.trim().into(),
+        None => value,
+    };
+    (!value.is_empty()).then_some(value)
+}
+
+/// Such files do not take quotes away either, and a path in quotes would be another path.
+fn check_quotes(name: &str, text: &str) -> Result<(), ConfigError> {
+    for quote in ['"', '\''] {
+        if text.len() > 1 && text.starts_with(quote) && text.ends_with(quote) {
+            return Err(ConfigError::new(format!(
+                "{name}: the value has quotes ({quote}) around it, which are a part of it here: leave them off"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn usage_error(error: lexopt::Error) -> ConfigError {
@@ -312,8 +340,9 @@ pub fn help() -> String {
         "  --check-config\n      print what would be in force and where it comes from, and exit\n";
     text += "  -h, --help\n      print this and exit\n";
     text += "  -V, --version\n      print the version and exit\n\n";
-    text += "SIGINT or SIGTERM stops the server, SIGUSR1 writes its statistics to the log, SIGHUP reads the\n\
-             ban file again.\n\
+    text += "Blanks around a variable's value are left off, and an empty one is one that is not set.\n\
+             SIGINT or SIGTERM stops the server, SIGUSR1 writes its statistics to the log, SIGUSR2 sets the log\n\
+             level to debug and back, SIGHUP reads the ban file again.\n\
              Exit codes: 0 stopped as asked, 1 could not run, 2 a setting cannot be used.\n";
     text
 }

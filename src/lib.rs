@@ -11,6 +11,7 @@
 //! minds     management    people                    relay   addresses
 //! words     protocol      frames and packets, both directions
 //! ground    event, limits, bans, cause    ids, bounds, who is kept out, what was turned away and why
+//!           name          what a user may be called
 //! ```
 //!
 //! Each line knows only those below it. From the switchboard down everything is a pure state
@@ -49,7 +50,8 @@
 //! ```
 //!
 //! What the server logs goes to the [`log`] crate's facade. It installs no logger, and no signal
-//! handlers unless [`Server::handle_signals`] is called.
+//! handlers unless [`Server::handle_signals`] is called. It leaves the allocator as it is; what the
+//! binary sets is in [`return_large_buffers`], for an application whose memory is mostly the server's.
 //!
 //! # The halves without sockets
 //!
@@ -91,7 +93,9 @@ pub mod histogram;
 pub mod limits;
 pub mod management;
 pub mod metrics;
+pub mod name;
 pub mod protocol;
+mod quoted;
 mod rate;
 pub mod relay;
 mod server;
@@ -112,6 +116,7 @@ pub use relay::VoiceRelayServer;
 pub use server::{Server, ServerError, ServerHandle};
 pub use statistics::Statistics;
 pub use switchboard::Switchboard;
+pub use system::return_large_buffers;
 
 /// The README's examples, compiled with the others.
 #[cfg(doctest)]

@@ -21,6 +21,10 @@ pub const FRAME_BYTES_MAX: usize = FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX;
 /// A username, in bytes of UTF-8. The protocol's rule 1 sets it.
 pub const USERNAME_BYTES_MAX: usize = 32;
 
+/// Combining marks on one letter of a username: what UTS #39 (section 5.4) takes for the most that any
+/// writing has. More of them grow over the lines above and below.
+pub const MARKS_PER_LETTER_MAX: u32 = 4;
+
 /// A chat message, in bytes of UTF-8, at most and if nothing less is set: a page of text. One message
 /// is copied to every user, so this times the number of users is what a single frame can make the
 /// server write.
@@ -282,6 +286,22 @@ pub const FALSE_ANSWER_INTERVAL: Duration = Duration::from_millis(500);
 /// one place share its allowance, so that forged sources cannot get more than the table as a whole
 /// allows (2,048 answers, or 24 KiB, a second).
 pub const FALSE_ANSWER_SOURCES: usize = 1_024;
+
+/// Lines in the log about who comes, goes and is refused, at once before the rate counts: everyone of
+/// a large server leaves and comes back. Logins and departures have this for themselves, and refusals
+/// as well, so that nobody's coming is left out because others are refused.
+pub const JOURNAL_BURST: u32 = 2_000;
+
+/// So many such lines a second after that: about 100 MB a day, with a flood that lasts as long. One
+/// address can cause half as many logins and departures.
+pub const JOURNAL_LINES_PER_SECOND: u32 = 10;
+
+/// How long lines that are left out are counted until the log says how many they were.
+pub const JOURNAL_SILENCE: Duration = Duration::from_secs(2);
+
+/// How long after one page of statistics, or one reading of the ban file, the next is due at the
+/// earliest, however often somebody asks: each leaves lines in the log.
+pub const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Exchanges on the metrics port at a time: collectors are few.
 pub const HTTP_EXCHANGES_MAX: usize = 4;

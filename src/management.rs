@@ -5,6 +5,7 @@
 //! and the time, and answers with frames and events in an [`Outbox`]. It owns no socket, reads no
 //! clock, draws no random number, and knows nothing of addresses or of the relay.
 
+mod journal;
 mod outbox;
 mod sources;
 #[cfg(test)]
@@ -18,13 +19,13 @@ use crate::event::{ConnectionId, Event, Now, Source, UserId, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::{
     BROADCAST_OVERHEAD_BYTES, BROADCAST_RETRY, CHAT_BURST, FRAME_HEADER_BYTES, Limits,
-    PAYLOAD_BYTES_MAX, STATE_BURST, USERNAME_BYTES_MAX,
+    PAYLOAD_BYTES_MAX, STATE_BURST,
 };
+use crate::name;
 use crate::protocol::Participants;
 use crate::protocol::{Frame, LOGIN_RESPONSE_FIXED_BYTES, Packet, PacketError, id};
 use crate::rate::RateLimit;
-use crate::throttle::Throttle;
-use log::debug;
+use journal::Journal;
 use sources::Sources;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -67,7 +68,7 @@ pub struct ManagementServer {
     last_chat_ms: u64,
     users_at_most: usize,
     chat_messages: u64,
-    login_log: Throttle,
+    journal: Journal,
     counters: Counters,
 }
 
@@ -88,7 +89,7 @@ impl ManagementServer {
             last_chat_ms: 0,
             users_at_most: 0,
             chat_messages: 0,
-            login_log: Throttle::default(),
+            journal: Journal::default(),
             counters: Counters::new(),
         }
     }
@@ -198,6 +199,35 @@ impl ManagementServer {
         }
         outbox.send(To::Everyone, &Packet::UserLeftServer { user_id: id });
         outbox.event(Event::UserDisconnected { id });
+    }
+
+    /// Writes to the log that a connection is about to end, for this cause, and whose it is.
+    pub(crate) fn log_end(&mut self, now: Now, connection: ConnectionId, cause: Cause) {
+        let session = self.sessions.get(connection.index());
+        let Some(session) = session.and_then(Option::as_ref) else {
+            return;
+        };
+        let user = match session.state {
+            SessionState::Pending { .. } => None,
+            SessionState::LoggedIn(id) => Some((id, &*self.users[self.place(id)].name)),
+        };
+        self.journal
+            .ended(now.instant, user, session.address, cause);
+    }
+
+    /// Writes to the log that a connection was not taken in.
+    pub(crate) fn log_refusal(&mut self, now: Now, address: IpAddr, cause: Cause) {
+        self.journal.connection_refused(now.instant, address, cause);
+    }
+
+    /// Writes to the log how many lines were left out of it, if it is time to.
+    pub(crate) fn log_left_out(&mut self, now: Now) {
+        self.journal.tell(now.instant);
+    }
+
+    /// When to do that.
+    pub(crate) fn log_deadline(&self) -> Option<Instant> {
+        self.journal.next_deadline()
     }
 
     /// Tells the others of one user whose state changed faster than they could be told, if it is
@@ -328,9 +358,9 @@ impl ManagementServer {
             Packet::LoginRequest {
                 request_id,
                 username,
-            } => match self.login_error(now, connection, username) {
-                None => self.log_in(now, connection, request_id, username, outbox),
-                Some(cause) => return self.refuse_login(to, request_id, cause, outbox),
+            } => match self.check_login(now, connection, username) {
+                Ok(name) => self.log_in(now, connection, request_id, &name, outbox),
+                Err(cause) => return self.refuse_login(to, request_id, cause, outbox),
             },
             Packet::PingRequest { request_id } => {
                 outbox.send(to, &Packet::PingResponse { request_id });
@@ -356,25 +386,35 @@ impl ManagementServer {
         Ok(())
     }
 
-    fn login_error(&mut self, now: Now, connection: ConnectionId, username: &str) -> Option<Cause> {
-        if username.is_empty()
-            || username.len() > USERNAME_BYTES_MAX
-            || username.chars().any(char::is_control)
-        {
-            Some(Cause::LoginBadName)
-        } else if self.users.len() >= self.limits.users {
-            Some(Cause::LoginServerFull)
-        } else {
-            let source = self.source(connection);
-            if !self.sources.may_log_in(now.instant, source) {
-                Some(Cause::LoginTooFast)
-            } else {
-                let may = self
-                    .sources
-                    .may_broadcast(now.instant, source, joined_cost(username));
-                (!may).then_some(Cause::BroadcastTooMuch)
+    /// The name that someone will have who may log in now.
+    fn check_login(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        username: &str,
+    ) -> Result<String, Cause> {
+        let session = self.session(connection).expect("it has just sent a frame");
+        let address = session.address;
+        let source = Source::of(address);
+        let (cause, why) = match name::accept(username) {
+            Err(error) => (Cause::LoginBadName, format!(" ({error})")),
+            Ok(name) => {
+                let cost = joined_cost(&name);
+                let cause = if self.users.len() >= self.limits.users {
+                    Cause::LoginServerFull
+                } else if !self.sources.may_log_in(now.instant, source) {
+                    Cause::LoginTooFast
+                } else if !self.sources.may_broadcast(now.instant, source, cost) {
+                    Cause::BroadcastTooMuch
+                } else {
+                    return Ok(name);
+                };
+                (cause, String::new())
             }
-        }
+        };
+        self.journal
+            .login_refused(now.instant, username, address, cause, &why);
+        Err(cause)
     }
 
     /// Refuses a login, and ends the connection: existing clients open another one to try again, and
@@ -420,9 +460,7 @@ impl ManagementServer {
         self.users
             .push(User::new(id, connection, username, is_muted));
         self.users_at_most = self.users_at_most.max(self.users.len());
-        if let Some(left_out) = self.login_log.pass(now.instant) {
-            debug!("user {id} logged in as {username:?} from {address}{left_out}");
-        }
+        self.journal.logged_in(now.instant, id, username, address);
         let source = Source::of(address);
         self.sources
             .broadcast(now.instant, source, joined_cost(username));
@@ -489,8 +527,13 @@ impl ManagementServer {
         let connection = self.users[place].connection;
         let source = self.source(connection);
         if !self.sources.may_log_in(now.instant, source) {
-            let to = To::One(connection);
-            return self.refuse_login(to, request_id, Cause::LoginTooFast, outbox);
+            let (to, cause) = (To::One(connection), Cause::LoginTooFast);
+            let address = self.sessions[connection.index()].as_ref();
+            let address = address.expect("it has just sent a frame").address;
+            let name = &self.users[place].name;
+            self.journal
+                .login_refused(now.instant, name, address, cause, "");
+            return self.refuse_login(to, request_id, cause, outbox);
         }
         self.counters.count(Cause::LoginRepeated);
         let session = self.session(connection).expect("it has just sent a frame");

@@ -37,6 +37,7 @@ use crate::system;
 use crate::udp::VoiceSocket;
 use accept::{Door, TcpPort};
 use bans::BanFile;
+use handle::{Pace, Request};
 use http::HttpPort;
 use log::info;
 use mio::net::{TcpListener, TcpStream};
@@ -69,6 +70,8 @@ pub struct Server {
     #[cfg(target_os = "linux")]
     supervisor: Supervisor,
     handle: ServerHandle,
+    statistics_pace: Pace,
+    reload_pace: Pace,
     #[cfg(unix)]
     signals: Option<signal_hook_mio::v1_0::Signals>,
     turn_ns: Histogram,
@@ -155,6 +158,8 @@ impl Server {
             #[cfg(target_os = "linux")]
             supervisor: Supervisor::default(),
             handle,
+            statistics_pace: Pace::new(Request::Statistics),
+            reload_pace: Pace::new(Request::Reload),
             #[cfg(unix)]
             signals: None,
             turn_ns: Histogram::new(),
@@ -184,8 +189,8 @@ impl Server {
     }
 
     /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once; SIGUSR1 write
-    /// its [statistics](Self::statistics) to the log; and SIGHUP read the ban file again. Signals
-    /// belong to the whole process, so this is for an application that leaves them to the server.
+    /// its [statistics](Self::statistics) to the log; and SIGHUP read the ban file again, each as
+    /// often as [`ServerHandle`] does. Signals belong to the whole process, so this is for an application that leaves them to the server.
     ///
     /// # Errors
     ///
@@ -281,7 +286,6 @@ impl Server {
     /// [`ServerError::System`] if a setting for bare metal is refused, or waiting for events fails.
     pub fn run(mut self) -> Result<Statistics, ServerError> {
         self.thread_options.apply()?;
-        system::return_large_buffers();
         if system::open_descriptors().is_none() {
             self.descriptors_at_start = system::count_open_descriptors();
         }
@@ -299,11 +303,11 @@ impl Server {
         self.supervisor.ready(Instant::now());
         let mut events = Events::with_capacity(POLL_EVENTS);
         while !self.handle.wants_stop() {
-            if self.handle.takes_statistics_request() {
+            if self.statistics_pace.is_due(self.turn_ended, &self.handle) {
                 let statistics = self.statistics_at_any_price();
                 info!("statistics\n{}", statistics.to_string().trim_end());
             }
-            if self.handle.takes_reload_request() {
+            if self.reload_pace.is_due(self.turn_ended, &self.handle) {
                 self.ban_file.reload();
             }
             if let Some(bans) = self.ban_file.fresh() {
@@ -353,7 +357,9 @@ impl Server {
         #[cfg(not(target_os = "linux"))]
         let watchdog = None;
         let http = self.http.as_ref().and_then(HttpPort::next_deadline);
-        let others = [watchdog, http].into_iter().flatten();
+        let paces = [&self.statistics_pace, &self.reload_pace];
+        let asked = paces.map(|pace| pace.deadline(&self.handle));
+        let others = [watchdog, http].into_iter().chain(asked).flatten();
         let others = others.map(|at| at.saturating_duration_since(self.turn_ended));
         let own = self.core.timeout(self.turn_ended, &self.door, &self.voice);
         own.into_iter().chain(others).min()
@@ -415,8 +421,8 @@ impl Server {
         let mut means_stop = false;
         for signal in self.signals.iter_mut().flat_map(|it| it.pending()) {
             match signal {
-                signal_hook::consts::SIGUSR1 => self.handle.request_statistics(),
-                signal_hook::consts::SIGHUP => self.ban_file.reload(),
+                signal_hook::consts::SIGUSR1 => self.handle.request(Request::Statistics),
+                signal_hook::consts::SIGHUP => self.handle.request(Request::Reload),
                 _ => means_stop = true,
             }
         }

@@ -46,7 +46,9 @@ pub struct Statistics {
     pub outbound_bytes_at_most: usize,
     /// Datagrams received on the voice port, of whatever kind.
     pub datagrams_received: u64,
-    /// Bytes in them, as far as they fit into a slot, without IP and UDP headers.
+    /// Bytes in them, without IP and UDP headers. On other systems than Linux, and with
+    /// [`UdpSend::Plain`](crate::config::UdpSend::Plain), a datagram of over
+    /// [`DATAGRAM_SLOT_BYTES`](crate::limits::DATAGRAM_SLOT_BYTES) counts as so many.
     pub bytes_received: u64,
     /// Datagrams handed to the kernel, however many to a message.
     pub datagrams_sent: u64,

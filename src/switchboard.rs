@@ -119,6 +119,21 @@ impl Switchboard {
         self.pass_on(connections);
     }
 
+    /// As [`ManagementServer::log_end`].
+    pub(crate) fn log_end(&mut self, now: Now, connection: ConnectionId, cause: Cause) {
+        self.management.log_end(now, connection, cause);
+    }
+
+    /// As [`ManagementServer::log_refusal`].
+    pub(crate) fn log_refusal(&mut self, now: Now, address: IpAddr, cause: Cause) {
+        self.management.log_refusal(now, address, cause);
+    }
+
+    /// As [`ManagementServer::log_left_out`].
+    pub(crate) fn log_left_out(&mut self, now: Now) {
+        self.management.log_left_out(now);
+    }
+
     /// As [`VoiceRelayServer::handle_datagram`]. The banned cannot prove an address, and whoever has
     /// proved none is not heard.
     pub fn handle_datagram<'d>(

@@ -251,10 +251,7 @@ fn success(result: libc::c_int) -> io::Result<()> {
 /// What only Linux does is refused elsewhere.
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
-    use mio::net::TcpStream;
     use std::io;
-    #[cfg(target_os = "linux")]
-    use std::os::fd::AsRawFd;
 
     pub(crate) fn pin_to_cpu(_cpu: usize) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
@@ -276,7 +273,10 @@ pub(crate) use elsewhere::{lock_memory, pin_to_cpu, set_realtime_priority};
 /// mallopt(3)). By itself it comes to keep them once a few were freed, and a storm of logins on a
 /// large server, each with a list of everyone, would leave ten times the memory behind that the users
 /// need. Other allocators do as they do.
-pub(crate) fn return_large_buffers() {
+///
+/// This is about the whole process, and so for the application to call, as the binary does. The server
+/// itself never does.
+pub fn return_large_buffers() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: the call takes two numbers.
     unsafe {

@@ -1,7 +1,6 @@
 //! Log lines that anyone can cause: at most one of a kind in a second, which says how many were left
 //! out since the last.
 
-use crate::cause::Cause;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -27,20 +26,6 @@ impl Throttle {
         }
         self.next = Some(now + INTERVAL);
         Some(LeftOut(std::mem::take(&mut self.left_out)))
-    }
-}
-
-/// A kind of line for each cause.
-#[derive(Debug)]
-pub(crate) struct CauseThrottles([Throttle; Cause::ALL.len()]);
-
-impl CauseThrottles {
-    pub(crate) fn new() -> Self {
-        CauseThrottles([Throttle::default(); Cause::ALL.len()])
-    }
-
-    pub(crate) fn pass(&mut self, now: Instant, cause: Cause) -> Option<LeftOut> {
-        self.0[cause as usize].pass(now)
     }
 }
 

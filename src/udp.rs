@@ -22,7 +22,8 @@ use crate::cause::{Cause, Counters};
 use crate::config::UdpSend;
 use crate::event::Peer;
 use crate::histogram::Histogram;
-use crate::limits::DATAGRAMS_PER_BATCH;
+#[cfg(target_os = "linux")]
+use crate::limits;
 use mio::net::UdpSocket;
 use std::io;
 use std::net::IpAddr;
@@ -98,6 +99,7 @@ pub(crate) struct VoiceSocket {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) datagrams_received: u64,
+    /// The bytes in them as they came, where the system tells; else what fits into a slot.
     pub(crate) bytes_received: u64,
     pub(crate) datagrams_sent: u64,
     pub(crate) bytes_sent: u64,
@@ -162,7 +164,7 @@ impl DatagramSocket for VoiceSocket {
             Body::Plain(_) => plain::receive(&self.socket, slots, traffic),
             #[cfg(target_os = "linux")]
             Body::Linux { inbound, .. } => match inbound.receive(&self.socket, slots, traffic) {
-                Ok(()) => slots.fresh().len() == DATAGRAMS_PER_BATCH,
+                Ok(()) => slots.fresh().len() == limits::DATAGRAMS_PER_BATCH,
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
                         traffic.counters.count(Cause::ReceiveFailed);
@@ -174,8 +176,6 @@ impl DatagramSocket for VoiceSocket {
         let received = slots.fresh().len();
         if received > 0 {
             traffic.datagrams_received += received as u64;
-            let bytes: usize = slots.fresh().iter().map(|&slot| slots.len(slot)).sum();
-            traffic.bytes_received += bytes as u64;
             traffic.batches.record(received as u64);
         }
     }

@@ -329,6 +329,10 @@ fn warnings_are_quoted_as_they_are_written() {
         ),
         ("src/server/bans.rs", "the ban file was read again: "),
         ("src/server/bans.rs", ": the bans stay as they are"),
+        ("src/management/journal.rs", "left out of the log in "),
+        ("src/management/journal.rs", " logged in as "),
+        ("src/management/journal.rs", " without login ended: "),
+        ("src/log_level.rs", " from now on, and by the next SIGUSR2 "),
         (
             "src/bans.rs",
             " is no address and no network such as 192.0.2.0/24 or 2001:db8::/32",

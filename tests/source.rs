@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is pure: all but these files' and folders' own tests.
-const PURE_FILES: [&str; 12] = [
+const PURE_FILES: [&str; 14] = [
     "src/bans.rs",
     "src/cause.rs",
     "src/event.rs",
@@ -13,13 +13,21 @@ const PURE_FILES: [&str; 12] = [
     "src/histogram.rs",
     "src/limits.rs",
     "src/management.rs",
+    "src/name.rs",
     "src/protocol.rs",
+    "src/quoted.rs",
     "src/rate.rs",
     "src/relay.rs",
     "src/switchboard.rs",
     "src/throttle.rs",
 ];
-const PURE_FOLDERS: [&str; 4] = ["src/limits", "src/management", "src/protocol", "src/relay"];
+const PURE_FOLDERS: [&str; 5] = [
+    "src/limits",
+    "src/management",
+    "src/name",
+    "src/protocol",
+    "src/relay",
+];
 
 /// Sockets, clocks, randomness and whatever else is not handed in. A `HashMap` made without a
 /// hasher draws a random key.
@@ -177,6 +185,36 @@ fn unsafe_stays_behind_its_doors() {
         .flat_map(|source| source.find("unsafe"))
         .collect();
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// What is the whole process's is for its application to change: here, the binary. The library has it
+/// to offer, where it must.
+#[test]
+fn the_library_changes_neither_allocator_nor_log() {
+    let of_the_binary = ["src/main.rs", "src/log_level.rs", "src/log_writer.rs"];
+    let offered = ["src/lib.rs", "src/system.rs"];
+    let process_wide = [
+        ("return_large_buffers", &offered[..]),
+        ("mallopt", &offered[1..]),
+        ("set_max_level", &[]),
+        ("set_logger", &[]),
+        ("set_boxed_logger", &[]),
+    ];
+    let binary = Source::read(Path::new(of_the_binary[0]));
+    assert_eq!(binary.find("return_large_buffers").count(), 1);
+    for path in files_below("src") {
+        let name = path.to_str().expect("it is plain").to_owned();
+        if of_the_binary.contains(&&*name) {
+            continue;
+        }
+        let source = Source::read(&path);
+        for (word, homes) in &process_wide {
+            let found: Vec<_> = source.find(word).collect();
+            assert!(found.is_empty() || homes.contains(&&*name), "{found:#?}");
+        }
+        // The one that offers it does not call it.
+        assert!(source.find("return_large_buffers").count() <= 1);
+    }
 }
 
 /// The names in this code that are declared to be hash tables, as fields, arguments or variables.

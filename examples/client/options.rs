@@ -70,9 +70,11 @@ impl Options {
     /// `None` if only help was asked for.
     pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Self>, lexopt::Error> {
         use lexopt::prelude::*;
-        let user = ["USER", "USERNAME"].map(|it| std::env::var(it).ok());
+        let user = ["USER", "USERNAME"].map(|it| std::env::var(it).unwrap_or_default());
+        // Files for containers leave blanks around, and set to nothing what they leave out.
+        let mut user = user.iter().map(|it| it.trim()).filter(|it| !it.is_empty());
         let mut options = Options {
-            name: user.into_iter().flatten().next().unwrap_or_default(),
+            name: user.next().unwrap_or_default().to_owned(),
             server: Server::default(),
             speak: None,
             listen: false,

@@ -167,8 +167,16 @@ fn drawing(options: &Options, outcome: &Outcome) -> String {
     plot::svg(&title, options.rounds, &lines.collect::<Vec<_>>())
 }
 
+/// Prints what was asked for, and says whether that could be done. Who has read enough of it may hang up, as head(1)
+/// does.
 fn say(text: &str) -> bool {
-    writeln!(io::stdout(), "{text}").is_ok()
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&format!("cannot write to standard output: {error}"));
+            false
+        }
+        _ => true,
+    }
 }
 
 /// If nobody hears the complaint, the exit code still tells.

@@ -6,7 +6,7 @@
 
 use super::options::{Options, Role};
 use super::sys::{self, BATCH, Fanout, Inbox};
-use super::team::{Helper, read_line};
+use super::team::{Helper, answer, read_line};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{self, BufReader};
@@ -52,7 +52,7 @@ impl Floor {
 /// The floor process.
 pub fn run(options: &Options) {
     if let Err(error) = serve(options.server.ip()) {
-        println!("{error}");
+        answer(error);
     }
 }
 
@@ -60,12 +60,12 @@ fn serve(ip: IpAddr) -> io::Result<()> {
     let socket = UdpSocket::bind((ip, 0))?;
     socket.set_nonblocking(true)?;
     sys::set_relay_buffers(&socket)?;
-    println!("port {}", socket.local_addr()?.port());
+    answer(format_args!("port {}", socket.local_addr()?.port()));
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
     let addresses: Result<Vec<SocketAddr>, _> = line.split_whitespace().map(str::parse).collect();
     let recipients = addresses.map_err(io::Error::other)?;
-    println!("open");
+    answer("open");
     thread::spawn(|| {
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         exit(0);

@@ -7,7 +7,7 @@
 use super::gusts::{Field, chat, flood_with_voice, half_open, junk, log_in_and_out, read_slowly};
 use super::options::{Options, Role, Storm};
 use super::sys;
-use super::team::{Helper, read_line};
+use super::team::{Helper, answer, read_line};
 use std::io::{self, BufReader};
 use std::process::ChildStdout;
 use std::sync::Arc;
@@ -95,11 +95,11 @@ pub fn run(options: &Options, storm: Storm) {
             junk(field, JUNK_SOCKETS, JUNK_PER_SECOND)
         });
     }
-    println!("raging");
+    answer("raging");
     let begun = Instant::now();
     let _ = io::copy(&mut io::stdin(), &mut io::sink());
     field.is_over.store(true, Ordering::Relaxed);
-    println!("{}", field.told(begun.elapsed()));
+    answer(field.told(begun.elapsed()));
 }
 
 /// Starts threads that nobody waits for: the end of the process ends them.

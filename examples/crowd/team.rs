@@ -5,8 +5,9 @@
 
 use super::options::{Options, Role};
 use super::progress::Progress;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::fmt::Display;
+use std::io::{BufRead, BufReader, Write, stdout};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio, exit};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,6 +16,14 @@ use std::time::{Duration, Instant};
 const SPARE_DESCRIPTORS: usize = 64;
 /// Logins under way at a time, all workers together.
 const IN_FLIGHT: usize = 64;
+
+/// Tells the parent, in a process that it has started. When nobody hears it, the parent is gone, and there is nothing
+/// left to do.
+pub fn answer(line: impl Display) {
+    if writeln!(stdout(), "{line}").is_err() {
+        exit(1);
+    }
+}
 
 /// A process of ourselves with another role.
 pub struct Helper {

@@ -7,6 +7,7 @@ use super::options::Options;
 use super::receiver::Hall;
 use super::speaker::{Voices, speak};
 use super::sys;
+use super::team::answer;
 use super::user::{Side, Stage, User};
 use mio::{Events, Poll, Token, Waker};
 use std::io;
@@ -36,7 +37,7 @@ pub struct Share {
 pub fn run(options: &Options, share: &Share) -> Result<(), String> {
     let outcome = Worker::start(options, share).and_then(|mut worker| worker.serve());
     if let Err(message) = &outcome {
-        println!("failed {message}");
+        answer(format_args!("failed {message}"));
     }
     outcome
 }
@@ -121,7 +122,7 @@ impl<'a> Worker<'a> {
             }
             if self.is_leaving && self.users.iter().all(|it| it.stage == Stage::Lost) {
                 self.is_leaving = false;
-                println!("left");
+                answer("left");
             }
             loop {
                 match self.commands.try_recv() {
@@ -176,9 +177,9 @@ impl<'a> Worker<'a> {
         for user in &mut self.users {
             user.handle_tick(now)?;
         }
-        println!("progress {}", self.ready);
+        answer(format_args!("progress {}", self.ready));
         if self.ready == self.share.count {
-            println!("ready {}", self.slowest_login.as_nanos());
+            answer(format_args!("ready {}", self.slowest_login.as_nanos()));
         }
         Ok(())
     }
@@ -191,37 +192,43 @@ impl<'a> Worker<'a> {
                 self.may_log_in = true;
                 self.start_logins()?;
             }
-            ["who"] => println!("ids{}", self.speakers(|user| user.id.to_string())),
+            ["who"] => answer(format_args!(
+                "ids{}",
+                self.speakers(|user| user.id.to_string())
+            )),
             ["where"] => {
                 let addresses = self.users.iter().map(|user| {
                     let address = user.socket(Side::Floor).local_addr();
                     address.map_or(String::new(), |it| format!(" {it}"))
                 });
-                println!("addresses{}", addresses.collect::<String>());
+                answer(format_args!("addresses{}", addresses.collect::<String>()));
             }
             ["ids", ref ids @ ..] => {
                 let ids = ids.iter().filter_map(|it| it.parse().ok());
                 self.hall.know_speakers(ids.collect());
-                println!("known");
+                answer("known");
             }
             ["begin", side, round] => {
                 self.hall
                     .begin(&self.users, read_side(side), number(round)? as u32)
                     .map_err(failed)?;
-                println!("begun");
+                answer("begun");
             }
             ["speak", side, round, start, duration] => {
                 let (start, duration) = (number(start)?, number(duration)?);
                 self.speak(read_side(side), number(round)? as u32, start, duration);
             }
-            ["count"] => println!(
+            ["count"] => answer(format_args!(
                 "arrived {}",
                 self.hall.arrived(&self.users).map_err(failed)?
-            ),
+            )),
             ["end"] => {
                 let lost = self.users.iter().filter(|it| it.stage == Stage::Lost);
                 self.hall.count_lost_users(lost.count());
-                println!("tally {}", self.hall.end(&self.users).map_err(failed)?);
+                answer(format_args!(
+                    "tally {}",
+                    self.hall.end(&self.users).map_err(failed)?
+                ));
             }
             ["leave"] => {
                 self.is_leaving = true;
@@ -251,10 +258,10 @@ impl<'a> Worker<'a> {
         let (options, run) = (self.options.clone(), self.share.run);
         thread::spawn(move || {
             let spoken = speak(&options, run, &voices, round, start_ns, duration_ns);
-            println!(
+            answer(format_args!(
                 "spoken {} {} {}",
                 spoken.sent, spoken.failed, spoken.late_ns
-            );
+            ));
         });
     }
 }

@@ -28,6 +28,7 @@ pub mod speaker;
 pub mod speech;
 pub mod wav;
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 /// Samples a second, as the existing clients have it.
@@ -43,4 +44,14 @@ pub type Sound = [f32; FRAME_SAMPLES];
 /// The sound in 16 bits; what is over full scale is cut off there, and what is no number is silence.
 pub fn to_i16(sound: &Sound) -> [i16; FRAME_SAMPLES] {
     sound.map(|sample| (sample.clamp(-1.0, 1.0) * f32::from(i16::MAX)).round() as i16)
+}
+
+/// Prints what was asked for. Who has read enough of it may hang up, as head(1) does.
+pub fn print(text: &str) -> Result<(), String> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
 }

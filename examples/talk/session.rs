@@ -65,8 +65,8 @@ impl Display for LoginFailure {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             LoginFailure::Refused => {
-                "the server refused the login: it is full, the name is not 1 to 32 bytes of plain \
-                 text, or too many log in from here"
+                "the server refused the login: it is full, the name is not 1 to 32 bytes of text that \
+                 can be seen, or too many log in from here"
             }
             LoginFailure::Unanswered => "the server did not answer the login",
         })
@@ -183,9 +183,10 @@ impl Session {
         }
     }
 
-    /// The name of someone who is here.
-    pub fn name(&self, id: UserId) -> Option<&str> {
-        Some(&self.people.get(&id)?.name)
+    /// Whether someone who is here has the same name as oneself, as the server keeps them.
+    pub fn is_namesake(&self, id: UserId) -> bool {
+        let own = self.people.get(&self.me);
+        own.is_some_and(|own| self.people.get(&id).is_some_and(|it| it.name == own.name))
     }
 
     pub fn people(&self) -> Vec<Listed> {

@@ -5,6 +5,7 @@ use crate::limits::{
     CHAT_BYTES_MAX, MAX_USERS_CEILING, PENDING_CONNECTIONS_CEILING, RATE_CEILING,
     VOICE_DATA_BYTES_MAX,
 };
+use crate::quoted::Quoted;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 use std::time::Duration;
@@ -25,7 +26,11 @@ pub(super) struct Setting {
 
 impl Setting {
     pub(super) fn error(&self, name: &str, value: &str) -> ConfigError {
-        ConfigError::new(format!("{name}: {value:?} is not {}", self.expected))
+        ConfigError::new(format!(
+            "{name}: {} is not {}",
+            Quoted(value),
+            self.expected
+        ))
     }
 }
 

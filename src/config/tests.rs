@@ -144,10 +144,48 @@ fn what_cannot_be_used_names_its_setting() {
         assert!(!error.contains('\n'), "{error}");
     }
     for setting in SETTINGS {
-        let error = parse_words("", &[(setting.variable, "")]).expect_err(setting.variable);
+        if setting.variable == "BAN_FILE" {
+            continue; // every text is a path
+        }
+        let error = parse_words("", &[(setting.variable, "?")]).expect_err(setting.variable);
         assert!(error.starts_with(setting.variable), "{error}");
         assert!(error.contains(setting.expected), "{error}");
+        let error = parse_words(&format!("--{}=", setting.option), &[]);
+        assert!(error.expect_err("it is empty").contains(setting.expected));
     }
+}
+
+#[test]
+fn variables_may_be_as_files_for_containers_make_them() {
+    for setting in SETTINGS {
+        let variable = setting.variable;
+        for nothing in ["", " ", "\r", " \t\r\n"] {
+            let config = config("", &[(variable, nothing)]);
+            assert_eq!(config, Config::default(), "{variable}={nothing:?}");
+        }
+        let default = (setting.show)(&Config::default());
+        for (before, after) in [(" ", ""), ("", "\r"), ("\t", " \r\n")] {
+            let value = format!("{before}{default}{after}");
+            let config = config("", &[(variable, &value)]);
+            assert_eq!(config, Config::default(), "{variable}={value:?}");
+        }
+        for quote in ['"', '\''] {
+            let value = format!("{quote}{default}{quote}\r");
+            let error = parse_words("", &[(variable, &value)]).expect_err(variable);
+            assert!(error.starts_with(variable), "{error}");
+            assert!(error.contains(&format!("quotes ({quote})")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_value_of_any_length_is_quoted_in_part() {
+    let long = "9".repeat(100_000);
+    let error = parse_words("", &[("MAX_USERS", &long)]).expect_err("it is too much");
+    assert!(
+        error.len() < 200 && error.contains("(100000 bytes)"),
+        "{error:.300}"
+    );
 }
 
 #[cfg(unix)]

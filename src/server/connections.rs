@@ -180,6 +180,22 @@ impl<S: Stream> Connections<S> {
         self.note_total();
     }
 
+    /// Offers to the kernel what is queued for anyone, and says whether somebody's is left. A connection
+    /// that breaks now is no longer waited for.
+    pub(super) fn flush_all(&mut self) -> bool {
+        let ids: Vec<_> = self.slab.iter().map(|(key, _)| id(key)).collect();
+        let mut is_waiting = false;
+        for id in ids {
+            let is_whole = self.flush(id).is_ok();
+            let left = self
+                .slab
+                .get(id.index())
+                .map_or(0, Connection::queued_bytes);
+            is_waiting |= is_whole && left > 0;
+        }
+        is_waiting
+    }
+
     /// How long a client may take nothing.
     pub(super) fn stall_timeout(&self) -> Duration {
         self.patience.stall
@@ -412,6 +428,38 @@ mod tests {
         }
         let ending = connections.get(id).and_then(|it| it.ending);
         assert_eq!(ending, Some(Cause::ClosedTooSlow));
+    }
+
+    #[test]
+    fn what_the_end_flushes_is_accounted_for() {
+        let mut connections = bounded(100_000);
+        let all = [connect(&mut connections), connect(&mut connections)];
+        for (id, _) in &all {
+            connections.deliver(*id, &[1; 600]);
+        }
+        assert_eq!(connections.outbound_total(), 1_200);
+        assert!(!connections.flush_all(), "the kernel has room for it");
+        assert_eq!(connections.outbound_total(), 0);
+        // More than the kernel takes is left, and counted.
+        let (id, mut client) = all.into_iter().next().expect("there are two");
+        while !connections.flush_all() {
+            connections.deliver(id, &[2; 50_000]);
+        }
+        let left = connections.outbound_total();
+        let queued = connections.get(id).map(|it| it.queued_bytes());
+        assert!(left > 0 && queued == Some(left), "{left} of {queued:?}");
+        let reader = std::thread::spawn(move || {
+            let mut heard = vec![0; 64 * 1_024];
+            while client.read(&mut heard).is_ok_and(|len| len > 0) {}
+        });
+        while connections.flush_all() {
+            // What tells of room is the poll's part.
+            connections.note_writable(id);
+            std::thread::yield_now();
+        }
+        assert_eq!(connections.outbound_total(), 0);
+        drop(connections);
+        reader.join().expect("it reads to the end");
     }
 
     #[test]

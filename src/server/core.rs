@@ -15,8 +15,6 @@ use crate::limits::{
     WORK_BETWEEN_VOICE, WORK_PER_STAGE, WORK_UNIT_BYTES,
 };
 use crate::switchboard::Switchboard;
-use crate::throttle::CauseThrottles;
-use log::{Level, log};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -43,7 +41,6 @@ pub(super) struct Core<S> {
     pub(super) connections: Connections<S>,
     pub(super) switchboard: Switchboard,
     pub(super) counters: Counters,
-    log: CauseThrottles,
     /// What one read brings, before it goes into a connection's own buffer.
     scratch: Box<[u8]>,
     /// Units of work since voice was last looked at.
@@ -58,7 +55,6 @@ impl<S: Stream> Core<S> {
             connections: Connections::new(limits),
             switchboard: Switchboard::new(limits, key),
             counters: Counters::new(),
-            log: CauseThrottles::new(),
             scratch: vec![0; INBOUND_BYTES_MAX].into(),
             work: 0,
             work_left: 0,
@@ -120,10 +116,7 @@ impl<S: Stream> Core<S> {
                 Some(Admitted::ForAnother)
             }
             Err(cause) => {
-                if let Some(left_out) = self.log.pass(now.instant, cause) {
-                    let name = cause.name();
-                    log::info!("a connection from {address} refused: {name}{left_out}");
-                }
+                self.switchboard.log_refusal(now, address, cause);
                 None
             }
         }
@@ -132,12 +125,8 @@ impl<S: Stream> Core<S> {
     /// A newcomer was turned away before it was a connection.
     pub(super) fn refuse(&mut self, now: Now, address: SocketAddr, cause: Cause) {
         self.counters.count(cause);
-        if let Some(left_out) = self.log.pass(now.instant, cause) {
-            let (address, name) = (address.ip().to_canonical(), cause.name());
-            log::warn!(
-                "no descriptors are left, a connection from {address} refused: {name}{left_out}"
-            );
-        }
+        let address = address.ip().to_canonical();
+        self.switchboard.log_refusal(now, address, cause);
     }
 
     /// Bans these from now on, and ends whoever of them is here.
@@ -164,6 +153,7 @@ impl<S: Stream> Core<S> {
             self.switchboard.next_deadline(),
             self.connections.next_flush(),
             self.connections.next_look(),
+            self.switchboard.management().log_deadline(),
             door.paused_until(),
         ];
         let next = deadlines.into_iter().flatten().min()?;
@@ -275,13 +265,7 @@ impl<S: Stream> Core<S> {
         }
         // Closing it ends its registration with the poll.
         drop(connection);
-        if let Some(left_out) = self.log.pass(now.instant, cause) {
-            let level = match cause {
-                Cause::ClosedByPeer | Cause::ClosedBroken => Level::Debug,
-                _ => Level::Info,
-            };
-            log!(level, "connection {id} ended: {}{left_out}", cause.name());
-        }
+        self.switchboard.log_end(now, id, cause);
         self.switchboard
             .handle_disconnect(now, id, cause, &mut self.connections);
         self.worked(now, voice);
@@ -305,6 +289,7 @@ impl<S: Stream> Core<S> {
     /// Whatever is due: logins that did not come, looks at who takes nothing or is gone, states that were
     /// not told yet.
     fn meet_deadlines(&mut self, now: Now, voice: &mut impl Voice) {
+        self.switchboard.log_left_out(now);
         self.begin_stage();
         while !self.is_stage_over() {
             let overdue = self.switchboard.expired(now);

@@ -70,12 +70,59 @@ impl fmt::Display for ServerError {
 }
 
 impl std::error::Error for ServerError {
+    /// What lies behind the message, which has the system's word in it already: whoever prints this
+    /// error with its sources reads nothing twice.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            ServerError::Config(error) => Some(error),
+            ServerError::Config(error) => error.source(),
             ServerError::Listen { source, .. }
             | ServerError::BanFile { source, .. }
-            | ServerError::System { source, .. } => Some(source),
+            | ServerError::System { source, .. } => source.source(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bans::BanList;
+    use crate::config::Config;
+    use crate::limits::Limits;
+    use std::error::Error;
+
+    #[test]
+    fn an_error_with_its_sources_says_each_thing_once() {
+        let source = || io::Error::from_raw_os_error(13);
+        let bad = BanList::parse("nonsense").expect_err("it is no address");
+        let limits = Limits {
+            users: 0,
+            ..Limits::default()
+        };
+        let config = Config {
+            limits,
+            ..Config::default()
+        };
+        for error in [
+            ServerError::Config(config.check().expect_err("it is out of range")),
+            ServerError::Listen {
+                protocol: "TCP",
+                address: ([127, 0, 0, 1], 9001).into(),
+                setting: "--management-port",
+                source: source(),
+            },
+            ServerError::BanFile {
+                path: "bans".into(),
+                source: io::Error::other(bad),
+            },
+            ServerError::system("do it", source()),
+        ] {
+            let whole = error.to_string();
+            let mut next = error.source();
+            while let Some(source) = next {
+                let text = source.to_string();
+                assert!(!whole.contains(&text), "{text:?} is twice in {whole:?}");
+                next = source.source();
+            }
         }
     }
 }

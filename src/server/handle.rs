@@ -1,10 +1,12 @@
 //! The handle with which other threads reach a running server.
 
+use crate::limits::REQUEST_INTERVAL;
 use log::warn;
 use mio::{Registry, Token, Waker};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// Reaches a server from any thread. Clones reach the same server, and after its end nothing
 /// happens.
@@ -19,6 +21,47 @@ struct Requests {
     stop: AtomicBool,
     statistics: AtomicBool,
     reload: AtomicBool,
+}
+
+/// What can be asked for at any time, and is done once in a while.
+#[derive(Clone, Copy)]
+pub(super) enum Request {
+    /// A page of statistics in the log.
+    Statistics,
+    /// Another reading of the ban file.
+    Reload,
+}
+
+/// When what was asked for is due: at once, but not again within [`REQUEST_INTERVAL`]. Nothing that was
+/// asked for is forgotten, and however often it was asked for meanwhile, it is done once.
+pub(super) struct Pace {
+    request: Request,
+    next: Option<Instant>,
+}
+
+impl Pace {
+    pub(super) fn new(request: Request) -> Self {
+        Pace {
+            request,
+            next: None,
+        }
+    }
+
+    /// Whether it is to be done now, which is then done with.
+    pub(super) fn is_due(&mut self, now: Instant, handle: &ServerHandle) -> bool {
+        let may = self.next.is_none_or(|next| next <= now);
+        let is_due = may && handle.flag(self.request).swap(false, Ordering::AcqRel);
+        if is_due {
+            self.next = Some(now + REQUEST_INTERVAL);
+        }
+        is_due
+    }
+
+    /// When that is, of what somebody waits for.
+    pub(super) fn deadline(&self, handle: &ServerHandle) -> Option<Instant> {
+        let is_wanted = handle.flag(self.request).load(Ordering::Acquire);
+        self.next.filter(|_| is_wanted)
+    }
 }
 
 impl ServerHandle {
@@ -36,16 +79,17 @@ impl ServerHandle {
     }
 
     /// Makes the server write its [statistics](crate::Statistics) to the log, at level info, and
-    /// returns at once.
+    /// returns at once. Asked for more than once a second, they are written once a second.
     pub fn log_statistics(&self) {
-        self.request_statistics();
+        self.request(Request::Statistics);
         self.wake();
     }
 
     /// Makes the server read its ban file again, and returns at once. What comes of it is in the log; a
-    /// file that cannot be read changes nothing.
+    /// file that cannot be read changes nothing. Asked for more than once a second, it is read once a
+    /// second, and in any case once more after the last time.
     pub fn reload_bans(&self) {
-        self.requests.reload.store(true, Ordering::Release);
+        self.request(Request::Reload);
         self.wake();
     }
 
@@ -53,27 +97,53 @@ impl ServerHandle {
         self.requests.stop.store(true, Ordering::Release);
     }
 
-    pub(super) fn request_statistics(&self) {
-        self.requests.statistics.store(true, Ordering::Release);
+    pub(super) fn request(&self, request: Request) {
+        self.flag(request).store(true, Ordering::Release);
+    }
+
+    fn flag(&self, request: Request) -> &AtomicBool {
+        match request {
+            Request::Statistics => &self.requests.statistics,
+            Request::Reload => &self.requests.reload,
+        }
     }
 
     pub(super) fn wants_stop(&self) -> bool {
         self.requests.stop.load(Ordering::Acquire)
     }
 
-    /// Whether statistics were asked for, which is then done with.
-    pub(super) fn takes_statistics_request(&self) -> bool {
-        self.requests.statistics.swap(false, Ordering::AcqRel)
-    }
-
-    /// Whether the ban file was to be read again, which is then done with.
-    pub(super) fn takes_reload_request(&self) -> bool {
-        self.requests.reload.swap(false, Ordering::AcqRel)
-    }
-
     pub(super) fn wake(&self) {
         if let Err(error) = self.waker.wake() {
             warn!("cannot wake the server, it will notice at its next event: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::Poll;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_asked_for_often_is_done_now_and_once_more() {
+        let poll = Poll::new().expect("the system has one");
+        let handle = ServerHandle::new(poll.registry(), Token(0)).expect("it can be woken");
+        let mut pace = Pace::new(Request::Reload);
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        assert!(!pace.is_due(at(0), &handle));
+        handle.reload_bans();
+        assert!(pace.is_due(at(0), &handle), "the first at once");
+        assert_eq!(pace.deadline(&handle), None);
+        for ms in 1..1_000 {
+            handle.reload_bans();
+            assert!(!pace.is_due(at(ms), &handle));
+        }
+        assert_eq!(pace.deadline(&handle), Some(at(1_000)));
+        assert!(pace.is_due(at(1_000), &handle), "the others once");
+        assert!(!pace.is_due(at(9_000), &handle));
+        handle.log_statistics();
+        assert!(!pace.is_due(at(9_000), &handle), "it is another's");
     }
 }

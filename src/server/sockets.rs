@@ -125,14 +125,17 @@ fn bind_voice(address: IpAddr, port: u16) -> Result<UdpSocket, ServerError> {
 fn mark_as_voice(socket: &Socket, is_ipv6: bool) {
     // The lower two bits of the field are congestion notification's (RFC 3168).
     let traffic_class = DSCP_EXPEDITED_FORWARDING << 2;
-    let mut results = vec![socket.set_tos_v4(traffic_class)];
-    #[cfg(unix)]
-    if is_ipv6 {
-        results.push(socket.set_tclass_v6(traffic_class));
-    }
-    // Marking sets a priority of its own, so this comes after it.
-    #[cfg(target_os = "linux")]
-    results.push(socket.set_priority(SOCKET_PRIORITY));
+    let results = [
+        socket.set_tos_v4(traffic_class),
+        match is_ipv6 {
+            #[cfg(unix)]
+            true => socket.set_tclass_v6(traffic_class),
+            _ => Ok(()),
+        },
+        // Marking sets a priority of its own, so this comes after it.
+        #[cfg(target_os = "linux")]
+        socket.set_priority(SOCKET_PRIORITY),
+    ];
     for error in results.into_iter().filter_map(Result::err) {
         debug!("cannot mark voice for the network: {error}");
     }

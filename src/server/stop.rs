@@ -20,11 +20,7 @@ pub(super) fn flush(server: &mut Server) {
     let deadline = Instant::now() + STOP_DEADLINE;
     let mut events = Events::with_capacity(POLL_EVENTS);
     loop {
-        let mut is_waiting = false;
-        for connection in server.core.connections.iter_mut() {
-            // A connection that breaks now is no longer waited for, and closed with the others.
-            is_waiting |= connection.flush().is_ok() && connection.queued_bytes() > 0;
-        }
+        let is_waiting = server.core.connections.flush_all();
         let left = deadline.saturating_duration_since(Instant::now());
         if !is_waiting || left.is_zero() {
             return;

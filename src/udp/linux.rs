@@ -135,7 +135,8 @@ impl Inbound {
                         socket.as_raw_fd(),
                         headers.as_mut_ptr(),
                         places as libc::c_uint,
-                        libc::MSG_DONTWAIT as _,
+                        // The lengths are those that came, also of what was cut to its slot.
+                        (libc::MSG_DONTWAIT | libc::MSG_TRUNC) as _,
                         ptr::null_mut(),
                     )
                 };
@@ -153,6 +154,7 @@ impl Inbound {
                 traffic.kernel_drops += u64::from(dropped.wrapping_sub(self.dropped));
                 self.dropped = dropped;
             }
+            traffic.bytes_received += u64::from(header.msg_len);
             slots.fill(Received {
                 len: (header.msg_len as usize).min(DATAGRAM_SLOT_BYTES),
                 arrived_ns: arrival.arrived_ns,

@@ -23,14 +23,18 @@ pub(super) fn receive(socket: &UdpSocket, slots: &mut Slots, traffic: &mut Traff
             break;
         };
         match socket.recv_from(slot) {
-            Ok((len, remote)) => slots.fill(Received {
-                len,
-                arrived_ns: None,
-                source: Peer {
-                    remote: canonical(remote),
-                    local: None,
-                },
-            }),
+            Ok((len, remote)) => {
+                // What was cut to its slot counts as much: nothing portable tells its length.
+                traffic.bytes_received += len as u64;
+                slots.fill(Received {
+                    len,
+                    arrived_ns: None,
+                    source: Peer {
+                        remote: canonical(remote),
+                        local: None,
+                    },
+                });
+            }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => return false,
                 io::ErrorKind::Interrupted => {}

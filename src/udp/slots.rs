@@ -83,10 +83,6 @@ impl Slots {
         (received, &self.bytes[slot][..received.len])
     }
 
-    pub(crate) fn len(&self, slot: usize) -> usize {
-        self.received[slot].len
-    }
-
     /// Cuts off what follows the first `len` bytes.
     pub(crate) fn truncate(&mut self, slot: usize, len: usize) {
         debug_assert!(len <= self.received[slot].len);

@@ -618,6 +618,44 @@ fn exit_codes_mean_something() {
     }
 }
 
+/// What is printed finds a reader who has gone, or a disk that is full.
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_cannot_be_printed_is_told_by_the_exit_code() {
+    for name in ["client", "echo"] {
+        let (reader, writer) = std::io::pipe().expect("there are descriptors");
+        drop(reader);
+        let output = program(name).arg("--help").stdout(writer).output();
+        let output = output.expect("it can be started");
+        assert_eq!(output.status.code(), Some(0), "{name}");
+        assert!(output.stderr.is_empty(), "{name}");
+
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let full = full.expect("Linux has it");
+        let output = program(name).arg("--help").stdout(full).output();
+        let output = output.expect("it can be started");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{name}: {complaint}");
+        let words = format!("{name}: cannot write to standard output: ");
+        assert!(complaint.starts_with(&words), "{complaint}");
+    }
+}
+
+#[test]
+fn a_user_who_has_no_name_in_one_variable_has_it_in_another() {
+    let server = Running::start();
+    let output = program("client")
+        .args(["--server", &format!("127.0.0.1:{}", server.tcp_port)])
+        .args(["--voice-port", &server.udp_port.to_string()])
+        .env("USER", " \r")
+        .env("USERNAME", "alice\r")
+        .stdin(Stdio::null())
+        .output()
+        .expect("it can be started");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.starts_with("logged in as alice, user 1"), "{told}");
+}
+
 #[test]
 fn voice_that_is_refused_ends_who_came_for_it() {
     let server = Running::start();

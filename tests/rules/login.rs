@@ -31,9 +31,15 @@ fn rule_1_the_token_is_alive_with_the_response() {
 }
 
 #[test]
-fn rule_1_names_are_1_to_32_bytes_without_control_characters() {
+fn rule_1_names_are_1_to_32_bytes_that_can_be_seen() {
     let exactly_32 = ["a".repeat(32), "é".repeat(16), "🎤".repeat(8)];
-    let good = ["a", " ", "Jürgen 🎤", "\u{200d}"];
+    let good = [
+        "a",
+        "Jürgen 🎤",
+        "علی\u{200c}رضا",
+        "ශ\u{dca}\u{200d}රී",
+        "👩\u{200d}🚀",
+    ];
     for name in good
         .into_iter()
         .chain(exactly_32.iter().map(String::as_str))
@@ -45,7 +51,21 @@ fn rule_1_names_are_1_to_32_bytes_without_control_characters() {
 
     let over_32 = ["a".repeat(33), "é".repeat(17), "🎤".repeat(8) + "a"];
     let bad = [
-        "", "\0", "a\n", "\tb", "a\u{1f}", "\u{7f}", "a\u{85}b", "\u{9f}",
+        "",
+        "\0",
+        "a\n",
+        "\tb",
+        "a\u{1f}",
+        "\u{7f}",
+        "a\u{85}b",
+        "\u{9f}",
+        " ",
+        "\u{a0}",
+        "alice\u{200b}",
+        "\u{202e}alice",
+        "a\u{e0041}",
+        "\u{200d}",
+        "x\u{300}\u{300}\u{300}\u{300}\u{300}",
     ];
     for name in bad.into_iter().chain(over_32.iter().map(String::as_str)) {
         let (mut world, [alice]) = World::of(["alice"]);
@@ -56,6 +76,16 @@ fn rule_1_names_are_1_to_32_bytes_without_control_characters() {
         let refused = [(Cause::LoginBadName, 1), (Cause::ClosedLoginRefused, 1)];
         assert_eq!(world.counted(), refused);
     }
+}
+
+#[test]
+fn rule_1_names_are_trimmed_for_everyone() {
+    let mut world = World::new(10);
+    let alice = world.login(" alice\u{2003}");
+    assert_eq!(world.heard(alice), ["welcome 1: 1 alice"]);
+    let bob = world.login("Bob\u{a0}  B. ");
+    assert_eq!(world.heard(bob), ["welcome 2: 1 alice, 2 Bob B."]);
+    assert_eq!(world.heard(alice), ["joined server: 2 Bob B."]);
 }
 
 #[test]

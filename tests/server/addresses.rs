@@ -241,48 +241,6 @@ fn refused(statistics: &Statistics, cause: Cause) -> u64 {
     statistics.counters.get(cause)
 }
 
-/// The rest of a line about something that is told once a second: how many were left out before.
-fn left_out(line: &str) -> u64 {
-    let told = line.rsplit_once(" (").map(|(_, rest)| rest);
-    let count = told.and_then(|rest| rest.strip_suffix(" more like this before)"));
-    count.map_or(0, |count| count.parse().expect("it is a number"))
-}
-
-#[test]
-fn many_refusals_are_few_lines_that_count_the_others() {
-    const BURST: u64 = 300;
-    let start = Instant::now();
-    let mut server = Started::new(
-        command(BINARY)
-            .env("LOG_LEVEL", "debug")
-            .env("MAX_CONNECTIONS_PER_ADDRESS", "1")
-            .env("MAX_CONNECTION_RATE", "0"),
-    );
-    let mut alice = Client::log_in(server.place, "alice");
-    let mut refused = 0;
-    let (mut lines, mut told) = (0, 0);
-    // The next line comes with a refusal a second later, and tells of all before.
-    until("all refusals are told", || {
-        let more = if refused == 0 { BURST } else { 1 };
-        let many: Vec<Client> = (0..more).map(|_| Client::connect(server.place)).collect();
-        many.into_iter().for_each(|mut it| it.expect_end());
-        refused += more;
-        alice.expect_quiet();
-        let log = server.log_until_now();
-        for line in log.lines().filter(|line| line.contains(" refused: ")) {
-            lines += 1;
-            told += 1 + left_out(line);
-        }
-        told >= BURST
-    });
-    let seconds = start.elapsed().as_secs();
-    // The last line came with the last refusal.
-    assert_eq!(told, refused);
-    assert!((2..=seconds + 2).contains(&lines), "{lines} in {seconds} s");
-    server.signal("TERM");
-    assert_eq!(server.wait().0, Some(0));
-}
-
 /// Whoever forges sources could make the server speak to itself, and voice go in circles.
 #[test]
 fn nobody_is_bound_to_the_servers_own_port_on_this_machine() {

@@ -6,6 +6,8 @@ mod binary;
 mod client;
 mod faults;
 mod floods;
+#[cfg(unix)]
+mod journal;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod slow_readers;

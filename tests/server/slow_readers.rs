@@ -130,6 +130,37 @@ fn a_reader_that_stops_in_the_middle_of_its_login_and_goes_on_loses_nothing() {
     assert_eq!(statistics.users, count + 2);
 }
 
+/// What waits for a reader at the stop still goes to it, and the last figures say so.
+#[test]
+fn the_last_figures_know_what_a_stop_has_flushed() {
+    const SAID: usize = 50;
+    let server = start_within(Limits::UNLIMITED);
+    let mut alice = Client::log_in(server.place(), "alice");
+    let mut reader = Client::connect_with_little_room(server.place()).logged_in("reader");
+    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer(_))));
+    let said = "z".repeat(4_096);
+    for _ in 0..SAID {
+        alice.chat(&said);
+    }
+    alice.expect_quiet();
+    server.handle.stop();
+    let mut heard = 0;
+    while reader.is_answered() {
+        reader
+            .next(|packet| heard += usize::from(matches!(packet, Packet::UserSentMessage { .. })));
+    }
+    let statistics = server.stop();
+    assert!(
+        statistics.outbound_bytes_at_most > said.len(),
+        "nothing waited"
+    );
+    // Whoever is too slow for a second of it does not hear all.
+    assert!(
+        statistics.outbound_bytes == 0 || heard < SAID,
+        "{statistics}"
+    );
+}
+
 #[test]
 fn a_reader_that_has_stopped_is_ended_long_before_its_bound() {
     let server = start_within(Limits {

@@ -3,25 +3,46 @@
 use crate::random::Random;
 use crate::wire::{self, Payload};
 
-/// 1 to 32 bytes, often right at the edges.
+/// 1 to 32 bytes, often right at the edges, and more where it is padded with spaces.
 pub fn good_name(random: &mut Random) -> String {
     let len = match random.below(4) {
         0 => 32,
         1 => 1,
         _ => random.between(1, 32),
     };
-    text(random, len)
+    let mut name = text(random, len);
+    let is_space = |c| c == ' ' || c == '\u{a0}';
+    if name.chars().all(is_space) {
+        name = "a".repeat(len);
+    }
+    match random.below(8) {
+        0 => format!(" {name}\u{a0} "),
+        _ => name,
+    }
 }
 
 pub fn bad_name(random: &mut Random) -> String {
     let control = random.pick(&['\0', '\n', '\u{1b}', '\u{7f}', '\u{80}', '\u{9f}']);
-    match random.below(5) {
+    match random.below(7) {
         0 => String::new(),
+        5 => random.pick(&[" ", "\u{a0}  "]).to_owned(),
+        6 => "alice\u{200b}".to_owned(),
         1 => text(random, 33),
         2 => text(random, 300),
         3 => "🎤".repeat(9),
         _ => format!("ab{control}cd"),
     }
+}
+
+/// What somebody is called who asks for this, of all the names here: spaces are
+/// trimmed and become one, and nothing else changes.
+pub fn name_of(asked: &str) -> Option<String> {
+    let is_space = |c| c == ' ' || c == '\u{a0}';
+    let is_bad = |c: char| c < ' ' || ('\u{7f}'..='\u{9f}').contains(&c) || c == '\u{200b}';
+    let asked = asked.trim_matches(is_space);
+    let words: Vec<&str> = asked.split(is_space).filter(|it| !it.is_empty()).collect();
+    let is_name = !asked.is_empty() && asked.len() <= 32 && !asked.contains(is_bad);
+    is_name.then(|| words.join(" "))
 }
 
 pub fn message(random: &mut Random) -> String {

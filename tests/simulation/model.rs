@@ -6,6 +6,7 @@
 //! mute states are in `model_state`, and the UDP side is in `model_voice`.
 
 use crate::bucket::Bucket;
+use crate::junk;
 use crate::model_broadcasts::Broadcasts;
 use crate::model_sources::{Ban, Source};
 use crate::model_voice::Allowances;
@@ -167,12 +168,13 @@ impl Model {
     }
 
     fn login(&mut self, at: Duration, from: ConnectionId, request_id: u64, name: &str) {
-        let is_bad = |c: char| c < ' ' || ('\u{7f}'..='\u{9f}').contains(&c);
+        let accepted = junk::name_of(name);
+        let name = accepted.clone().unwrap_or_default();
         let own = self.connection(from).user.clone();
         let refusal = if own.is_some() {
             let may = self.may_log_in(at, from);
             (!may).then_some(Cause::LoginTooFast)
-        } else if name.is_empty() || name.len() > 32 || name.contains(is_bad) {
+        } else if accepted.is_none() {
             Some(Cause::LoginBadName)
         } else if self.count_users(|_| true) >= self.limits.users {
             Some(Cause::LoginServerFull)
@@ -200,7 +202,7 @@ impl Model {
         self.broadcast(at, from, 15 + name.len(), 1);
         self.last_user_id += 1;
         let is_muted = self.connection(from).muted_before_login;
-        let newcomer = self.new_user(self.last_user_id, name, is_muted);
+        let newcomer = self.new_user(self.last_user_id, &name, is_muted);
         let connection = self.connection(from);
         connection.user = Some(newcomer.clone());
         let token = connection.token;

@@ -4,6 +4,7 @@
 //! share still shows here: as an event about a stranger, a voice without a face, a request without
 //! an answer.
 
+use crate::junk;
 use crate::random::Random;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use voiceapp_server::protocol::{FrameBuffer, Packet, Participant, Participants};
@@ -257,7 +258,7 @@ impl Session {
         assert_eq!(last_id, id, "the newcomer is in the list, and the newest");
         if let Some(name) = name {
             let own = Person {
-                name,
+                name: junk::name_of(&name).expect("it was accepted"),
                 in_voice: false,
                 is_muted: self.is_muted,
             };

@@ -8,7 +8,8 @@ use std::time::Instant;
 use voiceapp_server::Limits;
 use voiceapp_server::cause::{Cause, Counters};
 use voiceapp_server::event::{Event, Now, Source, UserId, VoiceToken};
-use voiceapp_server::limits::{CHAT_BURST, USERNAME_BYTES_MAX};
+use voiceapp_server::limits::CHAT_BURST;
+use voiceapp_server::name;
 use voiceapp_server::protocol::{Frame, Packet, PacketError};
 
 /// Someone who is connected, and who they are once they have logged in.
@@ -152,12 +153,13 @@ impl People {
             self.counters.count(Cause::LoginRepeated);
             return true;
         }
-        let refused =
-            if !(1..=USERNAME_BYTES_MAX).contains(&name.len()) || name.contains(char::is_control) {
-                Some(Cause::LoginBadName)
-            } else {
-                (users == max_users).then_some(Cause::LoginServerFull)
-            };
+        // Which names there are is its own module's, with its own tests.
+        let accepted = name::accept(name);
+        let refused = if accepted.is_err() {
+            Some(Cause::LoginBadName)
+        } else {
+            (users == max_users).then_some(Cause::LoginServerFull)
+        };
         if let Some(cause) = refused {
             self.counters.count(cause);
             reaction.ends = Some(Cause::ClosedLoginRefused);
@@ -167,7 +169,7 @@ impl People {
         let id = UserId(self.last_id);
         let member = self.member(from);
         member.id = Some(id.0);
-        member.person.name = name.to_owned();
+        member.person.name = accepted.expect("else it was refused");
         let token = VoiceToken(member.token);
         let is_muted = member.person.is_muted;
         reaction.events = vec![

@@ -1,0 +1,60 @@
+//! The level of the log, which can be changed without a restart: SIGUSR2 steps from the level that is
+//! set to a more talkative one, and the next one back.
+
+use log::{LevelFilter, info, warn};
+use signal_hook::consts::SIGUSR2;
+use signal_hook::iterator::Signals;
+use std::thread;
+use std::time::Duration;
+
+/// Signals within so long count as one, so that they cannot fill the log.
+const STEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Steps whenever the signal comes.
+pub fn step_on_signal(set: LevelFilter) {
+    let mut signals = match Signals::new([SIGUSR2]) {
+        Ok(signals) => signals,
+        Err(error) => return warn!("cannot change the log level on SIGUSR2: {error}"),
+    };
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            step(set);
+            thread::sleep(STEP_INTERVAL);
+        }
+    });
+}
+
+fn step(set: LevelFilter) {
+    let old = log::max_level();
+    let new = if old == set { other_than(set) } else { set };
+    // The line is to be seen at one of the two.
+    log::set_max_level(new.max(old));
+    info!("log level {new} from now on, and by the next SIGUSR2 {old}");
+    log::set_max_level(new);
+}
+
+/// Debug is all that there is to tell; whoever has that already may want less.
+fn other_than(set: LevelFilter) -> LevelFilter {
+    if set < LevelFilter::Debug {
+        LevelFilter::Debug
+    } else {
+        LevelFilter::Info
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_steps_to_more_and_back() {
+        use LevelFilter::{Debug, Info, Off, Trace};
+        for (set, other) in [(Off, Debug), (Info, Debug), (Debug, Info), (Trace, Info)] {
+            log::set_max_level(set);
+            step(set);
+            assert_eq!(log::max_level(), other);
+            step(set);
+            assert_eq!(log::max_level(), set);
+        }
+    }
+}
