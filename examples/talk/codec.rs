@@ -158,7 +158,11 @@ mod tests {
     }
 
     fn buzz(place: usize) -> f32 {
-        if place / 50 % 2 == 0 { 1.0 } else { -1.0 }
+        if (place / 50).is_multiple_of(2) {
+            1.0
+        } else {
+            -1.0
+        }
     }
 
     fn sound(frame: usize, amplitude: f32, shape: fn(usize) -> f32) -> Sound {

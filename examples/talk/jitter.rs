@@ -183,12 +183,12 @@ impl JitterBuffer {
             let until_us = at_us + self.transits.end_talk();
             self.phase = Phase::Filling { until_us };
         }
-        if is_first || i64::from(ahead) > HOLE_MAX + 1 {
-            if let Some(last_us) = self.transits.last_us() {
-                let samples = (at_us - last_us) * 48 / 1_000;
-                self.first_of_run = self.newest.number + 1;
-                self.begin_run(sequence, timestamp, self.first_of_run, samples);
-            }
+        if (is_first || i64::from(ahead) > HOLE_MAX + 1)
+            && let Some(last_us) = self.transits.last_us()
+        {
+            let samples = (at_us - last_us) * 48 / 1_000;
+            self.first_of_run = self.newest.number + 1;
+            self.begin_run(sequence, timestamp, self.first_of_run, samples);
         }
         let ahead = sequence.wrapping_sub(self.newest.sequence) as i32;
         let number = self.newest.number + i64::from(ahead);
