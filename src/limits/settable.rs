@@ -157,18 +157,21 @@ impl Limits {
 
     /// Questions without an answer after which the kernel takes a silent client for dead, where the
     /// server cannot see for itself who is silent: one interval before its time is over.
+    #[cfg(any(not(windows), test))]
     pub(crate) fn keepalive_retries(&self) -> u32 {
         let intervals = self.dead_peer_timeout.as_secs() / self.keepalive().as_secs();
         u32::try_from(intervals).unwrap_or(u32::MAX) - 2
     }
 
     /// The longest time between two attempts to send something again, where it can be set.
+    #[cfg(target_os = "linux")]
     pub(crate) fn retransmission(&self) -> Duration {
         self.keepalive().min(Duration::from_secs(120))
     }
 
     /// How long the kernel may go on without an acknowledgement before it gives up by itself, which is
     /// not to happen before the server has: whatever else the system is set to.
+    #[cfg(target_os = "linux")]
     pub(crate) fn user_timeout(&self) -> Duration {
         self.dead_peer_timeout + self.stall_timeout
     }

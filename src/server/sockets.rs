@@ -2,12 +2,12 @@
 
 use super::ServerError;
 use crate::config::{Config, UdpSend};
-#[cfg(target_os = "linux")]
-use crate::limits::SOCKET_PRIORITY;
 use crate::limits::{
     DSCP_EXPEDITED_FORWARDING, LISTEN_BACKLOG, Limits, OTHER_DESCRIPTORS, RECEIVE_BUFFER_BYTES,
-    SEND_BUFFER_BYTES, SOCKET_BUFFER_BYTES, UNSENT_BYTES,
+    SEND_BUFFER_BYTES, SOCKET_BUFFER_BYTES,
 };
+#[cfg(target_os = "linux")]
+use crate::limits::{SOCKET_PRIORITY, UNSENT_BYTES};
 use crate::system;
 use log::{debug, warn};
 use mio::net::TcpStream;
@@ -215,4 +215,13 @@ pub(super) fn prepare(stream: &TcpStream, limits: &Limits) {
     if let Err(error) = result {
         debug!("cannot set the options of a connection: {error}");
     }
+}
+
+/// Lets the kernel have all of so many bytes, for a client that reads them when the server has ended.
+/// Where it refuses, it takes what it takes.
+pub(super) fn make_room(stream: &TcpStream, bytes: usize) {
+    let socket = SockRef::from(stream);
+    let _ = socket.set_send_buffer_size(bytes.max(SEND_BUFFER_BYTES));
+    #[cfg(target_os = "linux")]
+    let _ = system::bound_unsent(stream, usize::MAX);
 }

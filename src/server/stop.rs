@@ -1,6 +1,6 @@
 //! The end in order: what is queued is flushed within a bound, and the connections are closed.
 
-use super::Server;
+use super::{Server, sockets};
 use crate::cause::Cause;
 use crate::connection::Stream;
 use crate::event::ConnectionId;
@@ -17,6 +17,12 @@ pub(super) fn flush(server: &mut Server) {
         .poll
         .registry()
         .deregister(&mut server.door.listener.listener);
+    for connection in server.core.connections.iter_mut() {
+        if connection.queued_bytes() > 0 {
+            sockets::make_room(&connection.stream, connection.queued_bytes());
+            connection.is_writable = true;
+        }
+    }
     let deadline = Instant::now() + STOP_DEADLINE;
     let mut events = Events::with_capacity(POLL_EVENTS);
     loop {
