@@ -107,6 +107,7 @@ mod tests {
             ServerError::Listen {
                 protocol: "TCP",
                 address: ([127, 0, 0, 1], 9001).into(),
+                setting: "--management-port",
                 source: source(),
             },
             ServerError::BanFile {
