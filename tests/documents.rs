@@ -316,10 +316,6 @@ fn warnings_are_quoted_as_they_are_written() {
             "cannot accept connections, trying again every ",
         ),
         (
-            "src/server/core.rs",
-            "no descriptors are left, a connection from ",
-        ),
-        (
             "src/server/sockets.rs",
             "sent one by one, voice leaves a machine with several addresses from the one that its routes choose, and clients that dialled another hear nothing: bind to one address (--bind-address)",
         ),

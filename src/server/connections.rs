@@ -196,6 +196,14 @@ impl<S: Stream> Connections<S> {
         is_waiting
     }
 
+    /// What the kernel has taken, it delivers after the end: nothing of it waits any more.
+    pub(super) fn leave_to_kernel(&mut self) {
+        let now = self.now;
+        let delivered = self.slab.iter_mut();
+        let delivered = delivered.map(|(_, it)| it.delivery.note(now, None)).sum();
+        self.lower_total(delivered);
+    }
+
     /// How long a client may take nothing.
     pub(super) fn stall_timeout(&self) -> Duration {
         self.patience.stall

@@ -57,5 +57,6 @@ pub(super) fn close(mut server: Server) -> Statistics {
         server.core.counters.count(Cause::ClosedServerStopped);
         connection.stream.finish(&mut scratch);
     }
+    server.core.connections.leave_to_kernel();
     server.statistics()
 }
