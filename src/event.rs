@@ -5,29 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-/// A user, for as long as the process runs: ids start at 1, rise with every login and are never
-/// reused. On the wire 0 stands for "nobody".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId(pub u64);
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The secret that proves a UDP address to be a user's. Live tokens are never 0: that value stands
-/// for "no token".
-///
-/// Its `Debug` form hides the value, so that a token cannot reach a log by accident.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct VoiceToken(pub u64);
-
-impl fmt::Debug for VoiceToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("VoiceToken(…)")
-    }
-}
+pub use voiceapp_protocol::{UserId, VoiceToken};
 
 /// A management connection, chosen by whoever drives the
 /// [`ManagementServer`](crate::management::ManagementServer): unique among the living, small (it

@@ -94,7 +94,6 @@ pub mod limits;
 pub mod management;
 pub mod metrics;
 pub mod name;
-pub mod protocol;
 mod quoted;
 mod rate;
 pub mod relay;
@@ -117,6 +116,8 @@ pub use server::{Server, ServerError, ServerHandle};
 pub use statistics::Statistics;
 pub use switchboard::Switchboard;
 pub use system::return_large_buffers;
+/// The wire format, which is a crate of its own.
+pub use voiceapp_protocol as protocol;
 
 /// The README's examples, compiled with the others.
 #[cfg(doctest)]

@@ -8,18 +8,10 @@ mod settable;
 pub use settable::Limits;
 
 use std::time::Duration;
-
-/// Bytes before a frame's payload: packet id (1) and payload length (2).
-pub const FRAME_HEADER_BYTES: usize = 3;
-
-/// The longest payload that a 16-bit length can announce.
-pub const PAYLOAD_BYTES_MAX: usize = u16::MAX as usize;
-
-/// The longest frame.
-pub const FRAME_BYTES_MAX: usize = FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX;
-
-/// A username, in bytes of UTF-8. The protocol's rule 1 sets it.
-pub const USERNAME_BYTES_MAX: usize = 32;
+pub use voiceapp_protocol::{
+    FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, USERNAME_BYTES_MAX,
+    VOICE_DATA_BYTES_MAX, VOICE_FRAME_BYTES_MAX, VOICE_HEADER_BYTES,
+};
 
 /// Combining marks on one letter of a username: what UTS #39 (section 5.4) takes for the most that any
 /// writing has. More of them grow over the lines above and below.
@@ -63,18 +55,6 @@ pub const VOICE_BURST: u32 = 6;
 
 /// The highest rate that can be asked for, of anything a second. It keeps a burst within 32 bits.
 pub const RATE_CEILING: u32 = 500_000_000;
-
-/// The voice data in one datagram, at most and if nothing less is set. A 20 ms Opus frame at 510 kbit/s, the codec's ceiling (RFC 6716,
-/// section 2.1.1), is 1,275 bytes; 1,400 and the 19 bytes before it stay under an Ethernet MTU of
-/// 1,500 with IPv6 and UDP headers (48), so that what is relayed is not fragmented.
-pub const VOICE_DATA_BYTES_MAX: usize = 1_400;
-
-/// Bytes of a VoiceData frame before its data: frame header (3), user id (8), sequence (4) and
-/// timestamp (4).
-pub const VOICE_HEADER_BYTES: usize = FRAME_HEADER_BYTES + 16;
-
-/// The longest VoiceData frame.
-pub const VOICE_FRAME_BYTES_MAX: usize = VOICE_HEADER_BYTES + VOICE_DATA_BYTES_MAX;
 
 /// The slot that one received datagram lies in. Longer datagrams arrive cut to this size, which
 /// costs nothing that counts: the longest frame the relay accepts fits, and what follows a frame is

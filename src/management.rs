@@ -23,7 +23,9 @@ use crate::limits::{
 };
 use crate::name;
 use crate::protocol::Participants;
-use crate::protocol::{Frame, LOGIN_RESPONSE_FIXED_BYTES, Packet, PacketError, id};
+use crate::protocol::{
+    Frame, LOGIN_RESPONSE_FIXED_BYTES, Packet, PacketError, PacketInfo, Transport,
+};
 use crate::rate::RateLimit;
 use journal::Journal;
 use sources::Sources;
@@ -152,7 +154,8 @@ impl ManagementServer {
             debug_assert!(false, "a frame from an unknown connection");
             return Ok(());
         };
-        if id::is_known(frame.id) && !may_send(frame.id) {
+        let packet = PacketInfo::of(frame.id);
+        if packet.is_some_and(|packet| !packet.may_client_send(Transport::Tcp)) {
             self.counters.count(Cause::FrameUnexpectedId);
             return Ok(());
         }
@@ -473,7 +476,9 @@ impl ManagementServer {
         let newcomer = self.users[place].participant();
         outbox.send(
             To::EveryoneBut(connection),
-            &Packet::UserJoinedServer(newcomer),
+            &Packet::UserJoinedServer {
+                participant: newcomer,
+            },
         );
     }
 
@@ -499,7 +504,12 @@ impl ManagementServer {
         let participants = participants.chain(listed().skip(before));
         outbox.send_login_response(to, request_id, user.id, token, participants);
         for user in others().skip(in_response) {
-            outbox.send(to, &Packet::UserJoinedServer(user.participant()));
+            outbox.send(
+                to,
+                &Packet::UserJoinedServer {
+                    participant: user.participant(),
+                },
+            );
         }
         for user in others().filter(|user| user.participant().in_voice) {
             outbox.send(to, &Packet::UserJoinedVoice { user_id: user.id });
@@ -651,19 +661,6 @@ impl ManagementServer {
             },
         );
     }
-}
-
-/// Whether a client may send this packet on TCP.
-fn may_send(packet_id: u8) -> bool {
-    matches!(
-        packet_id,
-        id::LOGIN_REQUEST
-            | id::JOIN_VOICE_CHANNEL_REQUEST
-            | id::LEAVE_VOICE_CHANNEL_REQUEST
-            | id::CHAT_MESSAGE_REQUEST
-            | id::PING_REQUEST
-            | id::USER_MUTE_STATE
-    )
 }
 
 /// The answer to a request that is answered by yes or no.

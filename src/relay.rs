@@ -14,7 +14,7 @@ use crate::cause::{Cause, Counters};
 use crate::event::{Event, Now, Peer, Source, UserId, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::{DATAGRAM_SLOT_BYTES, Limits, VOICE_BURST};
-use crate::protocol::{Frame, Packet, VoiceDatagram, VoiceDatagramError, id};
+use crate::protocol::{Frame, Packet, VoiceDatagram, VoiceDatagramError, id, voice_auth_response};
 use crate::rate::{RateLimit, Spent};
 use answers::FalseAnswers;
 use slab::Slab;
@@ -257,7 +257,7 @@ impl VoiceRelayServer {
             Some(&id::VOICE_AUTH_REQUEST) => self.handle_voice_auth(now, source, datagram),
             _ => self.drop_counted(match Frame::first_of(datagram) {
                 Ok(_) => Cause::DatagramUnknownId,
-                Err(_) => not_whole(datagram),
+                Err(_) => not_whole(datagram.len()),
             }),
         }
     }
@@ -350,8 +350,10 @@ impl VoiceRelayServer {
         source: Peer,
         datagram: &mut [u8],
     ) -> Result<(usize, Speaker, usize), Cause> {
-        let voice = VoiceDatagram::check(datagram).map_err(|error| match error {
+        let datagram_len = datagram.len();
+        let mut voice = VoiceDatagram::check(datagram).map_err(|error| match error {
             VoiceDatagramError::Malformed => Cause::DatagramMalformed,
+            VoiceDatagramError::Incomplete => not_whole(datagram_len),
             VoiceDatagramError::TooLong => Cause::DatagramTooLong,
         })?;
         let len = voice.frame().len();
@@ -372,7 +374,7 @@ impl VoiceRelayServer {
         }
         self.user_limit.spend(&mut user.voice, now, bytes);
         self.address_limit.spend(&mut address.voice, now, bytes);
-        voice.write_user_id(user.id);
+        voice.set_user_id(user.id);
         let speaker = Speaker {
             user: place_of,
             address: user.address,
@@ -404,7 +406,7 @@ impl VoiceRelayServer {
         let user = self.by_token.get(&voice_token).copied();
         if let Some(user) = user.filter(|&user| self.may_bind(user, source)) {
             self.bind(user, source);
-            return Verdict::Answer(answer(request_id, true));
+            return Verdict::Answer(voice_auth_response(request_id, true));
         }
         if !self
             .false_answers
@@ -417,8 +419,8 @@ impl VoiceRelayServer {
             None => Cause::VoiceAuthUnknownToken,
         });
         match voice_token {
-            VoiceToken(0) => Verdict::AnswerAndEnd(answer(request_id, false)),
-            _ => Verdict::Answer(answer(request_id, false)),
+            VoiceToken(0) => Verdict::AnswerAndEnd(voice_auth_response(request_id, false)),
+            _ => Verdict::Answer(voice_auth_response(request_id, false)),
         }
     }
 
@@ -536,8 +538,8 @@ impl VoiceRelayServer {
 }
 
 /// What a datagram is that ends before its frame does: a lie, unless it was the slot that ended it.
-fn not_whole(datagram: &[u8]) -> Cause {
-    if datagram.len() < DATAGRAM_SLOT_BYTES {
+fn not_whole(datagram_len: usize) -> Cause {
+    if datagram_len < DATAGRAM_SLOT_BYTES {
         Cause::DatagramMalformed
     } else {
         Cause::DatagramTooLong
@@ -551,13 +553,4 @@ fn place(user: &User) -> Result<usize, Cause> {
         true => Err(Cause::VoiceMuted),
         false => Ok(place),
     }
-}
-
-fn answer(request_id: u64, success: bool) -> VoiceAuthAnswer {
-    let mut frame = [0; 12];
-    frame[0] = id::VOICE_AUTH_RESPONSE;
-    frame[2] = 9;
-    frame[3..11].copy_from_slice(&request_id.to_be_bytes());
-    frame[11] = success.into();
-    frame
 }

@@ -111,7 +111,9 @@ fn describe(packet: &Packet<'_>) -> String {
                 voice_token.0
             )
         }
-        Packet::UserJoinedServer(who) => format!("UserJoinedServer {}", participant(who)),
+        Packet::UserJoinedServer { participant: who } => {
+            format!("UserJoinedServer {}", participant(who))
+        }
         Packet::VoiceData {
             user_id,
             sequence,

@@ -511,7 +511,9 @@ impl Session {
     /// the list has said.
     fn handle_presence(&mut self, packet: Packet<'_>) {
         let event = match packet {
-            Packet::UserJoinedServer(newcomer) => {
+            Packet::UserJoinedServer {
+                participant: newcomer,
+            } => {
                 let person = Person::new(&newcomer);
                 self.people.insert(newcomer.user_id, person);
                 Event::JoinedServer {

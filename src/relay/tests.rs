@@ -39,7 +39,7 @@ fn prove(relay: &mut VoiceRelayServer, id: UserId, peer: Peer) -> bool {
         voice_token: VoiceToken(id.0),
     };
     request.encode(&mut question).unwrap();
-    relay.handle_datagram(now, peer, &mut question) == Verdict::Answer(answer(7, true))
+    relay.handle_datagram(now, peer, &mut question) == Verdict::Answer(voice_auth_response(7, true))
 }
 
 /// Everything that is written down twice is the same in both places.
@@ -163,7 +163,7 @@ fn the_answer_is_a_voice_auth_response() {
             success,
         };
         response.encode(&mut expected).unwrap();
-        assert_eq!(answer(u64::MAX - 1, success).as_slice(), expected);
+        assert_eq!(voice_auth_response(u64::MAX - 1, success).as_slice(), expected);
     }
 }
 

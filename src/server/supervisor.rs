@@ -34,7 +34,7 @@ impl Supervisor {
                 .ok()
                 .and_then(|text| text.parse::<u64>().ok())
         };
-        let is_for_us = number("WATCHDOG_PID").is_none_or(|pid| pid == process::id().into());
+        let is_for_us = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(process::id()));
         let timeout = number("WATCHDOG_USEC").filter(|&us| is_for_us && us > 0);
         Supervisor {
             socket,

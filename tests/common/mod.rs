@@ -435,7 +435,9 @@ fn describe(packet: &Packet) -> String {
         Packet::LeaveVoiceChannelResponse { success, .. } => format!("leave {success}"),
         Packet::ChatMessageResponse { success, .. } => format!("chat {success}"),
         Packet::PingResponse { .. } => "pong".into(),
-        Packet::UserJoinedServer(participant) => format!("joined server: {}", person(*participant)),
+        Packet::UserJoinedServer { participant } => {
+            format!("joined server: {}", person(*participant))
+        }
         Packet::UserJoinedVoice { user_id } => format!("joined voice: {user_id}"),
         Packet::UserLeftVoice { user_id } => format!("left voice: {user_id}"),
         Packet::UserLeftServer { user_id } => format!("left server: {user_id}"),

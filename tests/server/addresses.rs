@@ -92,12 +92,12 @@ fn a_ban_keeps_out_and_ends_who_is_there_until_it_is_lifted() {
     until("the ban is lifted", || is_welcome(place, BAD));
     let mut bob = Client::connect_from(place, BAD).logged_in("bob");
     bob.expect(Packet::UserJoinedVoice { user_id: alice.id });
-    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer(_))));
+    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer { .. })));
     bob.enter_voice();
     alice.expect(Packet::UserJoinedVoice { user_id: bob.id });
     let stranger = Client::connect_from(place, BAD);
     let mut carol = Client::connect_from(place, GOOD).logged_in("carol");
-    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer(_))));
+    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer { .. })));
 
     file.write("127.0.0.0/31\n127.0.0.2/32\n");
     server.handle.reload_bans();

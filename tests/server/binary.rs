@@ -436,7 +436,7 @@ fn when_descriptors_run_out_newcomers_are_refused_and_whoever_looks_after_it_is_
     alice.expect_quiet();
     let bob = Client::log_in(server.place, "bob");
     alice.next(|packet| match packet {
-        Packet::UserJoinedServer(who) => assert_eq!(who.user_id, bob.id),
+        Packet::UserJoinedServer { participant: who } => assert_eq!(who.user_id, bob.id),
         other => panic!("not the coming of bob: {other:?}"),
     });
     server.signal("TERM");

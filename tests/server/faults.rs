@@ -71,7 +71,7 @@ fn thousands_who_say_nothing_do_not_disturb_those_who_talk() {
     converse(server.place(), server.place());
     for user in ["alice", "bob"] {
         alice.next(|packet| match packet {
-            Packet::UserJoinedServer(who) => assert_eq!(who.username, user),
+            Packet::UserJoinedServer { participant: who } => assert_eq!(who.username, user),
             other => panic!("not the coming of {user}: {other:?}"),
         });
     }
@@ -194,7 +194,12 @@ fn reset_at(moment: Moment, server: &Running, alice: &mut Client) {
         _ => {}
     }
     bob = bob.logged_in("bob");
-    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer(_)), "{packet:?}"));
+    alice.next(|packet| {
+        assert!(
+            matches!(packet, Packet::UserJoinedServer { .. }),
+            "{packet:?}"
+        )
+    });
     match moment {
         Moment::InTheMiddleOfAFrame => bob.tcp.write_all(&login[..7]).expect("it is sent"),
         Moment::InVoice | Moment::BehindALongQueue => {

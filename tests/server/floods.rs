@@ -20,7 +20,7 @@ const FRAME_TIME: Duration = Duration::from_millis(20);
 /// Two users in voice, who know of each other.
 fn two_in_voice(server: &Running) -> (Client, Client) {
     let [mut alice, mut bob] = ["alice", "bob"].map(|name| Client::log_in(server.place(), name));
-    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer(_))));
+    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer { .. })));
     alice.enter_voice();
     bob.expect(Packet::UserJoinedVoice { user_id: alice.id });
     bob.enter_voice();

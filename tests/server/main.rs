@@ -80,7 +80,7 @@ fn converse(first: Place, second: Place) {
     let mut alice = Client::log_in(first, "alice");
     let mut bob = Client::log_in(second, "bob");
     alice.next(|packet| match packet {
-        Packet::UserJoinedServer(who) => assert_eq!(who.username, "bob"),
+        Packet::UserJoinedServer { participant: who } => assert_eq!(who.username, "bob"),
         other => panic!("not bob's coming: {other:?}"),
     });
 
@@ -503,7 +503,7 @@ fn connections_that_are_reset_leave_nothing_behind() {
     let mut alice = Client::log_in(server.place(), "alice");
     for _ in 0..50 {
         let bob = Client::log_in(server.place(), "bob");
-        alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer(_))));
+        alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer { .. })));
         // Unread bytes at the moment of closing make it a reset.
         let mut probe = [0];
         alice.send(&Packet::UserMuteState {

@@ -32,7 +32,7 @@ fn gather(server: &Running, observer: &mut Client, count: usize) -> Vec<TcpStrea
         // More at once might not fit into the kernel's queue.
         while crowd.len() - seen == 100 || (crowd.len() == count && seen < count) {
             observer.next(|packet| match packet {
-                Packet::UserJoinedServer(who) => assert_eq!(who.username.len(), 32),
+                Packet::UserJoinedServer { participant: who } => assert_eq!(who.username.len(), 32),
                 other => panic!("not another's coming: {other:?}"),
             });
             seen += 1;
@@ -55,7 +55,7 @@ fn stop_in_the_middle(server: &Running, observer: &mut Client) -> (Client, Vec<u
     let mut start = vec![0; 1_000];
     reader.tcp.read_exact(&mut start).expect("it is answered");
     let id = observer.next(|packet| match packet {
-        Packet::UserJoinedServer(who) if who.username == "reader" => who.user_id,
+        Packet::UserJoinedServer { participant: who } if who.username == "reader" => who.user_id,
         other => panic!("not the reader's coming: {other:?}"),
     });
     (reader, start, id)
@@ -137,7 +137,7 @@ fn the_last_figures_know_what_a_stop_has_flushed() {
     let server = start_within(Limits::UNLIMITED);
     let mut alice = Client::log_in(server.place(), "alice");
     let mut reader = Client::connect_with_little_room(server.place()).logged_in("reader");
-    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer(_))));
+    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer { .. })));
     let said = "z".repeat(4_096);
     for _ in 0..SAID {
         alice.chat(&said);
@@ -169,7 +169,7 @@ fn a_reader_that_has_stopped_is_ended_long_before_its_bound() {
     });
     let mut alice = Client::log_in(server.place(), "alice");
     let sleeper = Client::connect_with_little_room(server.place()).logged_in("sleeper");
-    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer(_))));
+    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer { .. })));
     // More than the kernel takes, and half of what may wait for one connection. On a slow machine,
     // the end may come meanwhile.
     let message = "z".repeat(4_096);
@@ -198,7 +198,7 @@ fn a_reader_that_has_stopped_is_ended_while_the_kernel_still_takes_bytes_for_it(
     });
     let mut alice = Client::log_in(server.place(), "alice");
     let mut sleeper = Client::connect_with_little_room(server.place()).logged_in("sleeper");
-    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer(_))));
+    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer { .. })));
     for request_id in 0..PINGS as u64 {
         sleeper.send(&Packet::PingRequest { request_id });
     }
@@ -272,7 +272,7 @@ fn a_steady_reader_is_not_taken_for_a_stalled_one_however_much_the_kernel_holds(
     });
     let mut alice = Client::log_in(server.place(), "alice");
     let mut reader = Client::connect(server.place()).logged_in("reader");
-    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer(_))));
+    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer { .. })));
     let is_over = AtomicBool::new(false);
     let slowest = std::thread::scope(|scope| {
         let reading = scope.spawn(|| {

@@ -273,7 +273,7 @@ impl Session {
             id
         };
         match *packet {
-            Packet::UserJoinedServer(participant) => {
+            Packet::UserJoinedServer { participant } => {
                 let id = not_own(participant.user_id.0);
                 let known = self.people.insert(id, person(&participant));
                 assert_eq!(known, None, "{id} joined the server twice");

@@ -241,7 +241,7 @@ impl Picture {
         let own = self.id.expect("no event comes before the login");
         self.events += 1;
         match *packet {
-            Packet::UserJoinedServer(participant) => {
+            Packet::UserJoinedServer { participant } => {
                 let id = participant.user_id.0;
                 assert_ne!(id, own, "an event about oneself");
                 let known = self.people.insert(id, person(&participant));

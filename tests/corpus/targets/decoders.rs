@@ -84,7 +84,7 @@ fn look_inside(packet: &Packet<'_>, frame: &[u8]) {
             };
             assert!(read.iter().eq(participants.iter()));
         }
-        Packet::UserJoinedServer(participant) => {
+        Packet::UserJoinedServer { participant } => {
             assert_eq!(frame.len(), 3 + participant.wire_len());
         }
         _ => {}

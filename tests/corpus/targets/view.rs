@@ -115,7 +115,7 @@ impl View {
             user_id.0
         };
         match *packet {
-            Packet::UserJoinedServer(participant) => {
+            Packet::UserJoinedServer { participant } => {
                 let id = other(participant.user_id);
                 let known = self.others.insert(id, participant.into());
                 assert_eq!(known, None, "{id} came twice");

@@ -1,7 +1,7 @@
 //! Frames, and how a stream of bytes is cut into them.
 
-use super::packet::{Packet, PacketError};
-use crate::limits::{FRAME_HEADER_BYTES, IDLE_BUFFER_BYTES_MAX};
+use crate::{FRAME_HEADER_BYTES, Packet, PacketError};
+use alloc::vec::Vec;
 use byteorder::{BigEndian, ByteOrder};
 
 /// One whole frame, borrowed from where it was received.
@@ -17,13 +17,13 @@ pub struct Frame<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incomplete;
 
-impl std::fmt::Display for Incomplete {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("the input ends before the frame does")
     }
 }
 
-impl std::error::Error for Incomplete {}
+impl core::error::Error for Incomplete {}
 
 impl<'a> Frame<'a> {
     /// Reads the frame at the start of `bytes`; what follows it is left alone.
@@ -57,11 +57,15 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// An emptied buffer keeps at most this much memory: most frames fit, and ten thousand idle connections
+/// keep little.
+const IDLE_BYTES_MAX: usize = 128;
+
 /// Cuts a stream of bytes, as TCP delivers it, into frames: bytes go in as they come, whole frames
 /// come out in order.
 ///
 /// ```
-/// use voiceapp_server::protocol::{FrameBuffer, Packet};
+/// use voiceapp_protocol::{FrameBuffer, Packet};
 ///
 /// let mut wire = Vec::new();
 /// Packet::PingRequest { request_id: 7 }.encode(&mut wire)?;
@@ -72,7 +76,7 @@ impl<'a> Frame<'a> {
 /// buffer.extend(&wire[5..]);
 /// let frame = buffer.next_frame().expect("it is whole now");
 /// assert_eq!(frame.parse(), Ok(Packet::PingRequest { request_id: 7 }));
-/// # Ok::<(), voiceapp_server::protocol::EncodeError>(())
+/// # Ok::<(), voiceapp_protocol::EncodeError>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct FrameBuffer {
@@ -121,7 +125,7 @@ impl FrameBuffer {
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         if self.is_empty() {
             self.bytes.clear();
-            self.bytes.shrink_to(IDLE_BUFFER_BYTES_MAX);
+            self.bytes.shrink_to(IDLE_BYTES_MAX);
             self.taken = 0;
             return None;
         }
@@ -135,6 +139,8 @@ impl FrameBuffer {
 mod tests {
     use super::*;
 
+    use alloc::vec;
+
     #[test]
     fn a_buffer_that_was_emptied_gives_its_memory_back() {
         let mut buffer = FrameBuffer::new();
@@ -146,7 +152,7 @@ mod tests {
             assert!(buffer.next_frame().is_some());
             assert!(buffer.bytes.capacity() >= len.into());
             assert!(buffer.next_frame().is_none());
-            assert!(buffer.bytes.capacity() <= IDLE_BUFFER_BYTES_MAX);
+            assert!(buffer.bytes.capacity() <= IDLE_BYTES_MAX);
         }
     }
 
@@ -160,6 +166,6 @@ mod tests {
             assert!(buffer.next_frame().is_some());
             assert!(buffer.next_frame().is_none());
         }
-        assert!(buffer.bytes.capacity() <= IDLE_BUFFER_BYTES_MAX);
+        assert!(buffer.bytes.capacity() <= IDLE_BYTES_MAX);
     }
 }

@@ -5,8 +5,6 @@
 mod random;
 
 use super::*;
-use crate::event::{UserId, VoiceToken};
-use crate::limits::{DATAGRAM_SLOT_BYTES, VOICE_DATA_BYTES_MAX};
 use random::Random;
 
 const ALICE: Participant = Participant {
@@ -106,7 +104,7 @@ fn golden() -> [(Packet<'static>, &'static [u8]); 19] {
             b"\x26\x00\x08\x11\x12\x13\x14\x15\x16\x17\x18",
         ),
         (
-            Packet::UserJoinedServer(ALICE),
+            Packet::UserJoinedServer { participant: ALICE },
             b"\x41\x00\x11\x01\x02\x03\x04\x05\x06\x07\x08\x00\x05alice\x01\x00",
         ),
         (
@@ -232,7 +230,9 @@ fn a_refused_login_has_no_id_no_token_and_no_participants() {
 #[test]
 fn wire_len_is_what_a_participant_takes() {
     for person in [ALICE, JUERGEN] {
-        let frame = encoded(&Packet::UserJoinedServer(person));
+        let frame = encoded(&Packet::UserJoinedServer {
+            participant: person,
+        });
         assert_eq!(person.wire_len(), frame.len() - 3);
     }
 }
@@ -394,11 +394,13 @@ fn any_bool_but_zero_is_true() {
     let flags = bytes.len() - 2;
     for (in_voice, is_muted) in [(0, 2), (0x80, 0), (0xff, 0xff)] {
         bytes[flags..].copy_from_slice(&[in_voice, is_muted]);
-        let expected = Packet::UserJoinedServer(Participant {
-            in_voice: in_voice != 0,
-            is_muted: is_muted != 0,
-            ..ALICE
-        });
+        let expected = Packet::UserJoinedServer {
+            participant: Participant {
+                in_voice: in_voice != 0,
+                is_muted: is_muted != 0,
+                ..ALICE
+            },
+        };
         assert_eq!(Packet::parse(0x41, &bytes[3..]), Ok(expected));
     }
 }
@@ -407,7 +409,7 @@ fn any_bool_but_zero_is_true() {
 fn an_id_without_a_packet_is_unknown_whatever_follows() {
     let known = golden().map(|(_, bytes)| bytes[0]);
     for id in 0..=255 {
-        assert_eq!(super::id::is_known(id), known.contains(&id), "{id:#04x}");
+        assert_eq!(id::is_known(id), known.contains(&id), "{id:#04x}");
         if !known.contains(&id) {
             for payload in [b"".as_slice(), &[0; 64], &[0xff; 64]] {
                 assert_eq!(Packet::parse(id, payload), Err(PacketError::UnknownId(id)));
@@ -456,7 +458,12 @@ fn what_is_too_long_leaves_the_buffer_as_it_was() {
         },
         65_517,
     );
-    too_long(&|len| Packet::UserJoinedServer(with(&text[..len])), 65_523);
+    too_long(
+        &|len| Packet::UserJoinedServer {
+            participant: with(&text[..len]),
+        },
+        65_523,
+    );
     too_long(
         &|len| Packet::VoiceData {
             user_id: UserId(1),
@@ -573,19 +580,20 @@ fn a_voice_datagram_has_its_fields_where_they_lie() {
 #[test]
 fn a_voice_datagram_is_a_whole_frame_with_room_for_its_fields() {
     let malformed = Some(VoiceDatagramError::Malformed);
+    let incomplete = Some(VoiceDatagramError::Incomplete);
     for (payload_len, datagram_len, error) in [
         (15, 18, malformed),
         (16, 18, malformed),
         (15, 19, malformed),
         (16, 19, None),
-        (17, 19, malformed),
+        (17, 19, incomplete),
         (0, 20, malformed),
         (15, 20, malformed),
         (16, 20, None),
         (17, 20, None),
-        (18, 20, malformed),
-        (0xffff, 20, malformed),
-        (0xffff, DATAGRAM_SLOT_BYTES as u16 - 1, malformed),
+        (18, 20, incomplete),
+        (0xffff, 20, incomplete),
+        (0xffff, 2_047, incomplete),
     ] {
         let mut bytes = vec![0; datagram_len.into()];
         bytes[0] = 0x61;
@@ -618,12 +626,14 @@ fn a_voice_datagram_has_at_most_1400_bytes_of_data() {
     assert_eq!(VOICE_DATA_BYTES_MAX, 1_400);
     let longest = voice_data(1_400);
     assert_eq!(VoiceDatagram::check(&longest).unwrap().data().len(), 1_400);
-    // The last of these were cut off by their slot of 2,048 bytes.
     for len in [1_401, 2_028, 2_029, 2_030, 3_000, 65_519] {
         let mut bytes = voice_data(len);
-        bytes.truncate(2_048);
         let error = VoiceDatagram::check(&bytes).unwrap_err();
         assert_eq!(error, VoiceDatagramError::TooLong, "{len}");
+        // One that was cut off is whatever its reader makes of that.
+        bytes.pop();
+        let error = VoiceDatagram::check(&bytes).unwrap_err();
+        assert_eq!(error, VoiceDatagramError::Incomplete, "{len}");
     }
     // What follows the frame may be cut off.
     let mut bytes = voice_data(1_400);
@@ -632,15 +642,81 @@ fn a_voice_datagram_has_at_most_1400_bytes_of_data() {
 }
 
 #[test]
-fn writing_the_sender_changes_bytes_3_to_11_only() {
+fn writing_a_field_changes_its_bytes_only() {
     let before: Vec<u8> = voice_data(240).into_iter().chain([1, 2, 3]).collect();
     let mut bytes = before.clone();
-    let voice = VoiceDatagram::check(bytes.as_mut_slice()).unwrap();
+    let mut voice = VoiceDatagram::check(bytes.as_mut_slice()).unwrap();
     assert_eq!(voice.frame().len(), 19 + 240);
-    voice.write_user_id(UserId(0xd1d2_d3d4_d5d6_d7d8));
+    voice.set_user_id(UserId(0xd1d2_d3d4_d5d6_d7d8));
+    voice.set_timestamp(0xe1e2_e3e4);
     assert_eq!(bytes[..3], before[..3]);
     assert_eq!(bytes[3..11], *b"\xd1\xd2\xd3\xd4\xd5\xd6\xd7\xd8");
-    assert_eq!(bytes[11..], before[11..]);
+    assert_eq!(bytes[11..15], before[11..15]);
+    assert_eq!(bytes[15..19], *b"\xe1\xe2\xe3\xe4");
+    assert_eq!(bytes[19..], before[19..]);
+}
+
+#[test]
+fn a_voice_datagram_that_is_made_is_the_packet() {
+    let mut bytes = [0xff; 24];
+    bytes[19..].copy_from_slice(b"opus!");
+    let mut voice = VoiceDatagram::init(&mut bytes).unwrap();
+    voice.set_user_id(UserId(7));
+    voice.set_sequence(8);
+    voice.set_timestamp(9);
+    let packet = Packet::VoiceData {
+        user_id: UserId(7),
+        sequence: 8,
+        timestamp: 9,
+        data: b"opus!",
+    };
+    assert_eq!(bytes, *encoded(&packet));
+    for (len, error) in [
+        (18, VoiceDatagramError::Malformed),
+        (1_420, VoiceDatagramError::TooLong),
+    ] {
+        let mut bytes = vec![0; len];
+        let made = VoiceDatagram::init(bytes.as_mut_slice()).err();
+        assert_eq!(made, Some(error));
+    }
+    VoiceDatagram::init(&mut [0; 19]).expect("silence is a frame");
+}
+
+#[test]
+fn an_answer_that_is_made_is_the_packet() {
+    for success in [false, true] {
+        let request_id = 0x1112_1314_1516_1718;
+        let packet = Packet::VoiceAuthResponse {
+            request_id,
+            success,
+        };
+        assert_eq!(voice_auth_response(request_id, success), *encoded(&packet));
+    }
+}
+
+#[test]
+fn the_table_says_of_each_packet_who_sends_it_and_ids_that_open_other_protocols_are_nobodys() {
+    let all = PacketInfo::all();
+    assert_eq!(all.len(), golden().len());
+    assert!(all.is_sorted_by_key(|packet| packet.id));
+    for packet in all {
+        assert_eq!(PacketInfo::of(packet.id), Some(packet));
+        let by_id = match packet.id {
+            0x01..=0x1f => Direction::ToServer,
+            0x20..=0x45 => Direction::ToClient,
+            _ => Direction::Both,
+        };
+        assert_eq!(packet.direction, by_id, "{}", packet.name);
+        // The first bytes of TLS and of an HTTP request.
+        assert!(![0x16, 0x47].contains(&packet.id));
+    }
+    let by_udp = all.iter().filter(|it| it.transport == Transport::Udp);
+    let by_udp: Vec<&str> = by_udp.map(|it| it.name).collect();
+    assert_eq!(
+        by_udp,
+        ["VoiceAuthRequest", "VoiceAuthResponse", "VoiceData"]
+    );
+    assert_eq!(PacketInfo::of(0x16), None);
 }
 
 /// Pure noise, or one or two packets with a few bytes changed, cut or added.

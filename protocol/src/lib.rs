@@ -1,0 +1,86 @@
+//! The voiceapp protocol: frames and packets, in both directions, for servers and clients alike.
+//!
+//! A frame is `packet_id: u8`, `payload_len: u16` and that many bytes of payload, integers
+//! big-endian. TCP carries a stream of frames, which [`FrameBuffer`] takes apart; a UDP datagram
+//! carries one. Parsing borrows from its input and allocates nothing; encoding appends to the
+//! caller's buffer. This crate knows what packets look like, and never what they mean.
+//!
+//! Three things can be wrong with input, and they are three different answers: a frame that is not
+//! whole ([`Incomplete`]), a packet id that nobody knows ([`PacketError::UnknownId`]), and a payload
+//! that is not what its id promises ([`PacketError::Malformed`]).
+//!
+//! To add a packet, add it to the table in `packet.rs`.
+
+#![cfg_attr(not(test), no_std)]
+#![deny(missing_docs, unsafe_code)]
+
+extern crate alloc;
+
+mod codec;
+mod packet;
+mod participant;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod voice;
+
+pub use packet::{Direction, EncodeError, Packet, PacketError, PacketInfo, Transport, id};
+pub use packet::{LOGIN_RESPONSE_FIXED_BYTES, encode_login_response, voice_auth_response};
+pub use participant::{Participant, Participants};
+pub use stream::{Frame, FrameBuffer, Incomplete};
+pub use voice::{VoiceDatagram, VoiceDatagramError};
+
+use core::fmt;
+
+/// Bytes before a frame's payload: packet id (1) and payload length (2).
+pub const FRAME_HEADER_BYTES: usize = 3;
+
+/// The longest payload that a 16-bit length can announce.
+pub const PAYLOAD_BYTES_MAX: usize = u16::MAX as usize;
+
+/// The longest frame.
+pub const FRAME_BYTES_MAX: usize = FRAME_HEADER_BYTES + PAYLOAD_BYTES_MAX;
+
+/// A username, in bytes of UTF-8.
+pub const USERNAME_BYTES_MAX: usize = 32;
+
+/// Bytes of a VoiceData frame before its data: frame header (3), user id (8), sequence (4) and
+/// timestamp (4).
+pub const VOICE_HEADER_BYTES: usize = FRAME_HEADER_BYTES + 16;
+
+/// The voice data in one datagram, at most. A 20 ms Opus frame at 510 kbit/s, the codec's ceiling (RFC
+/// 6716, section 2.1.1), is 1,275 bytes; 1,400 and the 19 bytes before it stay under an Ethernet MTU of
+/// 1,500 with IPv6 and UDP headers (48), so that what is relayed is not fragmented.
+pub const VOICE_DATA_BYTES_MAX: usize = 1_400;
+
+/// The longest VoiceData frame.
+pub const VOICE_FRAME_BYTES_MAX: usize = VOICE_HEADER_BYTES + VOICE_DATA_BYTES_MAX;
+
+/// A user, for as long as the server runs: ids start at 1, rise with every login and are never reused. On
+/// the wire 0 stands for "nobody".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(pub u64);
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The secret that proves a UDP address to be a user's. Live tokens are never 0: that value stands for "no
+/// token".
+///
+/// Its `Debug` form hides the value, so that a token cannot reach a log by accident.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VoiceToken(pub u64);
+
+impl fmt::Debug for VoiceToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VoiceToken(…)")
+    }
+}
+
+/// The crate's README, whose example is compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

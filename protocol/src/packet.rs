@@ -1,0 +1,313 @@
+//! Every packet of the protocol, in one table: its id, its name, who sends it by what, and its fields.
+
+use crate::codec::{Field, Reader};
+use crate::{FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX};
+use crate::{Participant, Participants, UserId, VoiceToken};
+use alloc::vec::Vec;
+use byteorder::{BigEndian, ByteOrder};
+use core::fmt;
+
+/// Who sends a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// A client to its server.
+    ToServer,
+    /// A server to its clients.
+    ToClient,
+    /// Either to the other.
+    Both,
+}
+
+/// What carries a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// The stream of management.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+/// What the table says of one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketInfo {
+    /// Its number.
+    pub id: u8,
+    /// Its name.
+    pub name: &'static str,
+    /// Who sends it.
+    pub direction: Direction,
+    /// What carries it.
+    pub transport: Transport,
+}
+
+impl PacketInfo {
+    /// What is known of the packet with this id, if there is one.
+    pub fn of(id: u8) -> Option<&'static PacketInfo> {
+        PACKETS.iter().find(|packet| packet.id == id)
+    }
+
+    /// Every packet, by rising id.
+    pub fn all() -> &'static [PacketInfo] {
+        PACKETS
+    }
+
+    /// Whether a client may send it by this.
+    pub fn may_client_send(&self, by: Transport) -> bool {
+        self.direction != Direction::ToClient && self.transport == by
+    }
+}
+
+/// Makes the packets, their ids and their encoding from the table, so that these cannot differ.
+macro_rules! packets {
+    ($(
+        $(#[doc = $doc:literal])+
+        $id:literal $constant:ident $direction:ident $transport:ident $name:ident
+            { $($field:ident: $kind:ty),+ $(,)? }
+    )+) => {
+        /// Packet ids. 0x01 to 0x1F are requests, 0x20 to 0x3F responses, 0x40 to 0x5F events, and
+        /// 0x60 and up media.
+        pub mod id {
+            #![allow(missing_docs, reason = "each is named as its packet is")]
+
+            $(pub const $constant: u8 = $id;)+
+
+            /// Whether the protocol knows this id at all, in whichever direction.
+            pub fn is_known(id: u8) -> bool {
+                matches!(id, $($constant)|+)
+            }
+        }
+
+        const PACKETS: &[PacketInfo] = &[$(PacketInfo {
+            id: $id,
+            name: stringify!($name),
+            direction: Direction::$direction,
+            transport: Transport::$transport,
+        },)+];
+
+        /// A packet, borrowed from the bytes it was read from.
+        ///
+        /// `request_id` is the client's own number for a request, and comes back in the response.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(
+            missing_docs,
+            reason = "the fields are those of the protocol, and said once above"
+        )]
+        pub enum Packet<'a> {
+            $($(#[doc = $doc])+ $name { $($field: $kind),+ },)+
+        }
+
+        impl<'a> Packet<'a> {
+            fn read(packet_id: u8, reader: &mut Reader<'a>) -> Option<Self> {
+                Some(match packet_id {
+                    $(id::$constant => Packet::$name { $($field: Field::read(reader)?),+ },)+
+                    _ => return None,
+                })
+            }
+
+            fn put(&self, out: &mut Vec<u8>) {
+                match self {
+                    $(Packet::$name { $($field),+ } => { $($field.put(out);)+ })+
+                }
+            }
+
+            /// The packet's id.
+            pub fn id(&self) -> u8 {
+                match self {
+                    $(Packet::$name { .. } => id::$constant,)+
+                }
+            }
+        }
+    };
+}
+
+packets! {
+    /// Log in under a name.
+    0x01 LOGIN_REQUEST ToServer Tcp LoginRequest { request_id: u64, username: &'a str }
+    /// Enter the voice channel.
+    0x02 JOIN_VOICE_CHANNEL_REQUEST ToServer Tcp JoinVoiceChannelRequest { request_id: u64 }
+    /// This address is mine, here is the proof.
+    0x03 VOICE_AUTH_REQUEST ToServer Udp VoiceAuthRequest {
+        request_id: u64,
+        voice_token: VoiceToken,
+    }
+    /// Leave the voice channel.
+    0x04 LEAVE_VOICE_CHANNEL_REQUEST ToServer Tcp LeaveVoiceChannelRequest { request_id: u64 }
+    /// Say this to everyone.
+    0x05 CHAT_MESSAGE_REQUEST ToServer Tcp ChatMessageRequest { request_id: u64, message: &'a str }
+    /// Are you there?
+    0x06 PING_REQUEST ToServer Tcp PingRequest { request_id: u64 }
+    /// Id 0 and token 0 say that the login was refused.
+    0x21 LOGIN_RESPONSE ToClient Tcp LoginResponse {
+        request_id: u64,
+        id: UserId,
+        voice_token: VoiceToken,
+        participants: Participants<'a>,
+    }
+    /// Whether the address is the user's now.
+    0x22 VOICE_AUTH_RESPONSE ToClient Udp VoiceAuthResponse { request_id: u64, success: bool }
+    /// Whether the user is in the voice channel.
+    0x23 JOIN_VOICE_CHANNEL_RESPONSE ToClient Tcp JoinVoiceChannelResponse {
+        request_id: u64,
+        success: bool,
+    }
+    /// Whether the user has left it.
+    0x24 LEAVE_VOICE_CHANNEL_RESPONSE ToClient Tcp LeaveVoiceChannelResponse {
+        request_id: u64,
+        success: bool,
+    }
+    /// Whether the message goes to everyone.
+    0x25 CHAT_MESSAGE_RESPONSE ToClient Tcp ChatMessageResponse { request_id: u64, success: bool }
+    /// I am.
+    0x26 PING_RESPONSE ToClient Tcp PingResponse { request_id: u64 }
+    /// Someone logged in.
+    0x41 USER_JOINED_SERVER ToClient Tcp UserJoinedServer { participant: Participant<'a> }
+    /// Someone entered the voice channel.
+    0x42 USER_JOINED_VOICE ToClient Tcp UserJoinedVoice { user_id: UserId }
+    /// Someone left the voice channel.
+    0x43 USER_LEFT_VOICE ToClient Tcp UserLeftVoice { user_id: UserId }
+    /// Someone's connection ended.
+    0x44 USER_LEFT_SERVER ToClient Tcp UserLeftServer { user_id: UserId }
+    /// Someone said this; `timestamp_ms` counts from the Unix epoch.
+    0x45 USER_SENT_MESSAGE ToClient Tcp UserSentMessage {
+        user_id: UserId,
+        timestamp_ms: u64,
+        message: &'a str,
+    }
+    /// This user is muted, or no longer. From a client, `user_id` is ignored.
+    0x46 USER_MUTE_STATE Both Tcp UserMuteState { user_id: UserId, is_muted: bool }
+    /// One voice datagram; `timestamp` counts samples at 48 kHz. From a client, `user_id` is ignored.
+    /// [`VoiceDatagram`](crate::VoiceDatagram) is the same without parsing.
+    0x61 VOICE_DATA Both Udp VoiceData {
+        user_id: UserId,
+        sequence: u32,
+        timestamp: u32,
+        data: &'a [u8],
+    }
+}
+
+impl<'a> Packet<'a> {
+    /// Reads the packet with this id from its payload. Bytes after the known fields are ignored,
+    /// except in VoiceData, whose data is all the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`PacketError::UnknownId`] and [`PacketError::Malformed`], as they say.
+    pub fn parse(packet_id: u8, payload: &'a [u8]) -> Result<Self, PacketError> {
+        if !id::is_known(packet_id) {
+            return Err(PacketError::UnknownId(packet_id));
+        }
+        Packet::read(packet_id, &mut Reader::new(payload)).ok_or(PacketError::Malformed)
+    }
+
+    /// Appends the packet as one frame.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::TooLong`] if it does not fit into a frame; `out` is then as it was.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        put_frame(out, self.id(), |out| self.put(out))
+    }
+}
+
+/// Why a frame is not a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketError {
+    /// The protocol has no packet with this id. Skip the frame.
+    UnknownId(u8),
+    /// The payload is shorter than the packet's fields, or a string in it is not UTF-8.
+    Malformed,
+}
+
+impl fmt::Display for PacketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PacketError::UnknownId(id) => write!(f, "unknown packet id {id:#04x}"),
+            PacketError::Malformed => f.write_str("the payload does not hold the packet's fields"),
+        }
+    }
+}
+
+impl core::error::Error for PacketError {}
+
+/// Why a packet could not be encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodeError {
+    /// The payload would be over 65,535 bytes, or has more than 65,535 participants.
+    TooLong,
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EncodeError::TooLong => write!(f, "the payload is over {PAYLOAD_BYTES_MAX} bytes"),
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}
+
+/// Bytes of a LoginResponse's payload before its participants.
+pub const LOGIN_RESPONSE_FIXED_BYTES: usize = 8 + 8 + 8 + 2;
+
+/// Appends a LoginResponse whose participants come from somewhere else than a packet.
+///
+/// # Errors
+///
+/// [`EncodeError::TooLong`] if they do not all fit; `out` is then as it was.
+pub fn encode_login_response<'p>(
+    out: &mut Vec<u8>,
+    request_id: u64,
+    id: UserId,
+    voice_token: VoiceToken,
+    participants: impl IntoIterator<Item = Participant<'p>>,
+) -> Result<(), EncodeError> {
+    put_frame(out, id::LOGIN_RESPONSE, |out| {
+        request_id.put(out);
+        id.put(out);
+        voice_token.put(out);
+        let count_at = out.len();
+        0u16.put(out);
+        // A participant takes 12 bytes at least, so that a count that overflows is a payload that
+        // does too.
+        let mut count = 0u16;
+        for participant in participants {
+            participant.put(out);
+            count = count.wrapping_add(1);
+        }
+        BigEndian::write_u16(&mut out[count_at..], count);
+    })
+}
+
+/// A VoiceAuthResponse, ready to send, without a buffer.
+pub fn voice_auth_response(request_id: u64, success: bool) -> [u8; 12] {
+    let mut frame = [0; 12];
+    let payload_len = frame.len() - FRAME_HEADER_BYTES;
+    frame[0] = id::VOICE_AUTH_RESPONSE;
+    BigEndian::write_u16(&mut frame[1..], payload_len as u16);
+    BigEndian::write_u64(&mut frame[FRAME_HEADER_BYTES..], request_id);
+    frame[11] = success.into();
+    frame
+}
+
+/// Appends a frame around the payload that `put_payload` appends, and fills in its length.
+fn put_frame(
+    out: &mut Vec<u8>,
+    packet_id: u8,
+    put_payload: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), EncodeError> {
+    let start = out.len();
+    out.push(packet_id);
+    0u16.put(out);
+    let payload_at = start + FRAME_HEADER_BYTES;
+    put_payload(out);
+    match u16::try_from(out.len() - payload_at) {
+        Ok(len) => {
+            BigEndian::write_u16(&mut out[start + 1..], len);
+            Ok(())
+        }
+        Err(_) => {
+            out.truncate(start);
+            Err(EncodeError::TooLong)
+        }
+    }
+}
