@@ -15,8 +15,15 @@
 mod app;
 #[path = "client/commands.rs"]
 mod commands;
+#[path = "client/connection.rs"]
+mod connection;
 #[path = "client/console.rs"]
 mod console;
+#[cfg(unix)]
+#[path = "client/editing/mod.rs"]
+mod editing;
+#[path = "client/line.rs"]
+mod line;
 #[path = "client/options.rs"]
 mod options;
 #[path = "client/sinks.rs"]
@@ -25,6 +32,9 @@ mod sinks;
 mod sound;
 #[path = "talk/mod.rs"]
 mod talk;
+#[cfg(unix)]
+#[path = "client/terminal.rs"]
+mod terminal;
 
 use app::App;
 use console::{Console, Use};
@@ -39,6 +49,36 @@ use std::time::{Duration, Instant};
 use talk::link::{Arrival, Link};
 use talk::{FRAME_SAMPLES, Sound};
 
+/// Elsewhere terminals edit lines themselves.
+#[cfg(not(unix))]
+mod terminal {
+    use crate::console::Output;
+    use crate::line::Line;
+    use std::io;
+    use std::time::Duration;
+
+    pub enum Terminal {}
+
+    impl Terminal {
+        pub fn open(
+            _: bool,
+            _: Output,
+            _: fn(&str) -> bool,
+            _: impl Fn(Line) -> bool + Send + 'static,
+        ) -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub fn printer(&self) -> impl FnMut(String) -> io::Result<()> + Send + 'static {
+            |_| Ok(())
+        }
+
+        pub fn close(&self, _: Duration) {}
+    }
+
+    pub fn restore() {}
+}
+
 /// What the threads deliver. Bounded, so that a reader who is held up makes the network wait instead
 /// of filling the memory.
 const INBOX: usize = 1_024;
@@ -51,8 +91,12 @@ enum Input {
     Wake,
     /// From the connection with this number.
     Arrived(u64, Arrival),
+    /// A connection takes long, and this is what is being done about it.
+    Trying(u64, String),
     /// A connection was made, or could not be.
     Connected(u64, Result<Link, String>),
+    /// Standard input is no sound that can be read.
+    SoundLost(io::Error),
     /// Standard output takes no more sound.
     ListenerLost(io::Error),
 }
@@ -106,17 +150,12 @@ fn run(options: &Options) -> Result<(), End> {
         output_is_sound: options.listen,
         has_talk_key: options.push_to_talk,
     };
-    let link = Link::connect(&options.server)
-        .map_err(|reason| End::Troubled(Trouble::Unreachable, reason))?;
-    let wake = waker(inputs.clone());
-    let console = Console::open(usage, wake);
-    if options.push_to_talk && !console.is_terminal {
+    let console = Console::open(usage, waker(inputs.clone()))?;
+    if options.push_to_talk && !console.edits_lines() {
         let reason = "--push-to-talk needs a terminal for its key";
         return Err(End::Failed(reason.into()));
     }
-    let mut app = App::new(options, console, inputs, stop);
-    app.open_files()?;
-    app.run(link, &inbox)
+    App::new(options, console, inputs, stop).run(&inbox)
 }
 
 /// A full inbox needs no waking.
@@ -136,6 +175,7 @@ fn stop_on_signals(stop: Arc<AtomicBool>, wake: impl Fn() + Send + 'static) -> R
         for signal in signals.forever() {
             // Who is held up does not see the first.
             if stop.swap(true, Relaxed) {
+                terminal::restore();
                 std::process::exit(128 + signal);
             }
             wake();
@@ -152,15 +192,20 @@ fn stop_on_signals(_: Arc<AtomicBool>, _: impl Fn()) -> Result<(), End> {
 /// Reads standard input as sound, and wakes the main thread for each frame of it.
 fn read_sound(inputs: SyncSender<Input>) -> Receiver<Sound> {
     let (sender, sounds) = sync_channel(LIVE_MAX);
-    let wake = waker(inputs);
+    let wake = waker(inputs.clone());
     thread::spawn(move || {
         let mut stdin = io::stdin().lock();
         shorten_pipe(&stdin);
-        while let Some(sound) = next_sound(&mut stdin) {
-            if sender.send(sound).is_err() {
-                return;
+        loop {
+            match next_sound(&mut stdin) {
+                Ok(Some(sound)) if sender.send(sound).is_ok() => wake(),
+                Ok(Some(_)) => return,
+                Ok(None) => break,
+                Err(error) => {
+                    let _ = inputs.send(Input::SoundLost(error));
+                    return;
+                }
             }
-            wake();
         }
         drop(sender);
         wake();
@@ -187,17 +232,18 @@ fn wait_for(thread: &JoinHandle<()>, at_most: Duration) {
     }
 }
 
-/// The next frame of raw sound; the last is filled up with silence. Input that cannot be read has
-/// ended.
-fn next_sound(input: &mut impl Read) -> Option<Sound> {
+/// The next frame of raw sound; the last is filled up with silence.
+fn next_sound(input: &mut impl Read) -> io::Result<Option<Sound>> {
     let mut bytes = Vec::with_capacity(2 * FRAME_SAMPLES);
-    let len = input.take(2 * FRAME_SAMPLES as u64).read_to_end(&mut bytes);
-    if len.is_err() || bytes.len() < 2 {
-        return None;
+    input
+        .take(2 * FRAME_SAMPLES as u64)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() < 2 {
+        return Ok(None);
     }
     let mut sound = [0.0; FRAME_SAMPLES];
     for (sample, bytes) in sound.iter_mut().zip(bytes.chunks_exact(2)) {
         *sample = f32::from(i16::from_le_bytes([bytes[0], bytes[1]])) / 32_768.0;
     }
-    Some(sound)
+    Ok(Some(sound))
 }

@@ -97,7 +97,9 @@ fn run(options: &Options) -> End {
     // Who has never had voice here does not try again.
     let mut backoff = None;
     loop {
-        let (end, had_voice) = match Link::connect(&options.server) {
+        // What cannot be told here cannot be told later either.
+        let say = |what| drop(tell(&Event::Connecting { what }));
+        let (end, had_voice) = match Link::connect(&options.server, say) {
             Ok(link) => {
                 let mut bot = Bot::new(options, link);
                 let Err(end) = bot.stay();
@@ -193,6 +195,11 @@ impl Bot {
                 }
             }
             Arrival::VoiceClosed => self.session.handle_voice_closed(),
+            Arrival::Moved => {
+                // Whatever became of voice, the connection has to be looked at.
+                let _ = self.link.renew_voice();
+                self.session.handle_route_change(Instant::now());
+            }
             Arrival::Lost(reason) => return Err(End::Lost(reason)),
         }
         Ok(())
@@ -208,6 +215,8 @@ impl Bot {
             match event {
                 Event::LoggedIn { .. } => self.session.join(now),
                 Event::VoiceReady { .. } => self.had_voice = true,
+                // What was there comes back, or the session ends.
+                Event::VoiceUnanswered { .. } if self.had_voice => {}
                 Event::VoiceRefused
                 | Event::VoiceUnanswered { .. }
                 | Event::VoiceChangeRefused { .. } => {
@@ -217,6 +226,9 @@ impl Bot {
                 }
                 _ => {}
             }
+        }
+        if let Some(loss) = self.session.loss() {
+            return Err(End::Lost(loss.to_string()));
         }
         match self.session.login_failure() {
             Some(failure @ LoginFailure::Refused) => Err(End::Refused(failure.to_string())),

@@ -1,21 +1,25 @@
 //! The client itself: one session after the other, and what the user wants of it. It owns everything
 //! but the threads that read, and waits for nothing but its inbox.
+//!
+//! ```text
+//! app    the loop and its timers        connection   sessions, and what they tell
+//! commands   what is typed              sound        what is spoken and played
+//! ```
 
 use crate::console::Console;
 use crate::options::{Options, Speak};
 use crate::sinks::Sinks;
 use crate::sound::Mouth;
 use crate::talk::event::Event;
-use crate::talk::link::{Arrival, Backoff, Link};
+use crate::talk::link::{Backoff, Link};
 use crate::talk::listener::Listener;
-use crate::talk::session::{LoginFailure, Session};
-use crate::{End, Input, Trouble};
+use crate::talk::session::Session;
+use crate::{End, Input};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long what was told and played last may take to get to where it is read and heard, and the same
@@ -24,10 +28,6 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const LAST_WORDS_STOPPED: Duration = Duration::from_millis(200);
 /// Inputs handled before anything else is looked at.
 const INPUTS_PER_TURN: usize = 1_024;
-/// Who was logged in for so long had a working connection.
-const STAYED: Duration = Duration::from_secs(30);
-/// People listed after the login, to a reader; a list that was asked for has all of them.
-const LISTED_AT_LOGIN: usize = 20;
 
 pub struct App<'o> {
     pub options: &'o Options,
@@ -37,13 +37,14 @@ pub struct App<'o> {
     stop: Arc<AtomicBool>,
     pub connection: Connection,
     /// Counts connections, so that what an earlier one delivered late is not taken for news.
-    attempt: u64,
-    backoff: Backoff,
+    pub attempt: u64,
+    pub backoff: Backoff,
     /// When to stop trying to get the connection back, if it was ever lost.
-    give_up_at: Option<Instant>,
-    logged_in_at: Instant,
-    /// Since when our address is not proven any more, if it was.
-    voice_lost_at: Option<Instant>,
+    pub give_up_at: Option<Instant>,
+    /// When the last login was, if there was one.
+    pub logged_in_at: Option<Instant>,
+    /// Since when our address cannot be proven, if that is so.
+    pub voice_lost_at: Option<Instant>,
     pub had_voice: bool,
     pub wants: Wants,
     pub listener: Listener,
@@ -54,6 +55,8 @@ pub struct App<'o> {
     pub lines: VecDeque<String>,
     pub line_is_wanted: bool,
     pub lines_have_ended: bool,
+    /// Whether the files and pipes that the options name were opened.
+    are_files_open: bool,
     /// Until when no line is looked at.
     pub wait_until: Option<Instant>,
 }
@@ -87,7 +90,7 @@ impl<'o> App<'o> {
             attempt: 0,
             backoff: Backoff::new(),
             give_up_at: None,
-            logged_in_at: Instant::now(),
+            logged_in_at: None,
             voice_lost_at: None,
             had_voice: false,
             wants: Wants {
@@ -101,12 +104,17 @@ impl<'o> App<'o> {
             lines: VecDeque::new(),
             line_is_wanted: false,
             lines_have_ended: false,
+            are_files_open: false,
             wait_until: None,
         }
     }
 
-    /// Opens the files and pipes that the options name.
+    /// Opens the files and pipes that the options name, once there is a server: a file is not
+    /// overwritten for nothing.
     pub fn open_files(&mut self) -> Result<(), End> {
+        if std::mem::replace(&mut self.are_files_open, true) {
+            return Ok(());
+        }
         match &self.options.speak {
             Some(Speak::File(path)) => self.mouth.want_file(path).map_err(End::Failed)?,
             Some(Speak::Input) => self
@@ -127,9 +135,10 @@ impl<'o> App<'o> {
         Ok(())
     }
 
-    /// Stays over this link, and others if it is lost, until something ends it.
-    pub fn run(mut self, link: Link, inbox: &Receiver<Input>) -> Result<(), End> {
-        let outcome = self.start(link).and_then(|()| self.stay(inbox));
+    /// Connects, and stays until something ends it.
+    pub fn run(mut self, inbox: &Receiver<Input>) -> Result<(), End> {
+        self.connect();
+        let outcome = self.stay(inbox);
         let at_most = match self.stop.load(Ordering::Relaxed) {
             true => LAST_WORDS_STOPPED,
             false => LAST_WORDS,
@@ -151,6 +160,10 @@ impl<'o> App<'o> {
         loop {
             let mut handled = 0;
             while let Some(input) = next.take().or_else(|| inbox.try_recv().ok()) {
+                // However much comes, and whatever is in it.
+                if self.stop.load(Ordering::Relaxed) {
+                    return Err(End::Quit);
+                }
                 self.handle_input(input)?;
                 handled += 1;
                 if handled == INPUTS_PER_TURN {
@@ -188,7 +201,8 @@ impl<'o> App<'o> {
             Connection::Connecting => None,
         };
         let speech = self.mouth.wake_at().filter(|_| self.takes_speech());
-        let timers = [connection, speech, self.play_at, self.wait_until];
+        let voice = self.voice_given_up_at();
+        let timers = [connection, speech, voice, self.play_at, self.wait_until];
         let pauses = self.listener.wake_at();
         timers.into_iter().flatten().chain(pauses).min()
     }
@@ -205,15 +219,19 @@ impl<'o> App<'o> {
                     _ => Err(End::Failed(format!("cannot write what is heard: {error}"))),
                 }
             }
+            Input::SoundLost(error) => {
+                let reason = format!("cannot read standard input: {error}");
+                Err(End::Failed(reason))
+            }
             Input::Arrived(attempt, arrival) if attempt == self.attempt => self.arrived(arrival),
+            Input::Trying(attempt, what) if attempt == self.attempt => {
+                self.console.tell(&Event::Connecting { what })
+            }
             Input::Connected(attempt, outcome) if attempt == self.attempt => match outcome {
                 Ok(link) => self.start(link),
-                Err(reason) => {
-                    self.console.tell(&Event::CannotConnect { reason })?;
-                    self.try_again(Trouble::Unreachable)
-                }
+                Err(reason) => self.cannot_connect(reason),
             },
-            Input::Arrived(..) | Input::Connected(..) => Ok(()),
+            Input::Arrived(..) | Input::Trying(..) | Input::Connected(..) => Ok(()),
         }
     }
 
@@ -221,6 +239,9 @@ impl<'o> App<'o> {
         self.wait_until = self.wait_until.filter(|at| *at > now);
         for event in self.listener.handle_timeout(now) {
             self.console.tell(&event)?;
+        }
+        if self.voice_given_up_at().is_some_and(|at| at <= now) {
+            return self.lose_voice();
         }
         match &mut self.connection {
             Connection::Up { session, .. } => {
@@ -233,199 +254,6 @@ impl<'o> App<'o> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Begins a session over a link.
-    fn start(&mut self, link: Link) -> Result<(), End> {
-        let (attempt, inputs) = (self.attempt, self.inputs.clone());
-        link.start(move |arrival| inputs.send(Input::Arrived(attempt, arrival)).is_ok())
-            .map_err(|error| End::Failed(format!("cannot use the connection: {error}")))?;
-        let voice_address = link.voice_address().to_string();
-        let session = Session::new(Instant::now(), &self.options.name, voice_address);
-        let session = Box::new(session);
-        self.connection = Connection::Up { link, session };
-        self.flush()
-    }
-
-    /// Connects in a thread, as finding names and addresses takes its time.
-    fn connect(&mut self) {
-        self.connection = Connection::Connecting;
-        let (attempt, inputs) = (self.attempt, self.inputs.clone());
-        let server = self.options.server.clone();
-        thread::spawn(move || {
-            let _ = inputs.send(Input::Connected(attempt, Link::connect(&server)));
-        });
-    }
-
-    /// Takes it that this connection is over.
-    fn lose(&mut self, reason: String) -> Result<(), End> {
-        let mut is_unanswered = false;
-        if let Connection::Up { session, .. } = &self.connection
-            && session.is_logged_in()
-        {
-            is_unanswered = session.is_waiting_for_answers();
-            let now = Instant::now();
-            // A server that takes logins and lets nobody stay is not back.
-            if self.give_up_at.is_none() || now > self.logged_in_at + STAYED {
-                self.backoff = Backoff::new();
-                self.give_up_at = Some(now + self.options.reconnect);
-            }
-        }
-        if self.give_up_at.is_none() || self.options.reconnect.is_zero() {
-            return Err(End::Troubled(Trouble::Unreachable, reason));
-        }
-        self.console.tell(&Event::ConnectionLost { reason })?;
-        if is_unanswered {
-            self.refuse("what was asked last was not answered, and may have been lost")?;
-        }
-        self.listener.forget();
-        self.try_again(Trouble::Unreachable)
-    }
-
-    fn try_again(&mut self, trouble: Trouble) -> Result<(), End> {
-        self.attempt += 1;
-        // Without randomness the waits are merely the same for everyone.
-        let wait = self.backoff.next(getrandom::u32().unwrap_or_default());
-        let now = Instant::now();
-        let Some(give_up_at) = self.give_up_at.filter(|at| *at > now) else {
-            let tried = self.options.reconnect;
-            let reason = format!("no connection to {} for {tried:?}", self.options.server);
-            return Err(End::Troubled(trouble, reason));
-        };
-        // The last try is at the very end.
-        let until = (now + wait).min(give_up_at);
-        self.connection = Connection::Down { until };
-        let after_ms = (until - now).as_millis() as u64;
-        self.console.tell(&Event::Reconnecting { after_ms })
-    }
-
-    fn arrived(&mut self, arrival: Arrival) -> Result<(), End> {
-        let Connection::Up { session, .. } = &mut self.connection else {
-            return Ok(());
-        };
-        match arrival {
-            Arrival::Bytes(bytes, at) => session.handle_bytes(at, &bytes),
-            Arrival::Datagram(bytes, at) => {
-                if let Some(voice) = session.handle_datagram(at, &bytes) {
-                    let event = self.listener.hear(at, &voice, || session.who(voice.from));
-                    return event.map_or(Ok(()), |event| self.console.tell(&event));
-                }
-            }
-            Arrival::VoiceClosed => session.handle_voice_closed(),
-            Arrival::Lost(reason) => return self.lose(reason),
-        }
-        self.look_at_session()
-    }
-
-    /// Sends what the session has to send.
-    pub fn flush(&mut self) -> Result<(), End> {
-        let Connection::Up { link, session } = &mut self.connection else {
-            return Ok(());
-        };
-        match link.flush(session) {
-            Ok(untaken) => {
-                self.mouth.note_untaken(untaken);
-                Ok(())
-            }
-            Err(reason) => self.lose(reason),
-        }
-    }
-
-    /// Tells what the session has to tell, and does what follows from it.
-    pub fn look_at_session(&mut self) -> Result<(), End> {
-        while let Connection::Up { session, .. } = &mut self.connection {
-            let Some(event) = session.next_event() else {
-                break;
-            };
-            self.console.tell(&event)?;
-            self.listener.handle_event(&event);
-            self.handle_event(&event)?;
-        }
-        let Connection::Up { session, .. } = &self.connection else {
-            return Ok(());
-        };
-        let Some(failure) = session.login_failure() else {
-            return Ok(());
-        };
-        let (trouble, reason) = match failure {
-            LoginFailure::Refused => (Trouble::Refused, failure.to_string()),
-            LoginFailure::Unanswered => (Trouble::Unreachable, failure.to_string()),
-        };
-        if self.give_up_at.is_none() {
-            return Err(End::Troubled(trouble, reason));
-        }
-        self.console.tell(&Event::CannotConnect { reason })?;
-        self.try_again(trouble)
-    }
-
-    fn handle_event(&mut self, event: &Event) -> Result<(), End> {
-        match event {
-            Event::LoggedIn { .. } => self.handle_login(),
-            // Joining unmutes.
-            Event::YouJoinedVoice { .. } if self.wants.muted => {
-                if let Connection::Up { session, .. } = &mut self.connection {
-                    session.mute(true);
-                }
-                Ok(())
-            }
-            Event::VoiceChangeRefused { wanted: true } => {
-                self.wants.voice = false;
-                Ok(())
-            }
-            // A microphone goes on, and is heard again some time.
-            Event::YouLeftVoice { .. } | Event::YouMuted { is_muted: true }
-                if !self.mouth.is_live() =>
-            {
-                self.stop_speaking()
-            }
-            Event::VoiceReady { .. } => {
-                (self.had_voice, self.voice_lost_at) = (true, None);
-                Ok(())
-            }
-            Event::VoiceRefused => self.lose_voice(),
-            Event::VoiceUnanswered { .. } => {
-                let now = Instant::now();
-                let lost_at = *self.voice_lost_at.get_or_insert(now);
-                // It was there, and is asked for again: what is to be spoken waits for it.
-                match self.had_voice && now < lost_at + self.options.reconnect {
-                    true => Ok(()),
-                    false => self.lose_voice(),
-                }
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Takes it that there is no voice, which ends who came for it alone.
-    fn lose_voice(&mut self) -> Result<(), End> {
-        self.stop_speaking()?;
-        if !self.options.wants_voice() || self.console.is_terminal {
-            return Ok(());
-        }
-        let reason = format!("no voice with {}", self.options.server);
-        Err(End::Troubled(Trouble::Unreachable, reason))
-    }
-
-    fn handle_login(&mut self) -> Result<(), End> {
-        let now = Instant::now();
-        self.logged_in_at = now;
-        if self.options.is_playing() {
-            self.play_at.get_or_insert(now);
-        }
-        let at_most = if self.options.is_json {
-            usize::MAX
-        } else {
-            LISTED_AT_LOGIN
-        };
-        self.list_people(at_most)?;
-        if let Connection::Up { session, .. } = &mut self.connection {
-            if self.wants.voice {
-                session.join(now);
-            } else if self.wants.muted {
-                session.mute(true);
-            }
-        }
-        Ok(())
     }
 
     pub fn list_people(&self, at_most: usize) -> Result<(), End> {

@@ -2,11 +2,11 @@
 
 use crate::End;
 use crate::app::{App, Connection};
-use crate::console::Line;
-use crate::options::parse_seconds;
+use crate::line::{Line, Parsed, parse, path};
+use crate::options::{parse_seconds, variable};
 use crate::talk::FRAME;
 use crate::talk::event::Event;
-use std::path::Path;
+use crate::talk::session::ProofState;
 use std::time::{Duration, Instant};
 
 const COMMANDS: &str = "\
@@ -33,22 +33,24 @@ impl App<'_> {
             self.line_is_wanted &= matches!(line, Line::TalkKey);
             match line {
                 Line::TalkKey => self.turn_talk_key()?,
-                Line::Typed(line) if line == "/quit" => return Err(End::Quit),
                 Line::Typed(line) => self.lines.push_back(line),
-                Line::Ended if self.console.is_terminal => return Err(End::Quit),
+                // At a terminal this is how one leaves, after what was typed before.
+                Line::Ended if self.console.is_typed => self.lines.push_back("/quit".to_owned()),
                 Line::Ended => self.lines_have_ended = true,
+                Line::Interrupted => return Err(End::Quit),
+                Line::Failed(reason) => return Err(End::Failed(reason)),
             }
         }
-        if self.console.is_terminal {
-            // Who types is not kept waiting, and told so if there is nobody to tell it to.
+        if self.console.is_typed {
+            // Who types is not kept waiting.
             self.want_line();
-            if !self.is_logged_in() && !self.lines.is_empty() {
-                self.lines.clear();
-                self.refuse("there is no connection: wait for it, or /quit")?;
-            }
+            self.refuse_unsayable_lines()?;
         }
         loop {
             self.start_wanted_speech(now)?;
+            if self.may_quit() {
+                return Err(End::Quit);
+            }
             if !self.is_ready_for_line() {
                 return Ok(());
             }
@@ -63,6 +65,37 @@ impl App<'_> {
         Ok(())
     }
 
+    /// Whether the next line is to leave, and nothing before it is still under way. Without a
+    /// connection there is nothing to wait for.
+    fn may_quit(&self) -> bool {
+        let is_next = self.lines.front().is_some_and(|it| it.trim() == "/quit");
+        let is_settled = match &self.connection {
+            Connection::Up { session, .. } if session.is_logged_in() => {
+                !session.is_waiting_for_answers()
+                    && (self.console.is_typed || self.is_ready_for_line())
+            }
+            _ => true,
+        };
+        is_next && is_settled
+    }
+
+    /// Gives lines back that were typed after the connection was lost, as nobody knows when there will
+    /// be another. Before the first login they wait: it is a moment away.
+    fn refuse_unsayable_lines(&mut self) -> Result<(), End> {
+        while self.logged_in_at.is_some() && !self.is_logged_in() && !self.may_quit() {
+            let Some(line) = self.lines.pop_front() else {
+                break;
+            };
+            if !line.trim().is_empty() {
+                let advice = "wait for it, or /quit";
+                self.refuse(&format!(
+                    "there is no connection ({advice}) for this: {line}"
+                ))?;
+            }
+        }
+        Ok(())
+    }
+
     fn want_line(&mut self) {
         if !self.line_is_wanted && !self.lines_have_ended {
             self.line_is_wanted = true;
@@ -74,17 +107,17 @@ impl App<'_> {
         matches!(&self.connection, Connection::Up { session, .. } if session.is_logged_in())
     }
 
-    /// Whether everything that came before the next line is done, as scripts expect.
+    /// Whether everything that came before the next line is done, as scripts expect. Who types is not
+    /// kept waiting for voice.
     fn is_ready_for_line(&self) -> bool {
-        match &self.connection {
-            Connection::Up { session, .. } => {
-                session.is_logged_in()
-                    && !session.is_waiting_for_answers()
-                    && self.wait_until.is_none()
-                    && !self.mouth.is_wanted()
-            }
-            _ => false,
-        }
+        let Connection::Up { session, .. } = &self.connection else {
+            return false;
+        };
+        let is_waiting_for_voice = session.is_about_to_join() || self.mouth.wanted().is_some();
+        session.is_logged_in()
+            && !session.is_waiting_for_answers()
+            && self.wait_until.is_none()
+            && (self.console.is_typed || !is_waiting_for_voice)
     }
 
     /// Whether all that was asked for is done, and nothing more can be.
@@ -96,25 +129,25 @@ impl App<'_> {
         self.lines_have_ended
             && self.lines.is_empty()
             && self.is_ready_for_line()
+            && self.mouth.wanted().is_none()
             && !self.mouth.is_speaking()
             && is_heard_out
+            // Who came for voice has it, or fails for want of it.
+            && self.voice_given_up_at().is_none()
     }
 
     fn handle_line(&mut self, now: Instant, line: &str) -> Result<(), End> {
-        let (command, argument) = match line.split_once(char::is_whitespace) {
-            Some((command, argument)) => (command, argument.trim()),
-            None => (line, ""),
-        };
         let Connection::Up { session, .. } = &mut self.connection else {
             return Ok(());
         };
-        if !line.starts_with('/') || line.starts_with("//") {
-            let message = line.strip_prefix('/').unwrap_or(line);
-            if !message.is_empty() {
+        let (command, argument) = match parse(line) {
+            Parsed::Nothing => return Ok(()),
+            Parsed::Message(message) => {
                 session.chat(now, message);
+                return self.look_at_session();
             }
-            return self.look_at_session();
-        }
+            Parsed::Command(command, argument) => (command, argument),
+        };
         match command {
             "/join" => {
                 // Joining unmutes, and who has joined already only joins again.
@@ -132,15 +165,20 @@ impl App<'_> {
             }
             "/ping" => session.ping(now),
             "/tone" => match parse_seconds(argument, TONE_LENGTH) {
-                Some(length) if self.may_speak()? => self.mouth.want_tone(length),
+                Some(length) if self.may_speak()? => {
+                    self.mouth.want_tone(length);
+                    self.tell_wait()?;
+                }
                 Some(_) => {}
                 None => return self.refuse("usage: /tone [SECONDS], up to 3600"),
             },
             "/play" if argument.is_empty() => return self.refuse("usage: /play FILE.wav"),
             "/play" if self.may_speak()? => {
-                if let Err(reason) = self.mouth.want_file(Path::new(argument)) {
+                let path = path(argument, variable("HOME").ok().flatten());
+                if let Err(reason) = self.mouth.want_file(&path) {
                     return self.refuse(&reason);
                 }
+                self.tell_wait()?;
             }
             "/play" => {}
             "/stop" => self.finish_speaking()?,
@@ -164,11 +202,27 @@ impl App<'_> {
 
     /// One speech at a time.
     fn may_speak(&self) -> Result<bool, End> {
-        let is_speaking = self.mouth.is_speaking() && !self.mouth.is_finishing();
-        if is_speaking {
+        let is_busy =
+            self.mouth.is_speaking() && !self.mouth.is_finishing() || self.mouth.wanted().is_some();
+        if is_busy {
             self.refuse("you are speaking already: /stop first")?;
         }
-        Ok(!is_speaking)
+        Ok(!is_busy)
+    }
+
+    /// Says that what was just asked for is not spoken at once, if our address is not proven yet.
+    fn tell_wait(&self) -> Result<(), End> {
+        let is_asked_for = match &self.connection {
+            Connection::Up { session, .. } => session.proof_state() == ProofState::Asking,
+            _ => false,
+        };
+        match self.mouth.wanted() {
+            Some(what) if is_asked_for => {
+                let what = what.to_owned();
+                self.console.tell(&Event::SpeechWaits { what })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn show_stats(&self) -> Result<(), End> {

@@ -4,15 +4,14 @@
 //! It knows nothing of servers. Lines come by a channel of their own, so that a terminal that waits
 //! for its turn never waits for the network.
 
+use crate::line::{Line, Parsed, parse};
+use crate::options::variable;
 use crate::talk::event::words::acts_on_terminals;
 use crate::talk::event::{Event, Tone};
+use crate::terminal::Terminal;
 use crate::{End, wait_for};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use rustyline::error::ReadlineError;
-use rustyline::history::MemHistory;
-use rustyline::{Behavior, Cmd, ConditionalEventHandler, Config, Editor, Event as KeyEvents};
-use rustyline::{EventContext, EventHandler, ExternalPrinter, KeyEvent, RepeatCount};
 use serde::Serialize;
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -22,25 +21,24 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-const PROMPT: &str = "> ";
 /// A longer line is taken for several: nothing that can be said is as long.
 const LINE_BYTES_MAX: u64 = 65_536;
 /// Events that may wait to be read.
 const UNREAD_MAX: usize = 4_096;
-/// How long the line editor takes to show what it was given.
-const SHOWN_WITHIN: Duration = Duration::from_millis(50);
 
-/// A line of input, or none any more.
-pub enum Line {
-    Typed(String),
-    /// No line, but the key that lets the others hear or not hear.
-    TalkKey,
-    Ended,
+/// Where what is to be read goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    Stdout,
+    Stderr,
 }
 
 pub struct Console {
     has_colour: bool,
     is_json: bool,
+    /// A person types, and is to be answered at once.
+    pub is_typed: bool,
+    /// The same person also reads.
     pub is_terminal: bool,
     pub lines: Receiver<Line>,
     line_wanted: Sender<()>,
@@ -48,8 +46,8 @@ pub struct Console {
     writer: Option<Writer>,
     /// Events that there was no room for.
     unread: Cell<u64>,
-    /// Holds what the terminal was like, as long as lines are edited on it.
-    guard: Option<TerminalGuard>,
+    /// Where lines are edited, if they are.
+    terminal: Option<Terminal>,
 }
 
 struct Writer {
@@ -73,59 +71,49 @@ pub struct Use {
 
 impl Console {
     /// `wake` is called whenever a line has come.
-    pub fn open(usage: Use, wake: impl Fn() + Send + Sync + 'static) -> Self {
+    pub fn open(usage: Use, wake: impl Fn() + Send + 'static) -> Result<Self, End> {
         let (line_sender, lines) = channel();
         let (line_wanted, wanted) = channel();
-        let deliver = Arc::new(move |line| {
+        let deliver = move |line| {
             let is_taken = line_sender.send(line).is_ok();
             wake();
             is_taken
-        });
-        let editor = usage.is_interactive().then(|| line_editor(usage)).flatten();
-        if usage.input_is_sound && editor.is_none() {
-            deliver(Line::Ended);
-        }
-        let is_terminal = editor.is_some();
-        let guard = is_terminal.then(|| TerminalGuard::new(usage.input_is_sound));
-        let writer = match editor {
-            Some((mut editor, mut printer)) => {
-                if usage.has_talk_key {
-                    let key = Box::new(TalkKey(deliver.clone()));
-                    editor.bind_sequence(KeyEvent::ctrl('T'), EventHandler::Conditional(key));
-                }
-                let deliver = move |line| deliver(line);
-                thread::spawn(move || edit_lines(editor, &wanted, deliver));
-                Writer::start(move |text| {
-                    // It fails when no line is edited any more, which its own thread has told.
-                    let _ = printer.print(text);
-                    Ok(())
-                })
-            }
-            None => {
-                let deliver = move |line| deliver(line);
-                if !usage.input_is_sound {
-                    thread::spawn(move || read_lines(&wanted, deliver));
-                }
-                Writer::start(move |text| write_to(usage.output_is_sound, &text))
-            }
         };
-        Console {
+        let output = usage.output();
+        let (mut terminal, mut writer) = (None, None);
+        if cfg!(unix) && usage.is_interactive() && !is_dumb() {
+            let stays = |line: &str| matches!(parse(line), Parsed::Command(..));
+            let opened = Terminal::open(usage.input_is_sound, output, stays, deliver)
+                .map_err(|error| End::Failed(format!("cannot use the terminal: {error}")))?;
+            writer = Some(Writer::start(opened.printer()));
+            terminal = Some(opened);
+        } else if usage.input_is_sound {
+            deliver(Line::Ended);
+        } else {
+            thread::spawn(move || read_lines(&wanted, deliver));
+        }
+        let writer = writer.unwrap_or_else(|| Writer::start(move |text| output.write(&text)));
+        Ok(Console {
             has_colour: usage.has_colour(),
             is_json: usage.is_json,
-            is_terminal,
+            is_typed: usage.is_typed(),
+            is_terminal: usage.is_interactive(),
             lines,
             line_wanted,
             writer: Some(writer),
             unread: Cell::new(0),
-            guard,
-        }
+            terminal,
+        })
     }
 
-    /// Asks for the next line. None is read before: a script runs in order, and a terminal can be left
-    /// as it was.
+    /// Asks for the next line. None is read before, but where lines are edited: a script runs in order.
     pub fn want_line(&self) {
         // If nobody reads any more, the end of the lines has been delivered.
         let _ = self.line_wanted.send(());
+    }
+
+    pub fn edits_lines(&self) -> bool {
+        self.terminal.is_some()
     }
 
     /// Waits so long for what was told to be written, and leaves the terminal as it was.
@@ -134,15 +122,9 @@ impl Console {
             return Ok(());
         };
         drop(writer.texts);
-        if self.guard.is_none() {
-            wait_for(&writer.thread, at_most);
-        } else {
-            // The editor shows what it is given in a thread of its own, and not if it is not editing.
-            wait_for(&writer.thread, SHOWN_WITHIN);
-            thread::sleep(SHOWN_WITHIN);
-            self.guard = None;
-            // The prompt goes away with what was typed.
-            let _ = write!(io::stderr(), "\r\x1b[K");
+        wait_for(&writer.thread, at_most);
+        if let Some(terminal) = self.terminal.take() {
+            terminal.close(at_most);
         }
         match writer.failure.get() {
             Some(reason) => Err(unwritten(reason)),
@@ -209,35 +191,60 @@ impl Writer {
 }
 
 impl Use {
-    /// Whether a person types and reads.
-    fn is_interactive(&self) -> bool {
-        let is_seen = match self.output_is_sound {
-            true => io::stderr().is_terminal(),
-            false => io::stdout().is_terminal(),
-        };
-        let is_typed_at = match self.input_is_sound {
+    fn output(&self) -> Output {
+        match self.output_is_sound {
+            true => Output::Stderr,
+            false => Output::Stdout,
+        }
+    }
+
+    /// Whether a person types. The terminal need not be standard input, if it has a key.
+    fn is_typed(&self) -> bool {
+        match self.input_is_sound {
             true => self.has_talk_key,
             false => io::stdin().is_terminal(),
-        };
-        is_seen && is_typed_at && !self.is_json
+        }
+    }
+
+    /// Whether the same person reads.
+    fn is_interactive(&self) -> bool {
+        self.is_seen() && self.is_typed() && !self.is_json
     }
 
     fn has_colour(&self) -> bool {
-        let choice = match self.output_is_sound {
-            true => AutoStream::choice(&io::stderr()),
-            false => AutoStream::choice(&io::stdout()),
+        let choice = match self.output() {
+            Output::Stderr => AutoStream::choice(&io::stderr()),
+            Output::Stdout => AutoStream::choice(&io::stdout()),
         };
-        choice != ColorChoice::Never
+        choice != ColorChoice::Never && !(self.is_seen() && is_dumb())
+    }
+
+    fn is_seen(&self) -> bool {
+        match self.output() {
+            Output::Stderr => io::stderr().is_terminal(),
+            Output::Stdout => io::stdout().is_terminal(),
+        }
     }
 }
 
-fn write_to(stderr: bool, text: &str) -> io::Result<()> {
-    if stderr {
-        return io::stderr().write_all(text.as_bytes());
+/// Whether the terminal can do no more than show what it is sent, as far as anybody says.
+fn is_dumb() -> bool {
+    let terminal = variable("TERM").ok().flatten();
+    matches!(
+        terminal.as_deref(),
+        None | Some("dumb" | "cons25" | "emacs")
+    )
+}
+
+impl Output {
+    pub fn write(self, text: &str) -> io::Result<()> {
+        if self == Output::Stderr {
+            return io::stderr().write_all(text.as_bytes());
+        }
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
     }
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
 }
 
 fn styled(event: &Event, has_colour: bool) -> String {
@@ -275,111 +282,23 @@ fn json(event: &Event) -> String {
     plain
 }
 
-type LineEditor = Editor<(), MemHistory>;
-
-/// None for a terminal that is none, such as `TERM=dumb`.
-fn line_editor(usage: Use) -> Option<(LineEditor, impl ExternalPrinter)> {
-    let behavior = match usage.output_is_sound || usage.input_is_sound {
-        true => Behavior::PreferTerm,
-        false => Behavior::Stdio,
-    };
-    let config = Config::builder()
-        .behavior(behavior)
-        .auto_add_history(true)
-        .build();
-    let mut editor = Editor::with_history(config, MemHistory::new()).ok()?;
-    let printer = editor.create_external_printer().ok()?;
-    Some((editor, printer))
-}
-
-/// Tells of the key, and leaves the line that is typed as it is.
-struct TalkKey<D>(Arc<D>);
-
-impl<D: Fn(Line) -> bool + Send + Sync> ConditionalEventHandler for TalkKey<D> {
-    fn handle(&self, _: &KeyEvents, _: RepeatCount, _: bool, _: &EventContext) -> Option<Cmd> {
-        (self.0)(Line::TalkKey);
-        Some(Cmd::Noop)
-    }
-}
-
-fn edit_lines(mut editor: LineEditor, wanted: &Receiver<()>, deliver: impl Fn(Line) -> bool) {
-    while wanted.recv().is_ok() {
-        let line = match editor.readline(PROMPT) {
-            Ok(line) => Line::Typed(line.trim_end().to_owned()),
-            // The size of the window has changed.
-            Err(ReadlineError::Signal(_)) => Line::Typed(String::new()),
-            Err(_) => Line::Ended,
-        };
-        let is_last = matches!(line, Line::Ended);
-        if !deliver(line) || is_last {
-            return;
-        }
-    }
-}
-
-/// Reads one line whenever one is wanted. Input that cannot be read has ended: a terminal that was
-/// hung up says so by an error.
+/// Reads one line whenever one is wanted.
 fn read_lines(wanted: &Receiver<()>, deliver: impl Fn(Line) -> bool) {
     let mut stdin = io::stdin().lock();
+    let is_terminal = stdin.is_terminal();
     while wanted.recv().is_ok() {
         let mut bytes = Vec::new();
-        let line = match (&mut stdin)
+        let read = (&mut stdin)
             .take(LINE_BYTES_MAX)
-            .read_until(b'\n', &mut bytes)
-        {
-            Ok(0) | Err(_) => Line::Ended,
+            .read_until(b'\n', &mut bytes);
+        let line = match read {
+            Ok(0) => Line::Ended,
             Ok(_) => Line::Typed(String::from_utf8_lossy(&bytes).trim_end().to_owned()),
+            Err(error) => Line::unreadable(&error, is_terminal),
         };
-        let is_last = matches!(line, Line::Ended);
+        let is_last = !matches!(line, Line::Typed(_));
         if !deliver(line) || is_last {
             return;
         }
-    }
-}
-
-/// Leaves the terminal as it was: the client can end while a line is being edited.
-#[cfg(unix)]
-struct TerminalGuard {
-    terminal: Option<std::os::fd::OwnedFd>,
-    before: Option<nix::sys::termios::Termios>,
-}
-
-#[cfg(unix)]
-impl TerminalGuard {
-    /// Standard input may be sound, and the terminal the one that started us.
-    fn new(input_is_sound: bool) -> Self {
-        use std::os::fd::{AsFd, OwnedFd};
-        let terminal = match input_is_sound {
-            true => std::fs::File::open("/dev/tty").map(OwnedFd::from),
-            false => io::stdin().as_fd().try_clone_to_owned(),
-        };
-        let terminal = terminal.ok();
-        let before = terminal.as_ref();
-        TerminalGuard {
-            before: before.and_then(|it| nix::sys::termios::tcgetattr(it).ok()),
-            terminal,
-        }
-    }
-}
-
-#[cfg(unix)]
-impl Drop for TerminalGuard {
-    fn drop(&mut self) {
-        use nix::sys::termios::{SetArg, tcsetattr};
-        if let (Some(terminal), Some(before)) = (&self.terminal, &self.before) {
-            // A terminal that is gone needs no care.
-            let _ = tcsetattr(terminal, SetArg::TCSADRAIN, before);
-        }
-    }
-}
-
-/// Elsewhere the shell sees to it.
-#[cfg(not(unix))]
-struct TerminalGuard;
-
-#[cfg(not(unix))]
-impl TerminalGuard {
-    fn new(_: bool) -> Self {
-        TerminalGuard
     }
 }

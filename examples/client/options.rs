@@ -9,11 +9,12 @@ use std::time::Duration;
 pub const USAGE: &str = "\
 Usage: client [--name NAME] [--server HOST[:PORT]] [OPTION...]
 
-  --name NAME           what the others see, 1 to 32 bytes (default: the name of the user who
-                        starts it)
-  --server HOST[:PORT]  the server, by name or address, [::1]:9001 too (default 127.0.0.1:9001)
+  --name NAME           what the others see, 1 to 32 bytes (default: $USER or $LOGNAME, else the
+                        name of the system's user who starts it, else guest)
+  --server HOST[:PORT]  the server, by name or address, [::1]:9001 too (default 127.0.0.1:9001);
+                        a link-local address needs its interface: fe80::1%eth0
   --voice-port PORT     its UDP port (default 9002)
-  --speak FILE.wav      join voice, and speak this: 16-bit or float, mono or stereo
+  --speak FILE.wav      join voice, and speak this: 16, 24 or 32 bits or float, mono or stereo
   --speak -             the same with standard input: raw 16-bit 48 kHz mono, little-endian
   --voice-activation DB of standard input, say only what is this loud or louder, -90 to 0 dB of full
                         scale, and half a second after it; off says everything (default -50, so that
@@ -29,8 +30,9 @@ Usage: client [--name NAME] [--server HOST[:PORT]] [OPTION...]
   --reconnect SECONDS   try so long to get a lost connection back, 0 to 86400 (default 300)
   -h, --help            this text
 
-Events are coloured on a terminal, unless NO_COLOR is set. SIGINT and SIGTERM end the client in
-order.
+On a terminal, events are coloured unless NO_COLOR is set, and lines are edited: Ctrl-C clears what
+is typed, and leaves if nothing is. One that can do neither has TERM=dumb, or none. SIGINT and
+SIGTERM end the client in order.
 
 Exit codes: 0 after /quit, the end of input or a signal; 1 if a file, standard output or the like
 cannot be used; 2 for a bad option; 3 if the server or its voice cannot be reached, or is lost for
@@ -70,11 +72,9 @@ impl Options {
     /// `None` if only help was asked for.
     pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Self>, lexopt::Error> {
         use lexopt::prelude::*;
-        let user = ["USER", "USERNAME"].map(|it| std::env::var(it).unwrap_or_default());
-        // Files for containers leave blanks around, and set to nothing what they leave out.
-        let mut user = user.iter().map(|it| it.trim()).filter(|it| !it.is_empty());
+        let mut name = None;
         let mut options = Options {
-            name: user.next().unwrap_or_default().to_owned(),
+            name: String::new(),
             server: Server::default(),
             speak: None,
             listen: false,
@@ -88,7 +88,7 @@ impl Options {
         let mut activation = None;
         while let Some(argument) = arguments.next()? {
             match argument {
-                Long("name") => options.name = arguments.value()?.string()?,
+                Long("name") => name = Some(arguments.value()?.string()?),
                 Long("server") => options.server.set_host(&arguments.value()?.string()?)?,
                 Long("voice-port") => {
                     options.server.voice_port = parse_port(&arguments.value()?.string()?)?;
@@ -141,9 +141,11 @@ impl Options {
         }
         let default = (!options.push_to_talk).then_some(THRESHOLD_DB);
         options.activation_db = activation.unwrap_or(default);
-        if options.name.is_empty() {
-            return Err("--name NAME is missing".into());
-        }
+        options.name = match name {
+            Some(name) if name.is_empty() => return Err("--name is empty".into()),
+            Some(name) => name,
+            None => user_name()?,
+        };
         Ok(Some(options))
     }
 }
@@ -166,6 +168,48 @@ fn parse_activation(text: &str) -> Result<Option<f32>, String> {
     }
 }
 
+/// The name of who starts the client, as far as the system tells one.
+fn user_name() -> Result<String, String> {
+    for name in ["USER", "LOGNAME", "USERNAME"] {
+        if let Some(value) = variable(name)? {
+            return Ok(value);
+        }
+    }
+    Ok(system_user_name().unwrap_or_else(|| "guest".to_owned()))
+}
+
+#[cfg(unix)]
+fn system_user_name() -> Option<String> {
+    use nix::unistd::{Uid, User};
+    let user = User::from_uid(Uid::current()).ok().flatten();
+    user.map(|it| it.name).filter(|it| !it.is_empty())
+}
+
+#[cfg(not(unix))]
+fn system_user_name() -> Option<String> {
+    None
+}
+
+/// A variable of the environment as files for containers set it: blanks around it are nothing, and it
+/// counts as not set if there is nothing else. Such files take quotes for a part of it, which nobody
+/// means.
+pub fn variable(name: &str) -> Result<Option<String>, String> {
+    let value = std::env::var_os(name).unwrap_or_default();
+    value_of(name, &value.to_string_lossy())
+}
+
+fn value_of(name: &str, value: &str) -> Result<Option<String>, String> {
+    let value = value.trim();
+    for quote in ['"', '\''] {
+        if value.len() > 1 && value.starts_with(quote) && value.ends_with(quote) {
+            return Err(format!(
+                "{name} has quotes around it: {value}. Leave them out, or use the option"
+            ));
+        }
+    }
+    Ok(Some(value.to_owned()).filter(|it| !it.is_empty()))
+}
+
 /// A number of seconds, up to an hour; `default` if nothing is said, unless that is zero.
 pub fn parse_seconds(text: &str, default: Duration) -> Option<Duration> {
     if text.is_empty() && !default.is_zero() {
@@ -180,6 +224,27 @@ pub fn parse_seconds(text: &str, default: Duration) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_are_trimmed_and_quotes_are_named() {
+        let table = [
+            ("ann", Ok(Some("ann"))),
+            ("  ann\r", Ok(Some("ann"))),
+            ("O'Neil", Ok(Some("O'Neil"))),
+            ("\"", Ok(Some("\""))),
+            ("", Ok(None)),
+            (" \r\n", Ok(None)),
+            ("\"ann\"", Err("USER has quotes around it: \"ann\"")),
+            ("'ann' \r", Err("USER has quotes around it: 'ann'")),
+        ];
+        for (value, expected) in table {
+            match (value_of("USER", value), expected) {
+                (Ok(taken), Ok(expected)) => assert_eq!(taken.as_deref(), expected),
+                (Err(reason), Err(start)) => assert!(reason.starts_with(start), "{reason}"),
+                (taken, _) => panic!("{value:?}: {taken:?}"),
+            }
+        }
+    }
 
     #[test]
     fn seconds_are_numbers_of_sane_size() {

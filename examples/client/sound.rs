@@ -49,9 +49,9 @@ impl Mouth {
         self.wanted = Some(("a tone".to_owned(), Source::tone(length)));
     }
 
-    /// Whether something is yet to be spoken.
-    pub fn is_wanted(&self) -> bool {
-        self.wanted.is_some()
+    /// What is yet to be spoken.
+    pub fn wanted(&self) -> Option<&str> {
+        self.wanted.as_ref().map(|(what, _)| what.as_str())
     }
 
     pub fn is_speaking(&self) -> bool {
@@ -127,19 +127,21 @@ impl App<'_> {
         let Connection::Up { session, .. } = &self.connection else {
             return Ok(());
         };
-        let is_settled = session.is_logged_in() && !session.is_waiting_for_answers();
-        // Voice that was there comes back, or does not.
+        let is_settled = session.is_logged_in()
+            && !session.is_waiting_for_answers()
+            && !session.is_about_to_join();
+        // Voice that was there comes back, or does not. Who types is not kept waiting for that.
         let is_asked_for = match session.proof_state() {
             ProofState::Asking => true,
-            ProofState::Failed => self.had_voice,
+            ProofState::Failed => self.had_voice && !self.console.is_typed,
             ProofState::Proven => false,
         };
         let is_busy = self.mouth.is_speaking();
-        if !self.mouth.is_wanted() || !is_settled || is_asked_for || is_busy {
+        if self.mouth.wanted().is_none() || !is_settled || is_asked_for || is_busy {
             return Ok(());
         }
         let reason = if session.proof_state() == ProofState::Failed {
-            "no voice: our address is not proven (/join tries again)"
+            "no voice: the server does not answer over UDP (/join tries again)"
         } else if !session.is_in_voice() {
             "you are not in voice: /join first"
         } else if session.is_muted() {

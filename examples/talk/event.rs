@@ -93,7 +93,13 @@ pub enum Event {
         timestamp_ms: u64,
         message: String,
     },
-    ChatRefused,
+    ChatRefused {
+        message: String,
+    },
+    /// The server names more than so many people, who are as many as are remembered.
+    TooMany {
+        people: usize,
+    },
     YouJoinedVoice {
         already: bool,
     },
@@ -109,6 +115,8 @@ pub enum Event {
     VoiceRefused,
     VoiceUnanswered {
         address: String,
+        /// Whether it was answered before.
+        was_ready: bool,
     },
     VoiceClosed {
         address: String,
@@ -136,6 +144,10 @@ pub enum Event {
         reason: String,
     },
     // Of the connection.
+    /// It takes its time.
+    Connecting {
+        what: String,
+    },
     ConnectionLost {
         reason: String,
     },
@@ -153,6 +165,10 @@ pub enum Event {
         what: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         seconds: Option<f64>,
+    },
+    /// It starts as soon as it would be heard.
+    SpeechWaits {
+        what: String,
     },
     SpeechEnded {
         datagrams: u64,
@@ -230,7 +246,8 @@ impl Event {
             | Event::Speaking { .. }
             | Event::StoppedSpeaking { .. } => Tone::Presence,
             Event::Chat { .. } => Tone::Chat,
-            Event::ChatRefused
+            Event::ChatRefused { .. }
+            | Event::TooMany { .. }
             | Event::VoiceChangeRefused { .. }
             | Event::VoiceRefused
             | Event::VoiceUnanswered { .. }
@@ -238,6 +255,8 @@ impl Event {
             | Event::Unanswered { .. }
             | Event::UnreadableDatagram { .. }
             | Event::Skipped { .. }
+            | Event::Connecting { .. }
+            | Event::SpeechWaits { .. }
             | Event::ConnectionLost { .. }
             | Event::Reconnecting { .. }
             | Event::CannotConnect { .. }
@@ -269,7 +288,12 @@ mod tests {
                 },
                 r#"{"event":"chat","user_id":7,"name":"b\nb","timestamp_ms":9,"message":"two\nlines \"quoted\""}"#,
             ),
-            (Event::ChatRefused, r#"{"event":"chat_refused"}"#),
+            (
+                Event::ChatRefused {
+                    message: "hi".into(),
+                },
+                r#"{"event":"chat_refused","message":"hi"}"#,
+            ),
             (
                 Event::Heard(Heard {
                     who,

@@ -1,81 +1,27 @@
 //! The sockets under a session: connected, read by two threads, and written to.
 
 use super::session::Session;
-use std::fmt::{self, Display, Formatter};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+mod dial;
+mod server;
+
+pub use server::{Server, parse_port};
+
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the thread that reads datagrams may go on after the end of the link.
-const OVER_SEEN_AFTER: Duration = Duration::from_secs(1);
-const PORT: u16 = 9001;
-pub const VOICE_PORT: u16 = 9002;
+/// When no datagram has come for so long, the thread that reads them looks whether the link is over,
+/// and whether there is another way to the server.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A way that was just found is not left for so long, should the system take one after the other.
+const ROUTE_STAYS: Duration = Duration::from_secs(3);
 /// The first wait of a row doubles up to this, in milliseconds.
 const BACKOFF_MS: u64 = 1_000;
 const BACKOFF_MAX_MS: u64 = 30_000;
-
-/// Where a server is to be found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    pub host: String,
-    pub port: u16,
-    pub voice_port: u16,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Server {
-            host: "127.0.0.1".into(),
-            port: PORT,
-            voice_port: VOICE_PORT,
-        }
-    }
-}
-
-impl Server {
-    /// Takes `HOST`, `HOST:PORT`, `[IPV6]`, `[IPV6]:PORT` or a bare IPv6 address apart.
-    pub fn set_host(&mut self, server: &str) -> Result<(), String> {
-        let (host, port) = if let Some(bracketed) = server.strip_prefix('[') {
-            match bracketed.split_once(']') {
-                Some((host, "")) => (host, None),
-                Some((host, rest)) if rest.starts_with(':') => (host, Some(&rest[1..])),
-                _ => return Err(format!("{server:?} is not [ADDRESS]:PORT")),
-            }
-        } else {
-            match server.split_once(':') {
-                Some((host, port)) if !port.contains(':') => (host, Some(port)),
-                _ => (server, None),
-            }
-        };
-        if host.is_empty() {
-            return Err(format!("{server:?} names no host"));
-        }
-        self.host = host.to_owned();
-        self.port = port.map_or(Ok(PORT), parse_port)?;
-        Ok(())
-    }
-}
-
-impl Display for Server {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "[{}]:{}", self.host, self.port),
-            false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
-}
-
-pub fn parse_port(port: &str) -> Result<u16, String> {
-    match port.parse() {
-        Ok(0) | Err(_) => Err(format!("{port:?} is not a port (1 to 65535)")),
-        Ok(port) => Ok(port),
-    }
-}
 
 /// What the reading threads deliver, with the time at which it came.
 pub enum Arrival {
@@ -85,54 +31,50 @@ pub enum Arrival {
     Datagram(Vec<u8>, Instant),
     /// Nobody listens where our datagrams go.
     VoiceClosed,
+    /// Our datagrams would come from another address now.
+    Moved,
     /// The connection has ended, and this is what to say about it.
     Lost(String),
 }
 
 pub struct Link {
     tcp: TcpStream,
-    udp: UdpSocket,
+    voice: VoiceSocket,
     voice_address: SocketAddr,
+    /// Where what is read goes, once the link is started.
+    deliver: Option<Deliver>,
+}
+
+/// False if nobody takes it any more.
+type Deliver = Arc<dyn Fn(Arrival) -> bool + Send + Sync>;
+
+/// A UDP socket that is connected, and so stays with the address that we had when it was.
+struct VoiceSocket {
+    udp: UdpSocket,
     is_over: Arc<AtomicBool>,
 }
 
 impl Link {
-    /// Connects to the first address of the host that can be reached.
-    pub fn connect(server: &Server) -> Result<Self, String> {
-        let host = server.host.as_str();
-        let addresses = (host, server.port)
-            .to_socket_addrs()
-            .map_err(|error| format!("cannot find {host}: {error}"))?;
-        let mut failures = Vec::new();
-        for address in addresses {
-            match Link::connect_to(address, server.voice_port) {
-                Ok(link) => return Ok(link),
-                Err(error) => failures.push(format!("cannot connect to {address}: {error}")),
-            }
-        }
-        if failures.is_empty() {
-            failures.push(format!("{host} has no address"));
-        }
-        Err(failures.join(", "))
+    /// Connects to the address of the host that can be reached first. If that takes long, `say` is told
+    /// what is being done.
+    pub fn connect(server: &Server, say: impl FnMut(String)) -> Result<Self, String> {
+        let tcp = dial::connect(&server.host, server.port, say)?;
+        let address = tcp.peer_addr();
+        address
+            .and_then(|address| Link::over(tcp, address, server.voice_port))
+            .map_err(|error| format!("cannot use the connection to {server}: {error}"))
     }
 
-    fn connect_to(address: SocketAddr, voice_port: u16) -> io::Result<Self> {
-        let tcp = TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)?;
+    fn over(tcp: TcpStream, address: SocketAddr, voice_port: u16) -> io::Result<Self> {
         tcp.set_nodelay(true)?;
         tcp.set_write_timeout(Some(WRITE_TIMEOUT))?;
         let mut voice_address = address;
         voice_address.set_port(voice_port);
-        let udp = match address {
-            SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
-            SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?,
-        };
-        udp.connect(voice_address)?;
-        udp.set_read_timeout(Some(OVER_SEEN_AFTER))?;
         Ok(Link {
             tcp,
-            udp,
+            voice: VoiceSocket::connect(voice_address)?,
             voice_address,
-            is_over: Arc::default(),
+            deliver: None,
         })
     }
 
@@ -143,14 +85,25 @@ impl Link {
     /// Starts the threads that read. They end when nobody takes what they deliver, and `Lost` is the
     /// last of it.
     pub fn start(
-        &self,
-        deliver: impl Fn(Arrival) -> bool + Clone + Send + 'static,
+        &mut self,
+        deliver: impl Fn(Arrival) -> bool + Send + Sync + 'static,
     ) -> io::Result<()> {
-        let (tcp, udp) = (self.tcp.try_clone()?, self.udp.try_clone()?);
-        let deliver_datagram = deliver.clone();
-        let is_over = self.is_over.clone();
-        thread::spawn(move || read_stream(tcp, deliver));
-        thread::spawn(move || read_datagrams(&udp, &is_over, deliver_datagram));
+        let deliver: Deliver = Arc::new(deliver);
+        self.deliver = Some(deliver.clone());
+        self.voice.start(deliver.clone())?;
+        let tcp = self.tcp.try_clone()?;
+        thread::spawn(move || read_stream(tcp, &*deliver));
+        Ok(())
+    }
+
+    /// Speaks and hears by the way that datagrams to the server take now. If there is none, all stays
+    /// as it is.
+    pub fn renew_voice(&mut self) -> io::Result<()> {
+        let voice = VoiceSocket::connect(self.voice_address)?;
+        if let Some(deliver) = &self.deliver {
+            voice.start(deliver.clone())?;
+        }
+        self.voice = voice;
         Ok(())
     }
 
@@ -165,21 +118,59 @@ impl Link {
         }
         let mut untaken = 0;
         while let Some(datagram) = session.next_datagram() {
-            untaken += u64::from(self.udp.send(&datagram).is_err());
+            untaken += u64::from(self.voice.udp.send(&datagram).is_err());
         }
         Ok(untaken)
     }
 }
 
 impl Drop for Link {
-    /// Ends the threads that read as well: a UDP socket cannot be shut down, and is told by a flag.
+    /// Ends the thread that reads as well.
     fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
         let _ = self.tcp.shutdown(Shutdown::Both);
     }
 }
 
-fn read_stream(mut tcp: TcpStream, deliver: impl Fn(Arrival) -> bool) {
+impl VoiceSocket {
+    fn connect(to: SocketAddr) -> io::Result<Self> {
+        let udp = match to {
+            SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
+            SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?,
+        };
+        udp.connect(to)?;
+        udp.set_read_timeout(Some(LOOK_EVERY))?;
+        Ok(VoiceSocket {
+            udp,
+            is_over: Arc::default(),
+        })
+    }
+
+    fn start(&self, deliver: Deliver) -> io::Result<()> {
+        let (udp, is_over) = (self.udp.try_clone()?, self.is_over.clone());
+        thread::spawn(move || read_datagrams(&udp, &is_over, &*deliver));
+        Ok(())
+    }
+}
+
+impl Drop for VoiceSocket {
+    /// Ends the thread that reads as well: a UDP socket cannot be shut down, and is told by a flag.
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether datagrams to where this socket is connected would now come from another address than its
+/// own.
+fn has_moved(udp: &UdpSocket) -> bool {
+    let is_elsewhere = || -> io::Result<bool> {
+        let now = VoiceSocket::connect(udp.peer_addr()?)?.udp.local_addr()?;
+        Ok(now.ip() != udp.local_addr()?.ip())
+    };
+    // Without a way there is no better one.
+    is_elsewhere().unwrap_or(false)
+}
+
+fn read_stream(mut tcp: TcpStream, deliver: &dyn Fn(Arrival) -> bool) {
     let mut buffer = [0; 16 * 1024];
     loop {
         let arrival = match tcp.read(&mut buffer) {
@@ -195,8 +186,10 @@ fn read_stream(mut tcp: TcpStream, deliver: impl Fn(Arrival) -> bool) {
     }
 }
 
-fn read_datagrams(udp: &UdpSocket, is_over: &AtomicBool, deliver: impl Fn(Arrival) -> bool) {
+fn read_datagrams(udp: &UdpSocket, is_over: &AtomicBool, deliver: &dyn Fn(Arrival) -> bool) {
     let mut buffer = [0; 65_536];
+    let start = Instant::now();
+    let mut is_told = false;
     while !is_over.load(Ordering::Relaxed) {
         let arrival = match udp.recv(&mut buffer) {
             Ok(len) => Arrival::Datagram(buffer[..len].to_vec(), Instant::now()),
@@ -209,14 +202,20 @@ fn read_datagrams(udp: &UdpSocket, is_over: &AtomicBool, deliver: impl Fn(Arriva
             {
                 Arrival::VoiceClosed
             }
-            // Nothing came, or news of one datagram that was lost, also by a firewall's word
-            // (PermissionDenied): what comes after it may get through.
+            // Nothing came.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                if is_told || start.elapsed() < ROUTE_STAYS || !has_moved(udp) {
+                    continue;
+                }
+                is_told = true;
+                Arrival::Moved
+            }
+            // News of one datagram that was lost, also by a firewall's word (PermissionDenied): what
+            // comes after it may get through.
             Err(error)
                 if matches!(
                     error.kind(),
-                    ErrorKind::WouldBlock
-                        | ErrorKind::TimedOut
-                        | ErrorKind::Interrupted
+                    ErrorKind::Interrupted
                         | ErrorKind::HostUnreachable
                         | ErrorKind::NetworkUnreachable
                         | ErrorKind::PermissionDenied
@@ -270,44 +269,35 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
+    fn a_socket_knows_whether_its_way_is_still_the_one() {
+        let to = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+        let to = to.local_addr().expect("it is bound");
+        let here = VoiceSocket::connect(to).expect("there is a way");
+        assert!(!has_moved(&here.udp));
+        // As if this had been our address, and were not any more.
+        let Ok(elsewhere) = UdpSocket::bind(("127.0.0.2", 0)) else {
+            return;
+        };
+        elsewhere.connect(to).expect("there is a way");
+        assert!(has_moved(&elsewhere));
+    }
+
+    #[test]
     fn a_link_that_is_over_leaves_no_thread_behind() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
         let server = Server {
             port: listener.local_addr().expect("it is bound").port(),
             ..Server::default()
         };
-        let link = Link::connect(&server).expect("it listens");
-        link.start(|_| true).expect("there are descriptors");
-        let is_over = link.is_over.clone();
-        assert_eq!(Arc::strong_count(&is_over), 3);
+        let mut link = Link::connect(&server, |_| {}).expect("it listens");
+        let tracker = Arc::new(());
+        let held = tracker.clone();
+        link.start(move |_| Arc::strong_count(&held) > 0)
+            .expect("there are descriptors");
+        link.renew_voice().expect("there is a way");
         drop(link);
-        while Arc::strong_count(&is_over) > 1 {
+        while Arc::strong_count(&tracker) > 1 {
             thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn a_server_is_a_host_and_perhaps_a_port() {
-        let table = [
-            ("localhost", Some(("localhost", 9001))),
-            ("localhost:1", Some(("localhost", 1))),
-            ("127.0.0.1:19001", Some(("127.0.0.1", 19001))),
-            ("[::1]:19001", Some(("::1", 19001))),
-            ("[::1]", Some(("::1", 9001))),
-            ("::1", Some(("::1", 9001))),
-            ("", None),
-            (":9001", None),
-            ("host:", None),
-            ("host:0", None),
-            ("host:65536", None),
-            ("[::1", None),
-            ("[::1]9001", None),
-        ];
-        for (text, expected) in table {
-            let mut server = Server::default();
-            let taken = server.set_host(text).ok();
-            let taken = taken.map(|()| (server.host.as_str(), server.port));
-            assert_eq!(taken, expected, "{text}");
         }
     }
 

@@ -146,6 +146,12 @@ impl Listener {
                 let all = self.speakers.values_mut();
                 all.for_each(|it| it.speaker.expect_gap());
             }
+            // Who they are can come after the first that they say.
+            Event::JoinedServer { who } => {
+                if let Some(known) = self.speakers.get_mut(&UserId(who.user_id)) {
+                    known.who = who.clone();
+                }
+            }
             Event::LeftServer { who } => {
                 if let Some(known) = self.speakers.get_mut(&UserId(who.user_id)) {
                     known.has_left = true;

@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 use voiceapp_server::event::VoiceToken;
 use voiceapp_server::protocol::Packet;
 
-/// How long each repetition waits for an answer. After the last the proof is given up, for a while.
-pub const WAITS_MS: [u64; 8] = [500, 500, 500, 500, 1_000, 2_000, 4_000, 4_000];
+/// How long each request waits for an answer before it is repeated. The last goes on for as long as
+/// it takes: the way may open at any time.
+pub const WAITS_MS: [u64; 7] = [500, 500, 500, 500, 1_000, 2_000, 4_000];
+/// After so many requests without an answer, 2 s, that is told.
+const TOLD_AFTER: usize = 4;
 /// NAT mappings for UDP can expire after 30 s of silence, and change at any time. A proof renews them,
 /// and tells the server where we are now.
 pub const EVERY: Duration = Duration::from_secs(15);
@@ -18,13 +21,15 @@ pub enum ProofState {
     Asking,
     /// It is ours. A proof that is repeated leaves it so.
     Proven,
-    /// Nothing: the proof was refused or given up.
+    /// Nothing: the proof was refused, or is not answered. The latter may pass.
     Failed,
 }
 
 pub struct Proof {
     token: VoiceToken,
     state: ProofState,
+    /// Whether the token was ever taken.
+    was_proven: bool,
     request_id: u64,
     /// Requests sent since the last answer; 0 while none is under way.
     asked: usize,
@@ -36,8 +41,12 @@ pub struct Proof {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Proven,
+    /// The server has never known the token.
     Refused,
-    GivenUp,
+    /// It does not know it any more.
+    Ended,
+    /// For a while. It is asked again.
+    Unanswered,
 }
 
 impl Proof {
@@ -45,6 +54,7 @@ impl Proof {
         Proof {
             token: VoiceToken(0),
             state: ProofState::Asking,
+            was_proven: false,
             request_id: 0,
             asked: 0,
             next_at: None,
@@ -60,9 +70,14 @@ impl Proof {
         self.state
     }
 
-    /// Whether nothing is under way.
+    /// Whether the server has ever taken the token.
+    pub fn was_proven(&self) -> bool {
+        self.was_proven
+    }
+
+    /// Whether nothing is under way that is likely to be answered.
     pub fn is_settled(&self) -> bool {
-        self.asked == 0
+        self.asked == 0 || self.state == ProofState::Failed
     }
 
     /// When something is due.
@@ -81,21 +96,20 @@ impl Proof {
         self.ask(now)
     }
 
-    /// Gives what to send, if that is due, or how it has ended.
-    pub fn handle_timeout(&mut self, now: Instant) -> Option<Result<Packet<'static>, Outcome>> {
+    /// Gives what to send, if that is due, and what has become of the proof, if that is news.
+    pub fn handle_timeout(&mut self, now: Instant) -> (Option<Packet<'static>>, Option<Outcome>) {
         if self.next_at.is_none_or(|at| now < at) {
-            return None;
+            return (None, None);
         }
-        Some(match self.asked {
-            0 => Ok(self.begin(now)),
-            asked if asked < WAITS_MS.len() => Ok(self.ask(now)),
-            _ => {
-                let outcome = self.fail(Outcome::GivenUp);
-                // The way may open again.
-                self.next_at = Some(now + EVERY);
-                Err(outcome)
-            }
-        })
+        if self.asked == 0 {
+            return (Some(self.begin(now)), None);
+        }
+        let is_news = self.asked >= TOLD_AFTER && self.state != ProofState::Failed;
+        if is_news {
+            self.state = ProofState::Failed;
+        }
+        let request = self.ask(now);
+        (Some(request), is_news.then_some(Outcome::Unanswered))
     }
 
     /// Takes an answer, and tells what is new with it.
@@ -108,10 +122,16 @@ impl Proof {
         if request_id != self.request_id || self.asked == 0 {
             return None;
         }
-        if !success {
-            return Some(self.fail(Outcome::Refused));
-        }
         self.asked = 0;
+        if !success {
+            self.state = ProofState::Failed;
+            self.next_at = None;
+            return Some(match self.was_proven {
+                true => Outcome::Ended,
+                false => Outcome::Refused,
+            });
+        }
+        self.was_proven = true;
         self.next_at = Some(at + EVERY);
         let before = std::mem::replace(&mut self.state, ProofState::Proven);
         (before != ProofState::Proven).then_some(Outcome::Proven)
@@ -119,19 +139,12 @@ impl Proof {
 
     /// If the kernel does not take it, the next repetition is the remedy.
     fn ask(&mut self, now: Instant) -> Packet<'static> {
-        let wait_ms = WAITS_MS[self.asked];
+        let wait_ms = WAITS_MS[self.asked.min(WAITS_MS.len() - 1)];
         self.asked += 1;
         self.next_at = Some(now + Duration::from_millis(wait_ms));
         Packet::VoiceAuthRequest {
             request_id: self.request_id,
             voice_token: self.token,
         }
-    }
-
-    fn fail(&mut self, outcome: Outcome) -> Outcome {
-        self.state = ProofState::Failed;
-        self.asked = 0;
-        self.next_at = None;
-        outcome
     }
 }

@@ -36,7 +36,7 @@ pub struct WavFile {
 }
 
 impl WavFile {
-    /// Opens a file of 16-bit integer or 32-bit float samples, mono or stereo, 8 to 192 kHz.
+    /// Opens a file of 16-, 24- or 32-bit integer or 32-bit float samples, mono or stereo, 8 to 192 kHz.
     pub fn open(path: &Path) -> Result<Self, WavError> {
         let failed = |reason| WavError::new("read", path, reason);
         let mut source = Source::open(path).map_err(failed)?;

@@ -595,7 +595,7 @@ fn a_voice_datagram_is_a_whole_frame_with_room_for_its_fields() {
         (0xffff, 20, incomplete),
         (0xffff, 2_047, incomplete),
     ] {
-        let mut bytes = vec![0; datagram_len.into()];
+        let mut bytes = vec![0; datagram_len];
         bytes[0] = 0x61;
         bytes[1..3].copy_from_slice(&u16::to_be_bytes(payload_len));
         let checked = VoiceDatagram::check(&bytes);

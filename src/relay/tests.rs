@@ -163,7 +163,10 @@ fn the_answer_is_a_voice_auth_response() {
             success,
         };
         response.encode(&mut expected).unwrap();
-        assert_eq!(voice_auth_response(u64::MAX - 1, success).as_slice(), expected);
+        assert_eq!(
+            voice_auth_response(u64::MAX - 1, success).as_slice(),
+            expected
+        );
     }
 }
 

@@ -7,10 +7,17 @@ mod crowd;
 #[allow(dead_code, reason = "only its own tests run here")]
 #[path = "../../examples/crowd/mod.rs"]
 mod crowd_pieces;
+#[allow(dead_code, reason = "only its own tests run here")]
+#[path = "../../examples/client/editing/mod.rs"]
+mod editing;
+#[allow(dead_code, reason = "as above")]
+#[path = "../../examples/client/line.rs"]
+mod line;
 mod measure;
-#[allow(dead_code, reason = "only its numbers are looked at")]
+#[allow(dead_code, reason = "as above")]
 #[path = "../../examples/client/options.rs"]
 mod options;
+mod outages;
 mod programs;
 mod proxy;
 mod story;

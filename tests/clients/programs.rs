@@ -8,14 +8,13 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
-use voiceapp_server::event::{UserId, VoiceToken};
-use voiceapp_server::protocol::{FrameBuffer, Packet, Participant, encode_login_response};
+use voiceapp_server::protocol::Packet;
 
 const FREQUENCY: f64 = 1_000.0;
 const AMPLITUDE: f64 = 0.25;
@@ -46,8 +45,8 @@ fn changed_at(path: impl AsRef<Path>) -> Option<SystemTime> {
 
 /// A running client whose lines are read by a thread.
 pub struct Client {
-    child: Child,
-    stdin: Option<ChildStdin>,
+    pub child: Child,
+    pub stdin: Option<ChildStdin>,
     /// If it is sound, and its lines are on standard error.
     sound: Option<ChildStdout>,
     lines: Receiver<String>,
@@ -60,7 +59,7 @@ impl Client {
         Client::start_at(server.tcp_port, server.udp_port, name, options)
     }
 
-    fn start_at(tcp_port: u16, udp_port: u16, name: &str, options: &[&str]) -> Client {
+    pub fn start_at(tcp_port: u16, udp_port: u16, name: &str, options: &[&str]) -> Client {
         let mut command = program("client");
         command
             .args(["--server", &format!("127.0.0.1:{tcp_port}")])
@@ -104,7 +103,7 @@ impl Client {
     }
 
     /// The next line, from here on, that fits.
-    fn await_line(&mut self, what: &str, mut fits: impl FnMut(&str) -> bool) -> String {
+    pub fn await_line(&mut self, what: &str, mut fits: impl FnMut(&str) -> bool) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let wait = deadline.saturating_duration_since(Instant::now());
@@ -129,7 +128,7 @@ impl Client {
     }
 
     /// Waits until it hears and can be heard.
-    fn await_voice(&mut self) {
+    pub fn await_voice(&mut self) {
         let (mut is_proven, mut is_in) = (false, false);
         self.await_line("voice", |line| {
             is_proven |= line.contains(r#""event":"voice_ready""#);
@@ -159,7 +158,7 @@ impl Client {
     }
 
     /// Waits for its end.
-    fn end(mut self) -> ExitStatus {
+    pub fn end(mut self) -> ExitStatus {
         drop(self.stdin.take());
         drop(self.sound.take());
         await_end(&mut self.child)
@@ -184,7 +183,7 @@ pub fn await_end(child: &mut Child) -> ExitStatus {
     }
 }
 
-fn number(value: &Value) -> u64 {
+pub fn number(value: &Value) -> u64 {
     value
         .as_u64()
         .unwrap_or_else(|| panic!("{value} is no number"))
@@ -469,102 +468,6 @@ fn who_does_not_read_holds_up_nobody() {
 }
 
 #[test]
-fn a_lost_connection_comes_back_with_its_voice() {
-    let server = Running::start();
-    let front = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
-    let port = front.local_addr().expect("it is bound").port();
-    let (first, connections) = channel();
-    thread::spawn(move || {
-        while let Ok((client, _)) = front.accept() {
-            let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server.tcp_port));
-            let server = server.expect("it listens");
-            for (from, to) in [(&client, &server), (&server, &client)] {
-                let mut from = from.try_clone().expect("there are descriptors");
-                let mut to = to.try_clone().expect("there are descriptors");
-                thread::spawn(move || std::io::copy(&mut from, &mut to));
-            }
-            if first.send(client).is_err() {
-                return;
-            }
-        }
-    });
-    let mut client = Client::start_at(port, server.udp_port, "ann", &[]);
-    client.await_event("logged_in", None);
-    client.tell("/join");
-    client.await_voice();
-    client.tell("/mute");
-    client.await_event("you_muted", None);
-    let connection = connections.recv_timeout(PATIENCE).expect("it was made");
-    connection
-        .shutdown(std::net::Shutdown::Both)
-        .expect("it is connected");
-    client.await_event("connection_lost", None);
-    client.await_event("reconnecting", None);
-    // A line that comes now waits.
-    client.tell("/who");
-    let login = client.await_event("logged_in", None);
-    client.await_event("you_joined_voice", None);
-    client.await_event("you_muted", None);
-    let me = client.await_line("itself", |line| {
-        let value: Value = serde_json::from_str(line).expect("each line is JSON");
-        value["event"] == "here" && value["user_id"] == login["user_id"]
-    });
-    let me: Value = serde_json::from_str(&me).expect("it was before");
-    assert_eq!(
-        (&me["in_voice"], &me["is_muted"]),
-        (&true.into(), &true.into())
-    );
-    assert!(client.end().success());
-}
-
-/// Takes a connection, lets its client log in, and reads on until it asks to join voice.
-fn serve_until_join(listener: &TcpListener) -> TcpStream {
-    let (mut stream, _) = listener.accept().expect("it listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
-    let mut inbound = FrameBuffer::new();
-    loop {
-        let mut bytes = [0; 1_024];
-        let len = stream.read(&mut bytes).expect("something comes");
-        assert!(len > 0, "the client closed the connection");
-        inbound.extend(&bytes[..len]);
-        while let Some(frame) = inbound.next_frame() {
-            let mut answer = Vec::new();
-            match frame.parse().expect("clients send packets") {
-                Packet::LoginRequest { request_id, .. } => {
-                    let me = Participant {
-                        user_id: UserId(1),
-                        username: "ann",
-                        in_voice: false,
-                        is_muted: false,
-                    };
-                    let token = VoiceToken(1);
-                    encode_login_response(&mut answer, request_id, me.user_id, token, [me])
-                        .expect("it fits");
-                    stream.write_all(&answer).expect("it reads");
-                }
-                Packet::JoinVoiceChannelRequest { .. } => return stream,
-                packet => panic!("{packet:?}"),
-            }
-        }
-    }
-}
-
-#[test]
-fn who_wants_voice_wants_it_after_any_loss() {
-    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
-    let port = server.local_addr().expect("it is bound").port();
-    let file = TempFile::new();
-    let path = file.0.to_str().expect("it is plain").to_owned();
-    let mut client = Client::start_at(port, port, "ann", &["--record", &path]);
-    // Lost before it is answered, and before it was ever in voice.
-    for _ in 0..2 {
-        drop(serve_until_join(&server));
-        client.await_event("reconnecting", None);
-    }
-    serve_until_join(&server);
-}
-
-#[test]
 fn exit_codes_mean_something() {
     let server = Running::start();
     let here = format!("127.0.0.1:{}", server.tcp_port);
@@ -576,7 +479,7 @@ fn exit_codes_mean_something() {
     let nowhere = nowhere.expect("it is IPv4").to_string();
     let long_name = "n".repeat(33);
     let voice = server.udp_port.to_string();
-    let table: [(&[&str], i32, &str); 11] = [
+    let table: [(&[&str], i32, &str); 13] = [
         (&["--help"], 0, ""),
         (&["--nonsense"], 2, "--nonsense"),
         (&["--name", "a", "--server", "host:0"], 2, "not a port"),
@@ -584,6 +487,8 @@ fn exit_codes_mean_something() {
         (&["--name", "a", "--record", "-"], 2, "--record"),
         (&["--name", "a", "--reconnect", "86401"], 2, "86400"),
         (&["--name", "a", "--server", &nowhere], 3, "cannot connect"),
+        (&["--name", "a", "--server", "fe80::1"], 3, "fe80::1%eth0"),
+        (&["--name", "", "--server", &here], 2, "--name is empty"),
         (&["--name", &long_name, "--server", &here], 4, "refused"),
         (&["--name", "a", "--server", &here], 0, ""),
         (
@@ -641,19 +546,82 @@ fn help_that_cannot_be_printed_is_told_by_the_exit_code() {
     }
 }
 
+#[cfg(unix)]
 #[test]
-fn a_user_who_has_no_name_in_one_variable_has_it_in_another() {
+fn input_that_cannot_be_read_is_no_end_of_input() {
     let server = Running::start();
-    let output = program("client")
-        .args(["--server", &format!("127.0.0.1:{}", server.tcp_port)])
-        .args(["--voice-port", &server.udp_port.to_string()])
-        .env("USER", " \r")
-        .env("USERNAME", "alice\r")
-        .stdin(Stdio::null())
-        .output()
-        .expect("it can be started");
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(told.starts_with("logged in as alice, user 1"), "{told}");
+    for options in [&[][..], &["--speak", "-"]] {
+        let output = program("client")
+            .args([
+                "--name",
+                "a",
+                "--server",
+                &format!("127.0.0.1:{}", server.tcp_port),
+            ])
+            .args(["--voice-port", &server.udp_port.to_string()])
+            .args(options)
+            .stdin(fs::File::open("/").expect("it is there"))
+            .output()
+            .expect("it can be started");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{complaint}");
+        assert!(
+            complaint.contains("cannot read standard input"),
+            "{complaint}"
+        );
+    }
+}
+
+#[test]
+fn who_has_no_name_is_found_one_and_variables_are_taken_as_they_are_meant() {
+    let server = Running::start();
+    let started_with = |variables: &[(&str, &str)]| {
+        program("client")
+            .args([
+                "--json",
+                "--server",
+                &format!("127.0.0.1:{}", server.tcp_port),
+            ])
+            .args(["--voice-port", &server.udp_port.to_string()])
+            .env_remove("USER")
+            .env_remove("LOGNAME")
+            .env_remove("USERNAME")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .expect("it can be started")
+    };
+    let name = |variables| {
+        let output = started_with(variables).stdout;
+        let first = output.split(|it| *it == b'\n').next();
+        let login: Value = serde_json::from_slice(first.expect("there is a line")).expect("JSON");
+        assert_eq!(login["event"], "logged_in");
+        login["name"].as_str().expect("it is text").to_owned()
+    };
+    assert!(!name(&[]).is_empty());
+    assert_eq!(name(&[("USER", " "), ("LOGNAME", " ann\r")]), "ann");
+    assert_eq!(name(&[("USER", " \r"), ("USERNAME", "alice\r")]), "alice");
+    let output = started_with(&[("USER", "'ann'")]);
+    assert_eq!(output.status.code(), Some(2));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("USER has quotes"), "{complaint}");
+}
+
+#[test]
+fn what_is_piped_in_before_it_leaves_is_said() {
+    let server = Running::start();
+    let mut bob = Client::start(&server, "bob", &[]);
+    bob.await_event("logged_in", None);
+    let mut ann = Client::start(&server, "ann", &[]);
+    for line in ["one", " /who", "//two", "/quit", "three"] {
+        ann.tell(line);
+    }
+    for said in ["one", "/two"] {
+        let message = bob.await_event("chat", Some("ann"));
+        assert_eq!(message["message"], said);
+    }
+    bob.await_event("left_server", Some("ann"));
+    assert!(ann.end().success());
 }
 
 #[test]

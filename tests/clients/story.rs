@@ -44,13 +44,14 @@ impl Client {
         };
         client.flush();
         client.await_event(now, |event| matches!(event, Event::LoggedIn { .. }));
-        client.session.join(now);
         client.flush();
-        client.await_event(now, |event| matches!(event, Event::YouJoinedVoice { .. }));
         while client.session.proof_state() == ProofState::Asking {
             let answer = client.receive();
             client.session.handle_datagram(now, &answer);
         }
+        client.session.join(now);
+        client.flush();
+        client.await_event(now, |event| matches!(event, Event::YouJoinedVoice { .. }));
         client
     }
 

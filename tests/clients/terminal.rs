@@ -6,6 +6,7 @@ use nix::pty::openpty;
 use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
@@ -23,11 +24,16 @@ struct Terminal {
 
 impl Terminal {
     fn start(server: &Running, variables: &[(&str, &str)]) -> Terminal {
+        Terminal::start_at(server.tcp_port, server.udp_port, variables)
+    }
+
+    fn start_at(tcp_port: u16, udp_port: u16, variables: &[(&str, &str)]) -> Terminal {
         let mut command = program("client");
         command
+            .env("TERM", "xterm")
             .args(["--name", "ann"])
-            .args(["--server", &format!("127.0.0.1:{}", server.tcp_port)])
-            .args(["--voice-port", &server.udp_port.to_string()])
+            .args(["--server", &format!("127.0.0.1:{tcp_port}")])
+            .args(["--voice-port", &udp_port.to_string()])
             .envs(variables.iter().copied());
         Terminal::run(command)
     }
@@ -36,7 +42,6 @@ impl Terminal {
         let pty = openpty(None, None).expect("there are pseudo-terminals");
         let end = || pty.slave.try_clone().expect("there are descriptors");
         let child = command
-            .env("TERM", "xterm")
             .stdin(end())
             .stdout(end())
             .stderr(end())
@@ -77,10 +82,8 @@ impl Terminal {
     }
 
     /// Types all of this at once.
-    fn type_in(&mut self, keys: &str) {
-        self.keyboard
-            .write_all(keys.as_bytes())
-            .expect("it is read");
+    fn type_in(&mut self, keys: impl AsRef<[u8]>) {
+        self.keyboard.write_all(keys.as_ref()).expect("it is read");
     }
 }
 
@@ -153,6 +156,7 @@ fn a_key_of_the_terminal_decides_when_the_microphone_is_heard() {
     let pipe = "cat \"$1\" | \"$2\" --name ann --server \"$3\" --voice-port \"$4\" --speak - --push-to-talk";
     let mut command = Command::new("setsid");
     command
+        .env("TERM", "xterm")
         .args(["--ctty", "--wait", "sh", "-c", pipe, "sh"])
         .args([file.0.as_os_str(), program("client").get_program()])
         .arg(format!("127.0.0.1:{}", server.tcp_port))
@@ -178,5 +182,97 @@ fn a_key_of_the_terminal_decides_when_the_microphone_is_heard() {
     bob.await_event("speaking", Some("ann"));
     ann.type_in("/quit\r");
     bob.await_event("left_server", Some("ann"));
+    assert!(await_end(&mut ann.child).success());
+}
+
+/// What bob reads of ann, in their order.
+fn assert_said(bob: &mut Client, messages: &[&str]) {
+    for said in messages {
+        let message = bob.await_event("chat", Some("ann"));
+        assert_eq!(message["message"], *said);
+    }
+}
+
+#[test]
+fn lines_that_are_pasted_at_once_are_all_said_even_before_the_login() {
+    let server = Running::start();
+    let mut bob = Client::start(&server, "bob", &[]);
+    bob.await_event("logged_in", None);
+    for waits in [false, true] {
+        let mut ann = Terminal::start(&server, &[]);
+        if waits {
+            ann.await_shown("voice is ready");
+        }
+        // Whoever leaves does so after what was typed before.
+        ann.type_in("one\rtwo\r  /who\rthree\r/quit\rfour\r");
+        assert!(await_end(&mut ann.child).success());
+        assert_said(&mut bob, &["one", "two", "three"]);
+    }
+}
+
+#[test]
+fn what_is_no_utf_8_is_said_as_that() {
+    let server = Running::start();
+    let mut bob = Client::start(&server, "bob", &[]);
+    bob.await_event("logged_in", None);
+    let mut ann = Terminal::start(&server, &[]);
+    ann.type_in(b"caf\xe9 au lait\rtwo\r");
+    assert_said(&mut bob, &["caf\u{fffd} au lait", "two"]);
+}
+
+#[test]
+fn ctrl_c_clears_the_line_and_then_leaves() {
+    let server = Running::start();
+    let mut bob = Client::start(&server, "bob", &[]);
+    bob.await_event("logged_in", None);
+    let mut ann = Terminal::start(&server, &[]);
+    ann.type_in("half a li\x03whole\r");
+    assert_said(&mut bob, &["whole"]);
+    // It stands there once: as it was told.
+    let shown = ann.await_shown("<ann> whole");
+    assert_eq!(shown.matches("> whole").count(), 1, "{shown:?}");
+    ann.type_in("\x03");
+    assert!(await_end(&mut ann.child).success());
+}
+
+#[test]
+fn a_terminal_that_can_do_nothing_is_left_alone() {
+    let server = Running::start();
+    let mut bob = Client::start(&server, "bob", &[]);
+    bob.await_event("logged_in", None);
+    for terminal in ["", "dumb"] {
+        let mut ann = Terminal::start(&server, &[("TERM", terminal)]);
+        ann.type_in("hello\n");
+        assert_said(&mut bob, &["hello"]);
+        ann.type_in("/quit\n");
+        assert!(await_end(&mut ann.child).success());
+        let shown = ann.await_shown("<ann> hello");
+        assert!(!shown.contains('\x1b'), "{shown:?}");
+    }
+}
+
+#[test]
+fn who_types_is_answered_while_voice_is_not_ready() {
+    let server = Running::start();
+    let swallows = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+    let port = swallows.local_addr().expect("it is bound").port();
+    let mut ann = Terminal::start_at(server.tcp_port, port, &[]);
+    ann.type_in("/join\r/tone 1\rhello\r");
+    ann.await_shown("a tone waits for voice to be ready");
+    ann.await_shown("<ann> hello");
+    ann.await_shown("does not answer over UDP. ");
+    ann.await_shown("no voice: ");
+}
+
+#[test]
+fn who_types_without_a_connection_has_the_line_back_and_can_leave() {
+    let server = Running::start();
+    let mut ann = Terminal::start(&server, &[]);
+    ann.await_shown("voice is ready");
+    drop(server);
+    ann.await_shown("connecting again");
+    ann.type_in("lost\r");
+    ann.await_shown("for this: lost");
+    ann.type_in("/quit\r");
     assert!(await_end(&mut ann.child).success());
 }

@@ -3,7 +3,7 @@
 use super::{Event, Listed, Playout, Who};
 use crate::talk::jitter::Counts;
 use crate::talk::speaker::Arrivals;
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write as _};
 use std::time::Duration;
 
 impl Display for Event {
@@ -24,9 +24,17 @@ impl Display for Event {
                 write!(f, "* {who} {}muted", if *is_muted { "" } else { "un" })
             }
             Event::Chat { who, message, .. } => write!(f, "<{who}> {}", printable(message)),
-            Event::ChatRefused => f.write_str(
-                "the server refused the message: it is too long, or came too soon after others",
-            ),
+            Event::ChatRefused { message } => {
+                f.write_str("the server refused this: it is too long, or came too soon after ")?;
+                write!(f, "others: {}", printable(message))
+            }
+            Event::TooMany { people } => {
+                write!(
+                    f,
+                    "the server names more than {people} people: the rest are "
+                )?;
+                f.write_str("not shown")
+            }
             Event::YouJoinedVoice { already } => voice_changed(f, "in voice", *already),
             Event::YouLeftVoice { already } => voice_changed(f, "not in voice", *already),
             Event::VoiceChangeRefused { wanted } => {
@@ -37,14 +45,23 @@ impl Display for Event {
             Event::VoiceRefused => f.write_str(
                 "the server refused the proof of our voice address: no voice (/join tries again)",
             ),
-            Event::VoiceUnanswered { address } => write!(
-                f,
-                "no answer from {address} over UDP: no voice (asking again)"
-            ),
-            Event::VoiceClosed { address } => write!(
-                f,
-                "nothing listens on UDP {address}: the server is gone, or --voice-port is wrong"
-            ),
+            Event::VoiceUnanswered {
+                address,
+                was_ready: true,
+            } => {
+                write!(f, "voice is lost: {address} no longer answers over UDP. ")?;
+                f.write_str("You are not heard and hear nobody (asking again)")
+            }
+            Event::VoiceUnanswered { address, .. } => {
+                write!(f, "no voice: {address} does not answer over UDP. ")?;
+                f.write_str("You are not heard and hear nobody (asking again). ")?;
+                f.write_str("Check --voice-port, and whether a firewall here, at the server or ")?;
+                f.write_str("between blocks UDP")
+            }
+            Event::VoiceClosed { address } => {
+                write!(f, "nothing listens on UDP {address}: the server is gone, ")?;
+                f.write_str("--voice-port is wrong, or a firewall turns UDP away")
+            }
             Event::Pong { round_trip_ms } => write!(f, "answered in {round_trip_ms:.2} ms"),
             Event::Unanswered { waited_s } => {
                 write!(f, "no answer from the server for {waited_s} s")
@@ -60,9 +77,10 @@ impl Display for Event {
             Event::Skipped { reason } => write!(f, "skipped a packet from the server: {reason}"),
             Event::ConnectionLost { reason } => f.write_str(reason),
             Event::Reconnecting { after_ms } => {
-                let after = Duration::from_millis(*after_ms);
-                write!(f, "connecting again in {after:.1?}")
+                let after_s = Duration::from_millis(*after_ms).as_secs_f64();
+                write!(f, "connecting again in {after_s:.1} s")
             }
+            Event::Connecting { what } => write!(f, "still {what}"),
             Event::CannotConnect { reason } => f.write_str(reason),
             Event::YouMuted { is_muted } => {
                 write!(f, "you are {}muted", if *is_muted { "" } else { "not " })
@@ -73,6 +91,9 @@ impl Display for Event {
                     Some(seconds) => write!(f, ", {seconds:.1} s"),
                     None => Ok(()),
                 }
+            }
+            Event::SpeechWaits { what } => {
+                write!(f, "{what} waits for voice to be ready (/stop forgets it)")
             }
             Event::SpeechEnded {
                 datagrams,
@@ -129,7 +150,7 @@ impl Display for Listed {
         let you = if self.is_you { " (you)" } else { "" };
         let voice = if self.in_voice { ", in voice" } else { "" };
         let muted = if self.is_muted { ", muted" } else { "" };
-        let (id, name) = (self.who.user_id, printable(&self.who.name));
+        let (id, name) = (self.who.user_id, Name(&self.who.name));
         write!(f, "  {id:>3} {name}{you}{voice}{muted}")
     }
 }
@@ -139,9 +160,31 @@ impl Display for Who {
         let id = self.user_id;
         match (self.name.as_str(), self.has_namesake) {
             ("", _) => write!(f, "user {id}"),
-            (name, true) => write!(f, "{}#{id}", printable(name)),
-            (name, false) => f.write_str(&printable(name)),
+            (name, true) => write!(f, "{}#{id}", Name(name)),
+            (name, false) => Name(name).fmt(f),
         }
+    }
+}
+
+/// A name that someone chose. One that is more than a word stands in quotes, so that nothing in it
+/// can be taken for what we say about them.
+struct Name<'a>(&'a str);
+
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let is_of_words = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if self.0.chars().all(is_of_words) {
+            return f.write_str(self.0);
+        }
+        f.write_char('"')?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                c if acts_on_terminals(c) => write!(f, "{}", c.escape_default())?,
+                c => f.write_char(c)?,
+            }
+        }
+        f.write_char('"')
     }
 }
 
@@ -203,6 +246,48 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_are_told_in_seconds() {
+        let table = [(978, "1.0 s"), (1_249, "1.2 s"), (30_000, "30.0 s")];
+        for (after_ms, words) in table {
+            let event = Event::Reconnecting { after_ms };
+            assert_eq!(event.to_string(), format!("connecting again in {words}"));
+        }
+    }
+
+    #[test]
+    fn names_cannot_imitate_what_is_said_about_people() {
+        let table = [
+            ("alice", "alice"),
+            ("Ørsted-2.b_c", "Ørsted-2.b_c"),
+            ("अमित", "अमित"),
+            ("Anna Maria", "\"Anna Maria\""),
+            ("alice> hi, I am", "\"alice> hi, I am\""),
+            ("alice#1", "\"alice#1\""),
+            ("alice (you)", "\"alice (you)\""),
+            ("alice\u{200b}", "\"alice\u{200b}\""),
+            ("\"alice\"", "\"\\\"alice\\\"\""),
+            ("alice\\", "\"alice\\\\\""),
+            ("user 3", "\"user 3\""),
+            ("a\x1b[2J", "\"a\\u{1b}[2J\""),
+            ("", "user 7"),
+        ];
+        for (name, shown) in table {
+            let who = Who {
+                user_id: 7,
+                name: name.into(),
+                has_namesake: false,
+            };
+            assert_eq!(who.to_string(), shown);
+        }
+        let who = Who {
+            user_id: 7,
+            name: "alice#1".into(),
+            has_namesake: true,
+        };
+        assert_eq!(who.to_string(), "\"alice#1\"#7");
+    }
 
     #[test]
     fn text_of_others_cannot_act_on_the_terminal() {

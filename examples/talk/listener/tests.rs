@@ -353,6 +353,20 @@ fn news_of_people_say_where_a_gap_is_no_loss() {
 }
 
 #[test]
+fn who_is_named_after_the_first_word_has_that_name() {
+    let now = Instant::now();
+    let mut listener = Listener::new(true);
+    let speaking = Speaking::new(1, 500.0, 0.5);
+    speaking.send(&mut listener, now, 0, b"voice");
+    let who = Who {
+        name: "ann".to_owned(),
+        ..Who::stranger(speaking.id)
+    };
+    listener.handle_event(&Event::JoinedServer { who: who.clone() });
+    assert_eq!(listener.stats()[0].who, who);
+}
+
+#[test]
 fn who_has_left_is_played_to_the_end_and_forgotten_for_others() {
     let mut now = Instant::now();
     let mut listener = Listener::new(true);

@@ -1,6 +1,10 @@
 use super::*;
 use crate::talk::proof;
-use voiceapp_server::protocol::encode_login_response;
+use voiceapp_server::event::VoiceToken;
+use voiceapp_server::protocol::{Frame, Participant, encode_login_response};
+
+mod outage;
+mod presence;
 
 const TOKEN: VoiceToken = VoiceToken(77);
 
@@ -56,28 +60,122 @@ fn answer_proof(session: &mut Session, at: Instant, request_id: u64, success: bo
     assert_eq!(session.handle_datagram(at, &datagram), None);
 }
 
+/// The same with its address proven.
+fn in_touch(now: Instant, names: &[&'static str]) -> Session {
+    let mut session = logged_in(now, names);
+    let number = proof_sent(&mut session).expect("it is asked at once");
+    answer_proof(&mut session, now, number, true);
+    hear_out(&mut session);
+    session
+}
+
+/// What was asked over TCP.
+fn requests(session: &mut Session) -> Vec<&'static str> {
+    let mut inbound = FrameBuffer::new();
+    inbound.extend(&session.take_outbound());
+    let mut names = Vec::new();
+    while let Some(frame) = inbound.next_frame() {
+        names.push(match frame.parse().expect("clients send packets") {
+            Packet::JoinVoiceChannelRequest { .. } => "join",
+            Packet::LeaveVoiceChannelRequest { .. } => "leave",
+            Packet::PingRequest { .. } => "ping",
+            Packet::ChatMessageRequest { .. } => "chat",
+            packet => panic!("{packet:?}"),
+        });
+    }
+    names
+}
+
 #[test]
-fn a_proof_is_repeated_until_it_is_answered_and_given_up_in_the_end() {
+fn a_proof_without_an_answer_is_told_soon_and_asked_for_until_there_is_one() {
     let start = Instant::now();
     let mut session = logged_in(start, &["ann"]);
     let number = proof_sent(&mut session).expect("it is asked at once");
-    let mut asked = 1;
+    let mut at = start;
     while session.proof_state() == ProofState::Asking {
-        let at = session.wake_at().expect("it goes on");
-        assert!(at <= start + Duration::from_secs(13));
+        at = session.wake_at().expect("it goes on");
         session.handle_timeout(at);
-        if let Some(repeated) = proof_sent(&mut session) {
-            assert_eq!(repeated, number, "a repetition is identical");
-            asked += 1;
+        assert_eq!(proof_sent(&mut session), Some(number), "it is identical");
+    }
+    assert_eq!(at, start + Duration::from_secs(2));
+    let unanswered = |was_ready| Event::VoiceUnanswered {
+        address: "there".to_owned(),
+        was_ready,
+    };
+    assert_eq!(hear_out(&mut session), [unanswered(false)]);
+    // It is not told again, and goes on.
+    let longest = Duration::from_millis(proof::WAITS_MS[proof::WAITS_MS.len() - 1]);
+    for _ in 0..100 {
+        let next = session.wake_at().expect("it goes on");
+        assert!(next <= at + longest);
+        at = next;
+        session.handle_timeout(at);
+        // The server is there all along.
+        let request_id = 0;
+        assert_eq!(
+            tell(&mut session, at, Packet::PingResponse { request_id }),
+            []
+        );
+        while let Some(repeated) = session.next_datagram() {
+            assert!(repeated.ends_with(&TOKEN.0.to_be_bytes()));
         }
     }
-    assert_eq!(asked, proof::WAITS_MS.len());
-    // It is tried again later.
-    let at = session.wake_at().expect("it goes on");
-    session.handle_timeout(at);
-    assert_eq!(proof_sent(&mut session), Some(number + 1));
+    answer_proof(&mut session, at, number, true);
     let address = "there".to_owned();
-    assert_eq!(hear_out(&mut session), [Event::VoiceUnanswered { address }]);
+    assert_eq!(hear_out(&mut session), [Event::VoiceReady { address }]);
+    // What was there and is not any more is told in other words.
+    session.prove(at);
+    while session.proof_state() == ProofState::Proven {
+        at = session.proof.wake_at().expect("it goes on");
+        session.handle_timeout(at);
+    }
+    assert_eq!(hear_out(&mut session), [unanswered(true)]);
+}
+
+#[test]
+fn voice_is_not_joined_before_it_can_be_heard() {
+    let now = Instant::now();
+    let mut session = logged_in(now, &["ann"]);
+    session.join(now);
+    assert_eq!(requests(&mut session), [""; 0]);
+    assert!(session.is_about_to_join());
+    let number = proof_sent(&mut session).expect("it is asked at once");
+    answer_proof(&mut session, now, number, true);
+    assert_eq!(requests(&mut session), ["join"]);
+    // Once.
+    session.prove(now);
+    let number = proof_sent(&mut session).expect("it is asked at once");
+    answer_proof(&mut session, now, number, true);
+    assert_eq!(requests(&mut session), [""; 0]);
+}
+
+#[test]
+fn who_wants_voice_joins_it_when_the_way_opens() {
+    let mut now = Instant::now();
+    let mut session = logged_in(now, &["ann"]);
+    session.join(now);
+    while session.proof_state() == ProofState::Asking {
+        now = session.wake_at().expect("it goes on");
+        session.handle_timeout(now);
+    }
+    // It is said why there is no voice, and nobody is kept waiting.
+    assert!(!session.is_about_to_join());
+    assert!(matches!(
+        hear_out(&mut session)[..],
+        [Event::VoiceUnanswered { .. }]
+    ));
+    answer_proof(&mut session, now, 1, true);
+    assert_eq!(requests(&mut session), ["join"]);
+}
+
+#[test]
+fn who_has_left_does_not_join_later() {
+    let now = Instant::now();
+    let mut session = logged_in(now, &["ann"]);
+    session.join(now);
+    session.leave(now);
+    answer_proof(&mut session, now, 1, true);
+    assert_eq!(requests(&mut session), ["leave"]);
 }
 
 #[test]
@@ -88,7 +186,7 @@ fn the_proof_is_renewed_every_15_seconds() {
         assert_eq!(proof_sent(&mut session), Some(number));
         answer_proof(&mut session, now, number, true);
         assert_eq!(session.proof_state(), ProofState::Proven);
-        assert_eq!(session.wake_at(), Some(now + proof::EVERY));
+        assert_eq!(session.proof.wake_at(), Some(now + proof::EVERY));
         now += proof::EVERY;
         session.handle_timeout(now - Duration::from_millis(1));
         assert_eq!(proof_sent(&mut session), None);
@@ -107,13 +205,16 @@ fn an_answer_to_another_proof_changes_nothing_and_a_refusal_ends_it() {
     // What comes twice, or late, is no answer either.
     answer_proof(&mut session, now, 1, false);
     assert_eq!(session.proof_state(), ProofState::Proven);
-    session.prove(now);
-    answer_proof(&mut session, now, 2, false);
+
+    let mut session = logged_in(now, &["ann"]);
+    answer_proof(&mut session, now, 1, false);
     assert_eq!(session.proof_state(), ProofState::Failed);
+    assert_eq!(hear_out(&mut session), [Event::VoiceRefused]);
+    assert_eq!(session.loss(), None);
     // Joining tries again.
     while session.next_datagram().is_some() {}
     session.join(now);
-    assert_eq!(proof_sent(&mut session), Some(3));
+    assert_eq!(proof_sent(&mut session), Some(2));
     assert_eq!(session.proof_state(), ProofState::Asking);
 }
 
@@ -145,6 +246,19 @@ fn what_is_asked_is_waited_for() {
     assert_eq!(tell(&mut session, now, message).len(), 1);
     assert!(!session.is_waiting_for_answers());
 
+    // What is refused is given back.
+    session.chat(now, "what");
+    assert_eq!(session.unanswered_messages().collect::<Vec<_>>(), ["what"]);
+    let no = Packet::ChatMessageResponse {
+        request_id: 4,
+        success: false,
+    };
+    let message = "what".to_owned();
+    assert_eq!(
+        tell(&mut session, now, no),
+        [Event::ChatRefused { message }]
+    );
+
     session.leave(now);
     session.handle_timeout(now + ANSWER_TIMEOUT);
     assert_eq!(hear_out(&mut session), [Event::Unanswered { waited_s: 5 }]);
@@ -155,7 +269,7 @@ fn what_is_asked_is_waited_for() {
 #[test]
 fn joining_and_leaving_unmute_unless_they_change_nothing() {
     let now = Instant::now();
-    let mut session = logged_in(now, &["ann"]);
+    let mut session = in_touch(now, &["ann"]);
     let mut request_id = 1;
     let mut ask = |session: &mut Session, joins: bool| {
         request_id += 1;
@@ -205,33 +319,15 @@ fn a_login_that_is_refused_or_not_answered_has_failed() {
 }
 
 #[test]
-fn people_come_and_go_and_namesakes_are_told_apart() {
-    let now = Instant::now();
-    let mut session = logged_in(now, &["ann", "bob", "bob"]);
-    let shown = |session: &Session, id| session.who(UserId(id)).to_string();
-    let all = [1, 2, 3, 4].map(|id| shown(&session, id));
-    assert_eq!(all, ["ann", "bob#2", "bob#3", "user 4"]);
-
-    let user_id = UserId(3);
-    let joined = Packet::UserJoinedVoice { user_id };
-    assert_eq!(tell(&mut session, now, joined).len(), 1);
-    assert_eq!(tell(&mut session, now, joined), [], "it is no news");
-    let left = Packet::UserLeftServer { user_id };
-    let events = tell(&mut session, now, left);
-    assert_eq!(events[0].to_string(), "* bob#3 left the server");
-    assert_eq!(shown(&session, 2), "bob");
-}
-
-#[test]
 fn datagrams_that_would_end_other_clients_are_counted() {
     let now = Instant::now();
     let mut session = logged_in(now, &["ann"]);
     let too_long = [&[0x61, 0x10, 0x00][..], &[0; 4_096]].concat();
-    let table: [&[u8]; 4] = [b"", b"\x99\0\0", b"\x61\0\x10abc", &too_long];
+    let table: [&[u8]; 3] = [b"\x99\0\0", b"\x61\0\x10abc", &too_long];
     for datagram in table {
         assert_eq!(session.handle_datagram(now, datagram), None);
     }
-    assert_eq!(session.unreadable(), 4);
+    assert_eq!(session.unreadable(), 3);
     assert_eq!(hear_out(&mut session).len(), 1, "it is news once");
 }
 
@@ -271,4 +367,13 @@ fn a_pause_goes_on_in_the_timestamp_and_not_in_the_sequence() {
     let (sequence, timestamp) = speak(7_000 + day_ms);
     assert_eq!(sequence, 8);
     assert_eq!(timestamp, (day_ms as u32 / 20).wrapping_mul(960));
+}
+
+#[test]
+fn an_empty_datagram_is_nothing() {
+    let now = Instant::now();
+    let mut session = logged_in(now, &["ann"]);
+    assert_eq!(session.handle_datagram(now, b""), None);
+    assert_eq!((session.unreadable(), hear_out(&mut session)), (0, vec![]));
+    assert_eq!(session.proof_state(), ProofState::Asking);
 }

@@ -69,10 +69,19 @@ impl Source {
     fn next_sample(&mut self) -> io::Result<f32> {
         let mut mean = 0.0;
         for _ in 0..self.format.channels {
-            let value = if self.format.is_float {
-                f32::from_le_bytes(read_bytes(&mut self.file)?)
-            } else {
-                f32::from(i16::from_le_bytes(read_bytes(&mut self.file)?)) / f32::from(i16::MAX)
+            let value = match self.format.sample {
+                Sample::Int16 => {
+                    f32::from(i16::from_le_bytes(read_bytes(&mut self.file)?)) / f32::from(i16::MAX)
+                }
+                // The upper three bytes of four.
+                Sample::Int24 => {
+                    let [low, middle, high] = read_bytes(&mut self.file)?;
+                    i32::from_le_bytes([0, low, middle, high]) as f32 / i32::MAX as f32
+                }
+                Sample::Int32 => {
+                    i32::from_le_bytes(read_bytes(&mut self.file)?) as f32 / i32::MAX as f32
+                }
+                Sample::Float => f32::from_le_bytes(read_bytes(&mut self.file)?),
             };
             // One bad sample would spread over the whole length of the resampler's filter.
             if value.is_finite() {
@@ -133,7 +142,15 @@ fn data_bytes(claimed: u64, present: u64, is_riff_final: bool) -> Result<u64, Re
 struct Format {
     channels: u16,
     rate_hz: u32,
-    is_float: bool,
+    sample: Sample,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sample {
+    Int16,
+    Int24,
+    Int32,
+    Float,
 }
 
 impl Format {
@@ -154,18 +171,25 @@ impl Format {
         };
         let (channels, bytes_per_moment, bits) = (field(2), field(12), field(14));
         let rate_hz = u32::from(field(4)) | u32::from(field(6)) << 16;
-        let is_float = encoding == 3;
-        let format = Self {
-            channels,
-            rate_hz,
-            is_float,
+        let sample = match (encoding, bits) {
+            (1, 16) => Some(Sample::Int16),
+            (1, 24) => Some(Sample::Int24),
+            (1, 32) => Some(Sample::Int32),
+            (3, 32) => Some(Sample::Float),
+            _ => None,
         };
-        if matches!((encoding, bits), (1, 16) | (3, 32))
-            && matches!(channels, 1 | 2)
-            && RATES.contains(&rate_hz)
-            && u64::from(bytes_per_moment) == format.bytes_per_moment()
-        {
-            return Ok(format);
+        if let Some(sample) = sample {
+            let format = Self {
+                channels,
+                rate_hz,
+                sample,
+            };
+            if matches!(channels, 1 | 2)
+                && RATES.contains(&rate_hz)
+                && u64::from(bytes_per_moment) == format.bytes_per_moment()
+            {
+                return Ok(format);
+            }
         }
         let encoding = match encoding {
             1 => "integer".to_owned(),
@@ -177,13 +201,19 @@ impl Format {
         };
         let found = format!("{bits}-bit {encoding} samples, {channels} channels, {rate_hz} Hz");
         let found = format!("it holds {found}, {bytes_per_moment} bytes for all channels");
-        let taken = "16-bit integer or 32-bit float, 1 or 2 channels, 8000 to 192000 Hz, packed";
-        Err(format!("{found}; taken are {taken}").into())
+        let taken =
+            "16-, 24- or 32-bit integer or 32-bit float, 1 or 2 channels, 8000 to 192000 Hz";
+        Err(format!("{found}; taken are {taken}, packed").into())
     }
 
     /// The bytes of one sample of each channel.
     fn bytes_per_moment(&self) -> u64 {
-        u64::from(self.channels) * if self.is_float { 4 } else { 2 }
+        let bytes = match self.sample {
+            Sample::Int16 => 2,
+            Sample::Int24 => 3,
+            Sample::Int32 | Sample::Float => 4,
+        };
+        u64::from(self.channels) * bytes
     }
 }
 

@@ -107,14 +107,18 @@ fn check_voice(slot: &mut [u8]) {
             };
             assert_eq!(Packet::parse(frame[0], &frame[3..]), Ok(packet));
         }
-        (Err(VoiceDatagramError::Malformed), Err(Cause::DatagramMalformed))
+        (
+            Err(VoiceDatagramError::Malformed | VoiceDatagramError::Incomplete),
+            Err(Cause::DatagramMalformed),
+        )
+        | (Err(VoiceDatagramError::Incomplete), Err(Cause::DatagramTooLong))
         | (Err(VoiceDatagramError::TooLong), Err(Cause::DatagramTooLong)) => return,
         (found, expected) => panic!("{found:?}, where {expected:?} is right"),
     }
     let sender = UserId(0x0123_4567_89ab_cdef);
     VoiceDatagram::check(&mut *slot)
         .expect("it was right before")
-        .write_user_id(sender);
+        .set_user_id(sender);
     assert_eq!(slot[3..11], sender.0.to_be_bytes());
     assert_eq!(slot[..3], before[..3]);
     assert_eq!(slot[11..], before[11..]);
