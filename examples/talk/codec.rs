@@ -230,6 +230,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_cut_off_is_not_in_what_is_said_next() {
+        let mut encoder = Encoder::new(BITRATE);
+        for frame in 0..30 {
+            encoder.next(Some((&sound(frame, 0.9, buzz), Cut::No)));
+        }
+        encoder.stop();
+        assert_eq!(encoder.next(None), None);
+        let mut heard = Vec::new();
+        let packet = encoder.next(Some((&sound(0, 0.01, buzz), Cut::In)));
+        Decoder::new().decode(&packet.expect("it is said"), &mut heard);
+        let peak = heard.iter().fold(0.0f32, |peak, it| peak.max(it.abs()));
+        assert!(peak < 0.03, "{peak}");
+    }
+
+    #[test]
     fn a_tone_keeps_its_level_at_any_bitrate() {
         let tone = |place: usize| (place as f32 * 0.0654).sin();
         for bitrate in [6_000, 24_000, 64_000, 510_000] {

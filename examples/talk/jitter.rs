@@ -4,8 +4,8 @@
 //! It owns the datagrams of one speaker that wait for their turn, and decides what each step is. It
 //! decodes nothing, and has no clock: it is told when each datagram arrived, and when each step is.
 //!
-//! Its rules, all of them, with the names of their numbers here and in jitter/transits.rs. `jitter/vectors.txt` has arrivals and the
-//! steps that follow from them, for this buffer and for any other that keeps these rules.
+//! Its rules, all of them, with the names of their numbers here and in jitter/transits.rs. What follows from
+//! them, step by step, is in `jitter/vectors.txt`, for this buffer and for any other that keeps these rules.
 //!
 //! - **Order.** Sequence numbers and timestamps go round in circles: what counts is the distance to the
 //!   newest. A datagram whose turn is over is late, and not played. Of more than `WAITING_MAX` the oldest is dropped.
@@ -19,8 +19,9 @@
 //!   of one that is played is the time since its timestamp less the least transit of the last `ARRIVALS`.
 //! - **The depth that is wanted** is a frame more than what all but one in `LATE_ONE_IN` of the last arrivals
 //!   took longer than the least, within `DEPTH_MIN_US` and `DEPTH_MAX_US`; while there are few, no less than
-//!   in the last talk. No depth makes up for a network that stood still for longer than the greatest one: what
-//!   took that long does not count, nor do those behind it, down to the first that took no less time than the one before it.
+//!   in the last talk. No depth makes up for a network that stood still for longer than the greatest one:
+//!   what took that long does not count, nor do those behind it, up to the first that took no less time than
+//!   the one before it.
 //! - **Nothing waits**: the first step is concealed, and those after it are silent.
 //! - **A pause** is where nothing has waited for a step or more, or where the timestamp goes on by more than a
 //!   frame although no number is missing, as the speaker was silent. In a pause depth costs nothing: it is waited

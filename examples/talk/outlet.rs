@@ -44,7 +44,7 @@ mod tests {
         let mut frames_taken = 0;
         for frame in 0..200 {
             let sound = std::array::from_fn(|place| {
-                let phase = (frame * FRAME_SAMPLES + place) as f32 * 300.0 / 48_000.0;
+                let phase = (frame * FRAME_SAMPLES + place) as f32 * 307.0 / 48_000.0;
                 0.5 * (TAU * phase.fract()).sin()
             });
             // It takes nothing for 0.3 s, and every tenth frame is too much for it later.
@@ -60,9 +60,9 @@ mod tests {
         // What is held when there is room again is not lost.
         assert_eq!(frames_taken, 200 - outlet.shortened());
         assert_eq!(outlet.shortened(), 14);
-        let step = 0.5 * TAU * 300.0 / 48_000.0;
+        let step = 0.5 * TAU * 307.0 / 48_000.0;
         let steps = taken.windows(2).map(|it| (it[1] - it[0]).abs());
         let loudest = steps.fold(0.0, f32::max);
-        assert!(loudest < 1.1 * step, "{loudest} of {step}");
+        assert!(loudest < 1.2 * step, "{loudest} of {step}");
     }
 }

@@ -169,21 +169,39 @@ fn nothing_that_is_done_to_sound_clicks() {
 fn heard_of_two(frames_between: u32, begins_anew: bool) -> Vec<f32> {
     let start = Instant::now();
     let mut listener = Listener::new(true);
-    let mut loud = Speaking::new(1, 487.0, 0.9);
-    let mut soft = Speaking::new(1, 487.0, 0.05);
+    // As other clients may have it, whose encoders do nothing for a decoder that knows another.
+    let encoder = || {
+        let builder =
+            ropus::Encoder::builder(48_000, ropus::Channels::Mono, ropus::Application::Audio);
+        let builder = builder.bitrate(ropus::Bitrate::Bits(BITRATE));
+        builder.build().expect("Opus has this rate")
+    };
+    let (mut loud, mut soft) = (encoder(), encoder());
+    let said = |encoder: &mut ropus::Encoder, amplitude: f64, frame: u32| {
+        let sound: [f32; FRAME_SAMPLES] = std::array::from_fn(|place| {
+            let phase = f64::from(frame * 960 + place as u32) * 487.0 / 48_000.0;
+            (amplitude * (TAU * phase).sin()) as f32
+        });
+        let mut packet = [0; 1_275];
+        let len = encoder
+            .encode_float(&sound, &mut packet)
+            .expect("it has room");
+        packet[..len].to_vec()
+    };
+    let speaker = Speaking::new(1, 487.0, 0.0);
     let mut sound = Vec::new();
     for frame in 0..150 {
         let now = start + FRAME * frame;
         let soft_frame = frame.checked_sub(70 + frames_between);
         match soft_frame {
             None if frame < 70 => {
-                let data = loud.next();
-                loud.send(&mut listener, now, frame, &data);
+                let data = said(&mut loud, 0.9, frame);
+                speaker.send(&mut listener, now, frame, &data);
             }
             Some(place) if place < 40 => {
-                let data = soft.next();
+                let data = said(&mut soft, 0.05, place);
                 let sequence = if begins_anew { place } else { place + 70 };
-                soft.send(&mut listener, now, sequence, &data);
+                speaker.send(&mut listener, now, sequence, &data);
             }
             _ => {}
         }
@@ -412,8 +430,8 @@ fn strangers_without_end_cost_no_more_than_some_and_are_counted() {
         }
         listener.handle_timeout(now);
         listener.play(now);
-        assert!(listener.speakers.len() <= KNOWN_MAX);
-        assert!(decoders(&listener) <= PLAYING_MAX);
+        assert!(listener.speakers.len() <= 200);
+        assert!(decoders(&listener) <= 64);
     }
     let heard: u64 = listener
         .stats()
