@@ -6,7 +6,6 @@ use mio::net::TcpStream;
 use std::io;
 #[cfg(target_os = "linux")]
 use std::os::fd::AsRawFd;
-#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 /// Raises the limit on open descriptors as far as this process may, and returns what it is then, if

@@ -1,7 +1,11 @@
 //! The client at a terminal: a pseudo-terminal, whose other end is read and typed at here.
 
-use crate::programs::{Client, await_end, program, raw_tone};
-use crate::{PATIENCE, Running, TempFile};
+#[cfg(target_os = "linux")]
+use crate::TempFile;
+#[cfg(target_os = "linux")]
+use crate::programs::raw_tone;
+use crate::programs::{Client, await_end, program};
+use crate::{PATIENCE, Running};
 use nix::pty::openpty;
 use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
 use std::fs::File;

@@ -214,6 +214,7 @@ pub struct Started {
     child: Child,
     pub place: Place,
     /// What it said before it listened.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     warnings: String,
     stderr: BufReader<ChildStderr>,
 }
