@@ -14,7 +14,7 @@ const PURE_FILES: [&str; 14] = [
     "src/limits.rs",
     "src/management.rs",
     "src/name.rs",
-    "src/protocol.rs",
+    "protocol/src/lib.rs",
     "src/quoted.rs",
     "src/rate.rs",
     "src/relay.rs",
@@ -25,7 +25,7 @@ const PURE_FOLDERS: [&str; 5] = [
     "src/limits",
     "src/management",
     "src/name",
-    "src/protocol",
+    "protocol/src",
     "src/relay",
 ];
 
