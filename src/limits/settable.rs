@@ -138,7 +138,7 @@ impl Limits {
     /// attempt, so that the first attempt after an outage can come as long after its end as it
     /// lasted. Before it, nothing may have been heard for the time until a question is asked. The sum is
     /// eleven twelfths, and the rest is for round trips. (Since Linux 6.15 the attempts come
-    /// [regularly](Self::retransmission).)
+    /// regularly.)
     pub fn outage(&self) -> Duration {
         self.dead_peer_timeout * 5 / 12
     }
