@@ -1,249 +1,168 @@
-//! A voice and chat client for the terminal. What is typed is said to everyone, every event is a
-//! line, and voice comes from and goes to WAV files and pipes.
+//! A client that can be read in a sitting: it logs in, joins voice, speaks a tone, and prints what happens.
 //!
 //! ```text
-//! cargo run --example client -- --name alice [--server HOST[:PORT]]
-//! cargo run --example client -- --name bob --speak hello.wav --record heard.wav
-//! arecord -q -t raw -f S16_LE -r 48000 -c 1 | client --speak - --listen - | aplay -q -t raw -f S16_LE -r 48000 -c 1
-//! printf '/join\n/tone 2\n' | cargo run --example client -- --name robot
+//! cargo run --example client [NAME [HOST[:PORT] [VOICE_PORT]]]
 //! ```
 //!
-//! Threads read (lines or sound from standard input, TCP, UDP), and the main thread owns everything
-//! else.
+//! The [`Session`] says what is to be sent and understands what comes back, the [`Link`] has the sockets,
+//! the [`Speech`] turns sound into voice, and the [`Listener`] voice into sound. The terminal client, in
+//! `client/`, is made of the same.
 
-#[path = "client/app.rs"]
-mod app;
-#[path = "client/commands.rs"]
-mod commands;
-#[path = "client/connection.rs"]
-mod connection;
-#[path = "client/console.rs"]
-mod console;
-#[cfg(unix)]
-#[path = "client/editing/mod.rs"]
-mod editing;
-#[path = "client/line.rs"]
-mod line;
-#[path = "client/options.rs"]
-mod options;
-#[path = "client/sinks.rs"]
-mod sinks;
-#[path = "client/sound.rs"]
-mod sound;
-#[path = "talk/mod.rs"]
-mod talk;
-#[cfg(unix)]
-#[path = "client/terminal.rs"]
-mod terminal;
-
-use app::App;
-use console::{Console, Use};
-use options::{Options, Speak, USAGE};
-use std::io::{self, Read, Write};
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::error::Error;
+use std::io::Write;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
-use talk::link::{Arrival, Link};
-use talk::{FRAME_SAMPLES, Sound};
+use voiceapp_client::codec::BITRATE;
+use voiceapp_client::event::Event;
+use voiceapp_client::gate::Gate;
+use voiceapp_client::link::{Arrival, Link, Server, parse_port};
+use voiceapp_client::listener::Listener;
+use voiceapp_client::session::Session;
+use voiceapp_client::speech::{Said, Source, Speech};
 
-/// Elsewhere terminals edit lines themselves.
-#[cfg(not(unix))]
-mod terminal {
-    use crate::console::Output;
-    use crate::line::Line;
-    use std::io;
-    use std::time::Duration;
+/// How long it speaks.
+const TONE: Duration = Duration::from_secs(2);
+/// How long it listens afterwards: to an echo, say.
+const STAYS: Duration = Duration::from_secs(2);
 
-    pub enum Terminal {}
+struct Client {
+    link: Link,
+    session: Session,
+    /// Everyone who is heard. It would give their sound if it was asked to play it.
+    listener: Listener,
+    speech: Speech,
+    /// Datagrams of voice, and those among them that the network did not take.
+    spoken: u64,
+    untaken: u64,
+    leave_at: Option<Instant>,
+}
 
-    impl Terminal {
-        pub fn open(
-            _: bool,
-            _: Output,
-            _: fn(&str) -> bool,
-            _: impl Fn(Line) -> bool + Send + 'static,
-        ) -> io::Result<Self> {
-            Err(io::ErrorKind::Unsupported.into())
-        }
-
-        pub fn printer(&self) -> impl FnMut(String) -> io::Result<()> + Send + 'static {
-            |_| Ok(())
-        }
-
-        pub fn close(&self, _: Duration) {}
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next().unwrap_or_else(|| "tone".to_owned());
+    let mut server = Server::default();
+    if let Some(host) = arguments.next() {
+        server.set_host(&host)?;
     }
-
-    pub fn restore() {}
-}
-
-/// What the threads deliver. Bounded, so that a reader who is held up makes the network wait instead
-/// of filling the memory.
-const INBOX: usize = 1_024;
-/// Live sound that may wait to be spoken, in frames: 100 ms, beside what a pipe holds.
-const LIVE_MAX: usize = 5;
-
-/// What the main thread waits for.
-enum Input {
-    /// A line or sound has come by its own channel.
-    Wake,
-    /// From the connection with this number.
-    Arrived(u64, Arrival),
-    /// A connection takes long, and this is what is being done about it.
-    Trying(u64, String),
-    /// A connection was made, or could not be.
-    Connected(u64, Result<Link, String>),
-    /// Standard input is no sound that can be read.
-    SoundLost(io::Error),
-    /// Standard output takes no more sound.
-    ListenerLost(io::Error),
-}
-
-/// Why the client ends.
-enum End {
-    /// The user asked for it.
-    Quit,
-    /// Something here does not work, and this is what to say about it.
-    Failed(String),
-    /// The server is the trouble.
-    Troubled(Trouble, String),
-}
-
-enum Trouble {
-    Unreachable,
-    Refused,
-}
-
-fn main() -> ExitCode {
-    let outcome = match Options::parse(lexopt::Parser::from_env()) {
-        Ok(Some(options)) => run(&options),
-        Ok(None) => talk::print(USAGE).map_err(End::Failed),
-        Err(error) => {
-            complain(&format!("{error} (--help shows the options)"));
-            return ExitCode::from(2);
-        }
-    };
-    let (code, message) = match outcome {
-        Ok(()) | Err(End::Quit) => return ExitCode::SUCCESS,
-        Err(End::Failed(message)) => (1, message),
-        Err(End::Troubled(Trouble::Unreachable, message)) => (3, message),
-        Err(End::Troubled(Trouble::Refused, message)) => (4, message),
-    };
-    complain(&message);
-    ExitCode::from(code)
-}
-
-/// If nobody hears the complaint, the exit code still tells.
-fn complain(message: &str) {
-    let _ = writeln!(io::stderr(), "client: {message}");
-}
-
-fn run(options: &Options) -> Result<(), End> {
-    let (inputs, inbox) = sync_channel(INBOX);
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_signals(stop.clone(), waker(inputs.clone()))?;
-    let usage = Use {
-        is_json: options.is_json,
-        input_is_sound: matches!(options.speak, Some(Speak::Input)),
-        output_is_sound: options.listen,
-        has_talk_key: options.push_to_talk,
-    };
-    let console = Console::open(usage, waker(inputs.clone()))?;
-    if options.push_to_talk && !console.edits_lines() {
-        let reason = "--push-to-talk needs a terminal for its key";
-        return Err(End::Failed(reason.into()));
+    if let Some(port) = arguments.next() {
+        server.voice_port = parse_port(&port)?;
     }
-    App::new(options, console, inputs, stop).run(&inbox)
+    let link = Link::connect(&server, |what| eprintln!("{what}"))?;
+    let voice_address = link.voice_address().to_string();
+    let client = Client {
+        link,
+        // This asks to log in, and for the voice address to be proved as soon as that is answered.
+        session: Session::new(Instant::now(), &name, voice_address),
+        listener: Listener::new(false),
+        speech: Speech::new(BITRATE, Gate::new(None, false)),
+        spoken: 0,
+        untaken: 0,
+        leave_at: None,
+    };
+    client.run()
 }
 
-/// A full inbox needs no waking.
-fn waker(inputs: SyncSender<Input>) -> impl Fn() + Send + Sync + 'static {
-    move || {
-        let _ = inputs.try_send(Input::Wake);
-    }
-}
-
-#[cfg(unix)]
-fn stop_on_signals(stop: Arc<AtomicBool>, wake: impl Fn() + Send + 'static) -> Result<(), End> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    use std::sync::atomic::Ordering::Relaxed;
-    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])
-        .map_err(|error| End::Failed(format!("cannot catch signals: {error}")))?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            // Who is held up does not see the first.
-            if stop.swap(true, Relaxed) {
-                terminal::restore();
-                std::process::exit(128 + signal);
-            }
-            wake();
-        }
-    });
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn stop_on_signals(_: Arc<AtomicBool>, _: impl Fn()) -> Result<(), End> {
-    Ok(())
-}
-
-/// Reads standard input as sound, and wakes the main thread for each frame of it.
-fn read_sound(inputs: SyncSender<Input>) -> Receiver<Sound> {
-    let (sender, sounds) = sync_channel(LIVE_MAX);
-    let wake = waker(inputs.clone());
-    thread::spawn(move || {
-        let mut stdin = io::stdin().lock();
-        shorten_pipe(&stdin);
+impl Client {
+    fn run(mut self) -> Result<(), Box<dyn Error>> {
+        // Two threads of the link read, and this one does all else.
+        let (deliver, inbox) = sync_channel(1_024);
+        self.link
+            .start(move |arrival| deliver.send(arrival).is_ok())?;
         loop {
-            match next_sound(&mut stdin) {
-                Ok(Some(sound)) if sender.send(sound).is_ok() => wake(),
-                Ok(Some(_)) => return,
-                Ok(None) => break,
-                Err(error) => {
-                    let _ = inputs.send(Input::SoundLost(error));
-                    return;
+            let now = Instant::now();
+            self.session.handle_timeout(now);
+            for event in self.listener.handle_timeout(now) {
+                tell(&event)?;
+            }
+            self.look_at_events(now)?;
+            self.speak(now)?;
+            self.untaken += self.link.flush(&mut self.session)?;
+            if self.leave_at.is_some_and(|at| at <= now) {
+                return Ok(());
+            }
+
+            let wake_at = [
+                self.session.wake_at(),
+                self.listener.wake_at(),
+                self.speech.wake_at(),
+                self.leave_at,
+            ];
+            let wake_at = wake_at.into_iter().flatten().min();
+            let wake_at = wake_at.unwrap_or(now + Duration::from_secs(1));
+            match inbox.recv_timeout(wake_at.saturating_duration_since(now)) {
+                Ok(arrival) => self.handle_arrival(arrival)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err("nothing reads".into()),
+            }
+        }
+    }
+
+    /// What the session has understood.
+    fn look_at_events(&mut self, now: Instant) -> Result<(), Box<dyn Error>> {
+        while let Some(event) = self.session.next_event() {
+            tell(&event)?;
+            self.listener.handle_event(&event);
+            match event {
+                Event::LoggedIn { .. } => self.session.join(now),
+                Event::YouJoinedVoice { already: false } => {
+                    self.speech.start(now, Source::tone(TONE));
+                }
+                Event::VoiceRefused | Event::VoiceUnanswered { .. } => {
+                    return Err("there is no voice".into());
+                }
+                _ => {}
+            }
+        }
+        if let Some(failure) = self.session.login_failure() {
+            return Err(failure.to_string().into());
+        }
+        match self.session.loss() {
+            Some(loss) => Err(loss.to_string().into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Says what is due of the tone.
+    fn speak(&mut self, now: Instant) -> Result<(), Box<dyn Error>> {
+        loop {
+            match self.speech.next(now, true)? {
+                Said::Frame(data, due_at) => {
+                    self.session.speak(due_at, &data);
+                    self.spoken += 1;
+                }
+                Said::Silence => {}
+                Said::Nothing => return Ok(()),
+                Said::Ended => {
+                    let (datagrams, untaken) = (self.spoken, self.untaken);
+                    tell(&Event::SpeechEnded { datagrams, untaken })?;
+                    self.leave_at = Some(now + STAYS);
                 }
             }
         }
-        drop(sender);
-        wake();
-    });
-    sounds
-}
+    }
 
-/// A pipe holds 64 KiB where nobody says otherwise, which would be 0.7 s of sound: 85 ms are enough.
-#[cfg(target_os = "linux")]
-fn shorten_pipe(pipe: impl std::os::fd::AsFd) {
-    use nix::fcntl::{FcntlArg, fcntl};
-    // What is no pipe has no such size.
-    let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(8_192));
-}
-
-#[cfg(not(target_os = "linux"))]
-fn shorten_pipe<T>(_: T) {}
-
-/// Waits for the end of a thread, unless that takes long.
-fn wait_for(thread: &JoinHandle<()>, at_most: Duration) {
-    let deadline = Instant::now() + at_most;
-    while !thread.is_finished() && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(1));
+    fn handle_arrival(&mut self, arrival: Arrival) -> Result<(), Box<dyn Error>> {
+        match arrival {
+            Arrival::Bytes(bytes, at) => self.session.handle_bytes(at, &bytes),
+            Arrival::Datagram(bytes, at) => {
+                if let Some(voice) = self.session.handle_datagram(at, &bytes) {
+                    let who = || self.session.who(voice.from);
+                    if let Some(event) = self.listener.hear(at, &voice, who) {
+                        tell(&event)?;
+                    }
+                }
+            }
+            Arrival::VoiceClosed => self.session.handle_voice_closed(),
+            Arrival::Moved => {
+                self.link.renew_voice()?;
+                self.session.handle_route_change(Instant::now());
+            }
+            Arrival::Lost(reason) => return Err(reason.into()),
+        }
+        Ok(())
     }
 }
 
-/// The next frame of raw sound; the last is filled up with silence.
-fn next_sound(input: &mut impl Read) -> io::Result<Option<Sound>> {
-    let mut bytes = Vec::with_capacity(2 * FRAME_SAMPLES);
-    input
-        .take(2 * FRAME_SAMPLES as u64)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() < 2 {
-        return Ok(None);
-    }
-    let mut sound = [0.0; FRAME_SAMPLES];
-    for (sample, bytes) in sound.iter_mut().zip(bytes.chunks_exact(2)) {
-        *sample = f32::from(i16::from_le_bytes([bytes[0], bytes[1]])) / 32_768.0;
-    }
-    Ok(Some(sound))
+fn tell(event: &Event) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{event}")
 }

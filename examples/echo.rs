@@ -8,22 +8,19 @@
 //! All who speak at once come back as one. It does not answer anyone who has its own name, or two
 //! such bots would talk forever.
 
-#[path = "talk/mod.rs"]
-mod talk;
-
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Instant;
-use talk::codec::{BITRATE, Cut, Encoder};
-use talk::event::Event;
-use talk::link::{Arrival, Backoff, Link, Server, parse_port};
-use talk::listener::Listener;
-use talk::session::{LoginFailure, Session};
-use talk::{FRAME, Sound};
+use voiceapp_client::codec::{BITRATE, Cut, Encoder};
+use voiceapp_client::event::Event;
+use voiceapp_client::link::{Arrival, Backoff, Link, Server, parse_port};
+use voiceapp_client::listener::Listener;
+use voiceapp_client::session::{LoginFailure, Session};
+use voiceapp_client::{FRAME, Sound};
 
 const USAGE: &str = "\
 Usage: echo [--name NAME] [--server HOST[:PORT]] [--voice-port PORT]
@@ -61,9 +58,12 @@ fn main() -> ExitCode {
             End::Lost(message) => (3, message),
             End::Refused(message) => (4, message),
         },
-        Ok(None) => match talk::print(USAGE) {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(message) => (1, message),
+        Ok(None) => match writeln!(io::stdout(), "{USAGE}") {
+            // Who has read enough of it may hang up, as head(1) does.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                (1, format!("cannot write to standard output: {error}"))
+            }
+            _ => return ExitCode::SUCCESS,
         },
         Err(error) => (2, format!("{error} (--help shows the options)")),
     };

@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut stdout = std::io::stdout();
     writeln!(
         stdout,
-        "for {seconds} s: client --server {management} --voice-port {voice}"
+        "for {seconds} s: voiceapp --server {management} --voice-port {voice}"
     )?;
 
     let handle = server.handle();

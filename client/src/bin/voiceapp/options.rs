@@ -1,0 +1,304 @@
+//! The options of the client.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use voiceapp_client::codec::{BITRATE, BITRATES};
+use voiceapp_client::gate::THRESHOLD_DB;
+use voiceapp_client::link::{Server, parse_port};
+
+pub const USAGE: &str = "\
+Usage: voiceapp [--name NAME] [--server HOST[:PORT]] [OPTION...]
+
+  --name NAME           what the others see, 1 to 32 bytes (default: $USER or $LOGNAME, else the
+                        name of the system's user who starts it, else guest)
+  --server HOST[:PORT]  the server, by name or address, [::1]:9001 too (default 127.0.0.1:9001);
+                        a link-local address needs its interface: fe80::1%eth0
+  --voice-port PORT     its UDP port (default 9002)
+  --speak FILE.wav      join voice, and speak this: 16, 24 or 32 bits or float, mono or stereo
+  --speak -             the same with standard input: raw 16-bit 48 kHz mono, little-endian
+  --voice-activation DB of standard input, say only what is this loud or louder, -90 to 0 dB of full
+                        scale, and half a second after it; off says everything (default -50, so that
+                        an open microphone costs nothing while nobody speaks; a file is said whole)
+  --push-to-talk        of standard input, say only what comes between one Ctrl-T and the next, typed
+                        at the terminal, which tells keys and not how long they are held;
+                        --voice-activation is off then, if it is not given
+  --bitrate KBIT        how much to send, 6 to 510 kbit/s while something is said (default 96)
+  --listen -            join voice, and play what is heard to standard output, in the same form;
+                        what is to be read goes to standard error
+  --record FILE.wav     join voice, and record what is heard, from login to end
+  --json                events as JSON, one a line
+  --reconnect SECONDS   try so long to get a lost connection back, 0 to 86400 (default 300)
+  -h, --help            this text
+
+On a terminal, events are coloured unless NO_COLOR is set, and lines are edited: Ctrl-C clears what
+is typed, and leaves if nothing is. One that can do neither has TERM=dumb, or none. SIGINT and
+SIGTERM end the client in order.
+
+Exit codes: 0 after /quit, the end of input or a signal; 1 if a file, standard output or the like
+cannot be used; 2 for a bad option; 3 if the server or its voice cannot be reached, or is lost for
+good; 4 if it refuses the login.";
+
+pub struct Options {
+    pub name: String,
+    pub server: Server,
+    pub speak: Option<Speak>,
+    pub listen: bool,
+    pub record: Option<PathBuf>,
+    pub is_json: bool,
+    pub reconnect: Duration,
+    /// In bits a second.
+    pub bitrate: u32,
+    /// From which level on sound is taken for speech.
+    pub activation_db: Option<f32>,
+    pub push_to_talk: bool,
+}
+
+pub enum Speak {
+    File(PathBuf),
+    Input,
+}
+
+impl Options {
+    /// Whether what is heard goes anywhere.
+    pub fn is_playing(&self) -> bool {
+        self.listen || self.record.is_some()
+    }
+
+    /// Whether it is all about voice.
+    pub fn wants_voice(&self) -> bool {
+        self.is_playing() || self.speak.is_some()
+    }
+
+    /// `None` if only help was asked for.
+    pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Self>, lexopt::Error> {
+        use lexopt::prelude::*;
+        let mut name = None;
+        let mut options = Options {
+            name: String::new(),
+            server: Server::default(),
+            speak: None,
+            listen: false,
+            record: None,
+            is_json: false,
+            reconnect: Duration::from_secs(300),
+            bitrate: BITRATE,
+            activation_db: None,
+            push_to_talk: false,
+        };
+        let mut activation = None;
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("name") => name = Some(arguments.value()?.string()?),
+                Long("server") => options.server.set_host(&arguments.value()?.string()?)?,
+                Long("voice-port") => {
+                    options.server.voice_port = parse_port(&arguments.value()?.string()?)?;
+                }
+                Long("speak") => {
+                    let source = arguments.value()?;
+                    options.speak = Some(match source == "-" {
+                        true => Speak::Input,
+                        false => Speak::File(source.into()),
+                    });
+                }
+                Long("listen") => match arguments.value()? {
+                    sink if sink == "-" => options.listen = true,
+                    _ => return Err("--listen takes - alone: --record writes to a file".into()),
+                },
+                Long("record") => match arguments.value()? {
+                    sink if sink == "-" => {
+                        return Err("--record takes a file: --listen - writes to a pipe".into());
+                    }
+                    file => options.record = Some(file.into()),
+                },
+                Long("json") => options.is_json = true,
+                Long("reconnect") => {
+                    let seconds: u32 = arguments.value()?.parse()?;
+                    if seconds > 86_400 {
+                        return Err(format!("{seconds} is not 0 to 86400 seconds").into());
+                    }
+                    options.reconnect = Duration::from_secs(seconds.into());
+                }
+                Long("bitrate") => {
+                    options.bitrate = arguments.value()?.parse_with(parse_bitrate)?;
+                }
+                Long("voice-activation") => {
+                    activation = Some(arguments.value()?.parse_with(parse_activation)?);
+                }
+                Long("push-to-talk") => options.push_to_talk = true,
+                Short('h') | Long("help") => return Ok(None),
+                _ => return Err(argument.unexpected()),
+            }
+        }
+        if let (Some(Speak::File(from)), Some(to)) = (&options.speak, &options.record) {
+            // A file that is not there yet is no other.
+            let paths = (from.canonicalize(), to.canonicalize());
+            if matches!(paths, (Ok(from), Ok(to)) if from == to) {
+                return Err("--speak and --record name the same file".into());
+            }
+        }
+        if options.push_to_talk && !matches!(options.speak, Some(Speak::Input)) {
+            return Err("--push-to-talk goes with --speak -".into());
+        }
+        let default = (!options.push_to_talk).then_some(THRESHOLD_DB);
+        options.activation_db = activation.unwrap_or(default);
+        options.name = match name {
+            Some(name) if name.is_empty() => return Err("--name is empty".into()),
+            Some(name) => name,
+            None => user_name()?,
+        };
+        Ok(Some(options))
+    }
+}
+
+/// Bits a second, of a number of thousands.
+fn parse_bitrate(text: &str) -> Result<u32, String> {
+    let kbit: Option<u32> = text.parse().ok();
+    let bits = kbit.and_then(|it| it.checked_mul(1_000));
+    let bits = bits.filter(|it| BITRATES.contains(it));
+    bits.ok_or_else(|| format!("{text} is not 6 to 510 kbit/s"))
+}
+
+fn parse_activation(text: &str) -> Result<Option<f32>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    match text.parse() {
+        Ok(level_db) if (-90.0..=0.0).contains(&level_db) => Ok(Some(level_db)),
+        _ => Err(format!("{text} is not -90 to 0 dB, nor off")),
+    }
+}
+
+/// The name of who starts the client, as far as the system tells one.
+fn user_name() -> Result<String, String> {
+    for name in ["USER", "LOGNAME", "USERNAME"] {
+        if let Some(value) = variable(name)? {
+            return Ok(value);
+        }
+    }
+    Ok(system_user_name().unwrap_or_else(|| "guest".to_owned()))
+}
+
+#[cfg(unix)]
+fn system_user_name() -> Option<String> {
+    use nix::unistd::{Uid, User};
+    let user = User::from_uid(Uid::current()).ok().flatten();
+    user.map(|it| it.name).filter(|it| !it.is_empty())
+}
+
+#[cfg(not(unix))]
+fn system_user_name() -> Option<String> {
+    None
+}
+
+/// A variable of the environment as files for containers set it: blanks around it are nothing, and it
+/// counts as not set if there is nothing else. Such files take quotes for a part of it, which nobody
+/// means.
+pub fn variable(name: &str) -> Result<Option<String>, String> {
+    let value = std::env::var_os(name).unwrap_or_default();
+    value_of(name, &value.to_string_lossy())
+}
+
+fn value_of(name: &str, value: &str) -> Result<Option<String>, String> {
+    let value = value.trim();
+    for quote in ['"', '\''] {
+        if value.len() > 1 && value.starts_with(quote) && value.ends_with(quote) {
+            return Err(format!(
+                "{name} has quotes around it: {value}. Leave them out, or use the option"
+            ));
+        }
+    }
+    Ok(Some(value.to_owned()).filter(|it| !it.is_empty()))
+}
+
+/// A number of seconds, up to an hour; `default` if nothing is said, unless that is zero.
+pub fn parse_seconds(text: &str, default: Duration) -> Option<Duration> {
+    if text.is_empty() && !default.is_zero() {
+        return Some(default);
+    }
+    let seconds: f64 = text.parse().ok()?;
+    (0.0..=3_600.0)
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_trimmed_and_quotes_are_named() {
+        let table = [
+            ("ann", Ok(Some("ann"))),
+            ("  ann\r", Ok(Some("ann"))),
+            ("O'Neil", Ok(Some("O'Neil"))),
+            ("\"", Ok(Some("\""))),
+            ("", Ok(None)),
+            (" \r\n", Ok(None)),
+            ("\"ann\"", Err("USER has quotes around it: \"ann\"")),
+            ("'ann' \r", Err("USER has quotes around it: 'ann'")),
+        ];
+        for (value, expected) in table {
+            match (value_of("USER", value), expected) {
+                (Ok(taken), Ok(expected)) => assert_eq!(taken.as_deref(), expected),
+                (Err(reason), Err(start)) => assert!(reason.starts_with(start), "{reason}"),
+                (taken, _) => panic!("{value:?}: {taken:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn seconds_are_numbers_of_sane_size() {
+        let default = Duration::from_secs(3);
+        let table = [
+            ("0.5", Some(Duration::from_millis(500))),
+            ("", Some(default)),
+            ("-1", None),
+            ("NaN", None),
+            ("inf", None),
+            ("3601", None),
+            ("three", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse_seconds(text, default), expected, "{text}");
+        }
+        assert_eq!(parse_seconds("", Duration::ZERO), None);
+    }
+
+    #[test]
+    fn a_microphone_says_what_is_speech_unless_something_else_is_set() {
+        let parsed = |arguments: &str| {
+            let arguments = ["voiceapp", "--name", "ann"]
+                .into_iter()
+                .chain(arguments.split(' '));
+            let options = Options::parse(lexopt::Parser::from_iter(arguments));
+            let options = options.ok()?.expect("no help was asked for");
+            Some((options.activation_db, options.bitrate))
+        };
+        let table = [
+            ("--speak -", Some((Some(-50.0), 96_000))),
+            ("--speak - --push-to-talk", Some((None, 96_000))),
+            (
+                "--speak - --push-to-talk --voice-activation -40",
+                Some((Some(-40.0), 96_000)),
+            ),
+            (
+                "--speak - --voice-activation off --bitrate 24",
+                Some((None, 24_000)),
+            ),
+            (
+                "--speak - --voice-activation=-33.5",
+                Some((Some(-33.5), 96_000)),
+            ),
+            ("--speak - --voice-activation loud", None),
+            ("--speak - --voice-activation 3", None),
+            ("--speak - --voice-activation NaN", None),
+            ("--bitrate 5", None),
+            ("--bitrate 511", None),
+            ("--bitrate 96k", None),
+            ("--push-to-talk", None),
+        ];
+        for (arguments, expected) in table {
+            assert_eq!(parsed(arguments), expected, "{arguments}");
+        }
+    }
+}

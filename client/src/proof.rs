@@ -1,0 +1,153 @@
+//! The proof that our address is ours: a VoiceAuthRequest, repeated until it is answered, and renewed
+//! from time to time.
+
+use std::time::{Duration, Instant};
+use voiceapp_protocol::{Packet, VoiceToken};
+
+/// How long each request waits for an answer before it is repeated. The last goes on for as long as
+/// it takes: the way may open at any time.
+pub const WAITS_MS: [u64; 7] = [500, 500, 500, 500, 1_000, 2_000, 4_000];
+/// After so many requests without an answer, 2 s, that is told.
+const TOLD_AFTER: usize = 4;
+/// NAT mappings for UDP can expire after 30 s of silence, and change at any time. A proof renews them,
+/// and tells the server where we are now.
+pub const EVERY: Duration = Duration::from_secs(15);
+
+/// What the server knows of our address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProofState {
+    /// Nothing yet: we are asking.
+    Asking,
+    /// It is ours. A proof that is repeated leaves it so.
+    Proven,
+    /// Nothing: the proof was refused, or is not answered. The latter may pass.
+    Failed,
+}
+
+/// One client's proof of its voice address, from the first question on.
+pub struct Proof {
+    token: VoiceToken,
+    state: ProofState,
+    /// Whether the token was ever taken.
+    was_proven: bool,
+    request_id: u64,
+    /// Requests sent since the last answer; 0 while none is under way.
+    asked: usize,
+    /// When to ask next, be it for the first time or again.
+    next_at: Option<Instant>,
+}
+
+/// What has become of a proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The address is ours.
+    Proven,
+    /// The server has never known the token.
+    Refused,
+    /// It does not know it any more.
+    Ended,
+    /// For a while. It is asked again.
+    Unanswered,
+}
+
+impl Proof {
+    /// A proof without a token, which asks for nothing.
+    pub fn new() -> Self {
+        Proof {
+            token: VoiceToken(0),
+            state: ProofState::Asking,
+            was_proven: false,
+            request_id: 0,
+            asked: 0,
+            next_at: None,
+        }
+    }
+
+    /// The token, which comes with the login, has to be set before anything is asked.
+    pub fn set_token(&mut self, token: VoiceToken) {
+        self.token = token;
+    }
+
+    /// How far it has come.
+    pub fn state(&self) -> ProofState {
+        self.state
+    }
+
+    /// Whether the server has ever taken the token.
+    pub fn was_proven(&self) -> bool {
+        self.was_proven
+    }
+
+    /// Whether nothing is under way that is likely to be answered.
+    pub fn is_settled(&self) -> bool {
+        self.asked == 0 || self.state == ProofState::Failed
+    }
+
+    /// When something is due.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.next_at
+    }
+
+    /// Begins a fresh proof, and gives what to send. Its repetitions are identical datagrams, this one
+    /// is not.
+    pub fn begin(&mut self, now: Instant) -> Packet<'static> {
+        if self.state == ProofState::Failed {
+            self.state = ProofState::Asking;
+        }
+        self.request_id += 1;
+        self.asked = 0;
+        self.ask(now)
+    }
+
+    /// Gives what to send, if that is due, and what has become of the proof, if that is news.
+    pub fn handle_timeout(&mut self, now: Instant) -> (Option<Packet<'static>>, Option<Outcome>) {
+        if self.next_at.is_none_or(|at| now < at) {
+            return (None, None);
+        }
+        if self.asked == 0 {
+            return (Some(self.begin(now)), None);
+        }
+        let is_news = self.asked >= TOLD_AFTER && self.state != ProofState::Failed;
+        if is_news {
+            self.state = ProofState::Failed;
+        }
+        let request = self.ask(now);
+        (Some(request), is_news.then_some(Outcome::Unanswered))
+    }
+
+    /// Takes an answer, and tells what is new with it.
+    pub fn handle_answer(
+        &mut self,
+        at: Instant,
+        request_id: u64,
+        success: bool,
+    ) -> Option<Outcome> {
+        if request_id != self.request_id || self.asked == 0 {
+            return None;
+        }
+        self.asked = 0;
+        if !success {
+            self.state = ProofState::Failed;
+            self.next_at = None;
+            return Some(match self.was_proven {
+                true => Outcome::Ended,
+                false => Outcome::Refused,
+            });
+        }
+        self.was_proven = true;
+        self.next_at = Some(at + EVERY);
+        let before = std::mem::replace(&mut self.state, ProofState::Proven);
+        (before != ProofState::Proven).then_some(Outcome::Proven)
+    }
+
+    /// If the kernel does not take it, the next repetition is the remedy.
+    fn ask(&mut self, now: Instant) -> Packet<'static> {
+        let wait_ms = WAITS_MS[self.asked.min(WAITS_MS.len() - 1)];
+        self.asked += 1;
+        self.next_at = Some(now + Duration::from_millis(wait_ms));
+        Packet::VoiceAuthRequest {
+            request_id: self.request_id,
+            voice_token: self.token,
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! One login at a server, from the client's side: who is here, what was asked, and the proof of the
+//! voice address. It is told what was received and when, and collects what is to be sent and what is
+//! to be told; it owns no socket and has no clock.
+
+use super::event::{Event, Listed, Who};
+pub use super::proof::ProofState;
+use super::proof::{Outcome, Proof};
+use std::collections::VecDeque;
+use std::fmt::{self, Display, Formatter};
+use std::time::{Duration, Instant};
+use voiceapp_protocol::{FrameBuffer, Packet, UserId};
+
+mod inbound;
+mod liveness;
+mod people;
+#[cfg(test)]
+mod tests;
+mod voice;
+
+use liveness::Liveness;
+use people::People;
+pub use voice::Voice;
+
+/// How long an answer over TCP may take.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One login, from the request to the end.
+pub struct Session {
+    /// Where voice goes, as it is told to the user.
+    voice_address: String,
+    me: UserId,
+    people: People,
+    /// Whether it was told that there are more people than are remembered.
+    has_too_many: bool,
+    inbound: FrameBuffer,
+    pending: Vec<Pending>,
+    last_request_id: u64,
+    proof: Proof,
+    /// We are to join voice as soon as our address is proven: who is in voice without that looks
+    /// present to all, and hears and says nothing.
+    join_waits: bool,
+    liveness: Liveness,
+    /// Of the next voice datagram. It goes on from one speech to the next.
+    sequence: u32,
+    /// When the first frame of voice was due, and how many frames after it the next one is at least.
+    voice_start: Option<Instant>,
+    next_frame: u64,
+    unreadable: u64,
+    login_failure: Option<LoginFailure>,
+    loss: Option<Loss>,
+    voice_is_closed: bool,
+    outbound: Vec<u8>,
+    datagrams: VecDeque<Vec<u8>>,
+    events: VecDeque<Event>,
+}
+
+/// A request whose answer has not come; for a chat message, the message itself as everyone gets it.
+struct Pending {
+    request_id: u64,
+    sent_at: Instant,
+    message: Option<String>,
+}
+
+/// Why there is no login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginFailure {
+    /// The server said no.
+    Refused,
+    /// The server said nothing in time.
+    Unanswered,
+}
+
+impl Display for LoginFailure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LoginFailure::Refused => {
+                "the server refused the login: it is full, the name is not 1 to 32 bytes of text that \
+                 can be seen, or too many log in from here"
+            }
+            LoginFailure::Unanswered => "the server did not answer the login",
+        })
+    }
+}
+
+/// Why a session that was there is none any more, though the connection may look as if it were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The server does not know the token that it gave us, and took before.
+    Ended,
+    /// Nothing came over TCP for too long.
+    Silent,
+}
+
+impl Display for Loss {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Loss::Ended => "the server has ended the session",
+            Loss::Silent => "the server no longer answers",
+        })
+    }
+}
+
+impl Session {
+    /// A session that asks to log in under this name. A name that is too long for any packet is no
+    /// name for a server either, and is cut off.
+    pub fn new(now: Instant, username: &str, voice_address: String) -> Self {
+        let mut session = Session {
+            voice_address,
+            me: UserId(0),
+            people: People::default(),
+            has_too_many: false,
+            inbound: FrameBuffer::new(),
+            pending: Vec::new(),
+            last_request_id: 0,
+            proof: Proof::new(),
+            join_waits: false,
+            liveness: Liveness::new(now),
+            sequence: 0,
+            voice_start: None,
+            next_frame: 0,
+            unreadable: 0,
+            login_failure: None,
+            loss: None,
+            voice_is_closed: false,
+            outbound: Vec::new(),
+            datagrams: VecDeque::new(),
+            events: VecDeque::new(),
+        };
+        session.request(now, |request_id| Packet::LoginRequest {
+            request_id,
+            username,
+        });
+        session
+    }
+
+    // What is to be sent and told.
+
+    /// Takes the bytes for TCP.
+    pub fn take_outbound(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.outbound)
+    }
+
+    /// Takes the next datagram for UDP.
+    pub fn next_datagram(&mut self) -> Option<Vec<u8>> {
+        self.datagrams.pop_front()
+    }
+
+    /// Takes the next thing to tell the user.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When something is due if nothing is received.
+    pub fn wake_at(&self) -> Option<Instant> {
+        let answers = self.pending.iter().map(|it| it.sent_at + ANSWER_TIMEOUT);
+        let liveness = self.is_logged_in().then(|| self.liveness.wake_at());
+        answers.chain(self.proof.wake_at()).chain(liveness).min()
+    }
+
+    // What there is to know.
+
+    /// Whether the server has taken the login.
+    pub fn is_logged_in(&self) -> bool {
+        self.me != UserId(0)
+    }
+
+    /// Why there will be no login, if that is so.
+    pub fn login_failure(&self) -> Option<LoginFailure> {
+        self.login_failure
+    }
+
+    /// Why this session is over, if it is.
+    pub fn loss(&self) -> Option<Loss> {
+        self.loss
+    }
+
+    /// Whether a request has no answer yet.
+    pub fn is_waiting_for_answers(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether we are to join voice, and do as soon as the proof is through.
+    pub fn is_about_to_join(&self) -> bool {
+        self.join_waits && self.proof.state() == ProofState::Asking
+    }
+
+    /// What was said and has not come back.
+    pub fn unanswered_messages(&self) -> impl Iterator<Item = &str> {
+        self.pending.iter().filter_map(|it| it.message.as_deref())
+    }
+
+    /// How far the proof of our voice address has come.
+    pub fn proof_state(&self) -> ProofState {
+        self.proof.state()
+    }
+
+    /// Whether the last proof that was asked for is through, or given up. What was spoken before it
+    /// has then been handled as well, as far as the network keeps an order.
+    pub fn is_proof_settled(&self) -> bool {
+        self.proof.is_settled()
+    }
+
+    /// Whether the server has us in voice.
+    pub fn is_in_voice(&self) -> bool {
+        self.people.get(self.me).is_some_and(|it| it.in_voice)
+    }
+
+    /// Whether we are muted.
+    pub fn is_muted(&self) -> bool {
+        self.people.get(self.me).is_some_and(|it| it.is_muted)
+    }
+
+    /// Datagrams that no client of the protocol can read.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
+    /// Someone, as far as the server has named them.
+    pub fn who(&self, id: UserId) -> Who {
+        self.people.who(id)
+    }
+
+    /// Whether someone who is here has the same name as oneself, as the server keeps them.
+    pub fn is_namesake(&self, id: UserId) -> bool {
+        let own = self.people.get(self.me).map(|it| it.name());
+        own.is_some() && own == self.people.get(id).map(|it| it.name())
+    }
+
+    /// Everyone who is here, by rising id.
+    pub fn people(&self) -> Vec<Listed> {
+        self.people.list(self.me)
+    }
+
+    // What the user does.
+
+    /// Leaves voice.
+    pub fn leave(&mut self, now: Instant) {
+        self.join_waits = false;
+        self.request(now, |request_id| Packet::LeaveVoiceChannelRequest {
+            request_id,
+        });
+    }
+
+    /// Asks the server to answer. The event tells how long that took.
+    pub fn ping(&mut self, now: Instant) {
+        self.request(now, |request_id| Packet::PingRequest { request_id });
+    }
+
+    /// Says this to everyone.
+    pub fn chat(&mut self, now: Instant, message: &str) {
+        self.request(now, |request_id| Packet::ChatMessageRequest {
+            request_id,
+            message,
+        });
+    }
+
+    /// Mutes or unmutes. The server doesn't answer this.
+    pub fn mute(&mut self, is_muted: bool) {
+        self.send(&Packet::UserMuteState {
+            user_id: self.me,
+            is_muted,
+        });
+        if let Some(me) = self.people.entry(self.me) {
+            me.is_muted = is_muted;
+        }
+        self.events.push_back(Event::YouMuted { is_muted });
+    }
+
+    fn request<'p>(&mut self, now: Instant, packet: impl FnOnce(u64) -> Packet<'p>) {
+        self.last_request_id += 1;
+        let packet = packet(self.last_request_id);
+        if self.send(&packet) {
+            let message = match packet {
+                Packet::ChatMessageRequest { message, .. } => Some(message.to_owned()),
+                _ => None,
+            };
+            self.pending.push(Pending {
+                request_id: self.last_request_id,
+                sent_at: now,
+                message,
+            });
+        }
+    }
+
+    /// Tells whether the packet can be sent at all: one over the size of any can't.
+    fn send(&mut self, packet: &Packet<'_>) -> bool {
+        match packet.encode(&mut self.outbound) {
+            Ok(()) => true,
+            Err(error) => {
+                self.refuse(format!("not sent: {error}"));
+                if !self.is_logged_in() {
+                    self.login_failure = Some(LoginFailure::Refused);
+                }
+                false
+            }
+        }
+    }
+
+    fn refuse(&mut self, reason: String) {
+        self.events.push_back(Event::Refused { reason });
+    }
+
+    // What is due.
+
+    /// Does what is due. To be called at [`wake_at`](Self::wake_at) or at any time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let before = self.pending.len();
+        self.pending.retain(|it| now < it.sent_at + ANSWER_TIMEOUT);
+        if self.pending.len() < before {
+            let waited_s = ANSWER_TIMEOUT.as_secs();
+            self.events.push_back(Event::Unanswered { waited_s });
+            if !self.is_logged_in() {
+                self.login_failure = Some(LoginFailure::Unanswered);
+            }
+        }
+        let (request, outcome) = self.proof.handle_timeout(now);
+        if let Some(request) = request {
+            self.send_datagram(&request);
+        }
+        if let Some(outcome) = outcome {
+            self.handle_proof_outcome(now, outcome);
+        }
+        if self.is_logged_in() {
+            if self.liveness.is_over(now) {
+                self.loss.get_or_insert(Loss::Silent);
+            }
+            if self.liveness.is_due(now) {
+                self.probe(now);
+            }
+        }
+    }
+
+    /// Our datagrams take another way from here on, and the connection may have been on the old one.
+    pub fn handle_route_change(&mut self, now: Instant) {
+        if self.is_logged_in() {
+            self.prove(now);
+            self.probe(now);
+            self.liveness.handle_route_change(now);
+        }
+    }
+
+    /// Asks over TCP whether the server is there, if that has not been asked already. The user is told
+    /// of it only when no answer comes.
+    fn probe(&mut self, now: Instant) {
+        if self.liveness.begin(now) {
+            self.last_request_id += 1;
+            let request_id = self.last_request_id;
+            self.send(&Packet::PingRequest { request_id });
+        }
+    }
+}

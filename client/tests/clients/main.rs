@@ -1,0 +1,12 @@
+//! The client with a server: what it is made of in virtual time, and the programs themselves.
+
+mod examples;
+mod measure;
+mod outages;
+mod programs;
+mod proxy;
+mod story;
+#[cfg(unix)]
+mod terminal;
+
+use voiceapp_testkit::{PATIENCE, Running, TempFile};

@@ -1,0 +1,23 @@
+//! The load generator, piece by piece.
+
+pub mod app;
+mod choices;
+mod figures;
+mod floor;
+mod gusts;
+mod histogram;
+mod json;
+mod options;
+mod page;
+mod plot;
+mod progress;
+mod receiver;
+mod report;
+mod run;
+mod speaker;
+mod storm;
+mod sys;
+mod team;
+mod user;
+mod voice;
+mod worker;

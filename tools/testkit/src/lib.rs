@@ -1,0 +1,69 @@
+//! What the tests of the client and of the tools share: a server on a thread, files that are gone
+//! afterwards, and programs of the workspace. It is for tests: what is wrong ends them.
+
+#![deny(missing_docs, unsafe_code)]
+
+mod program;
+mod temp_file;
+
+pub use program::program;
+pub use temp_file::TempFile;
+pub use voiceapp_server::Limits;
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+use voiceapp_server::{Config, Server, ServerHandle};
+
+/// How long anything may take before a test fails rather than hangs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server on a thread of its own, on ports that the system chose. It ends with this.
+pub struct Running {
+    /// Where it takes connections.
+    pub tcp_port: u16,
+    /// Where it takes voice.
+    pub udp_port: u16,
+    handle: ServerHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// A server that takes voice as fast as it comes: virtual time is faster than that of the server.
+    pub fn start() -> Running {
+        Running::start_with(Limits {
+            voice_rate: 0,
+            voice_bandwidth: 0,
+            voice_rate_per_address: 0,
+            voice_bandwidth_per_address: 0,
+            ..Limits::default()
+        })
+    }
+
+    /// A server with these limits.
+    pub fn start_with(limits: Limits) -> Running {
+        let server = Server::bind(&Config {
+            management_port: 0,
+            voice_relay_port: 0,
+            bind_address: Some([127, 0, 0, 1].into()),
+            limits,
+            ..Config::default()
+        })
+        .expect("the system has free ports");
+        Running {
+            tcp_port: server.management_address().port(),
+            udp_port: server.voice_relay_address().port(),
+            handle: server.handle(),
+            thread: Some(std::thread::spawn(|| {
+                server.run().expect("it runs to its end");
+            })),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.stop();
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(std::thread::panicking() || matches!(ended, Some(Ok(()))));
+    }
+}
