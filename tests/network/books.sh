@@ -98,7 +98,7 @@ judge_crowds() {
     judge $((${#gone[@]} == groups && ${slowest%.*} <= GONE_WITHIN_S)) "$groups crowds of $((GROUP_USERS + 1)) vanished," \
         "and the slowest was gone after $slowest s"
     for name in eve tom $(seq -f flap-%g "$FLAPPERS"); do
-        lost=$(said "$name" '^client:|^skipped|could not be read' || true)
+        lost=$(said "$name" '^voiceapp:|^skipped|could not be read' || true)
         [[ -z $lost ]] || wrong "$name says: $lost"
     done
     passed "eve heard $(said eve '^tom: ' | tail -n 1)"

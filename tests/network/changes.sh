@@ -111,7 +111,7 @@ move() {
     add_address ann "$1" 111
     start_server server
     for name in ann bob; do
-        start "$name" "$name" "$bin/examples/talker" "$name" "$(with_port "$server" 9001)" 9002 \
+        start "$name" "$name" "$bin/talker" "$name" "$(with_port "$server" 9001)" 9002 \
             "$(address "$1" "$(number "$name")")"
         expect "$name" '^in voice' 30
         prove "$name"

@@ -61,7 +61,7 @@ start_heard() {
 
 # start_client NODE NAME FAMILY PATTERN
 start_client() {
-    start_heard "$1" "$2" "^logged in|^client:|^voice is ready|^skipped|could not be read${4:+|$4}" "$bin/examples/client" \
+    start_heard "$1" "$2" "^logged in|^voiceapp:|^voice is ready|^skipped|could not be read${4:+|$4}" "$bin/voiceapp" \
         --name "$2" --server "$(with_port "$(address "$3" 1)" 9001)" --reconnect 0
 }
 
@@ -69,7 +69,7 @@ start_client() {
 start_crowd() {
     local node=$1 name=$2 family=$3
     shift 3
-    start "$node" "$name" "$bin/examples/crowd" --server "$(with_port "$(address "$family" 1)" 9001)" "$@"
+    start "$node" "$name" "$bin/crowd" --server "$(with_port "$(address "$family" 1)" 9001)" "$@"
 }
 
 # processes NODE SIGNAL: sends it to all that runs there.
@@ -103,7 +103,7 @@ crowds_enter() {
     start_heard flap flapping none bash -c 'cd "$1"; while :; do for line in /join /mute /unmute /leave; do
         for name in flap-*.in; do echo "$line" 1<>"$name"; done; sleep 0.05; done; done' - "$logs"
     # Whoever is banned comes again and again.
-    start_heard exile exile '^logged in|^client:' bash -c 'while :; do "$@"; sleep 1; done' - "$bin/examples/client" \
+    start_heard exile exile '^logged in|^voiceapp:' bash -c 'while :; do "$@"; sleep 1; done' - "$bin/voiceapp" \
         --name exile --server "$(with_port "$(address 4 1)" 9001)" --reconnect 0
 }
 

@@ -88,7 +88,7 @@ lay_netem() {
 
 lay_tap() {
     local node
-    start switch wire "$bin/examples/wire" --seed 1 "${tap[@]}" "$@"
+    start switch wire "$bin/wire" --seed 1 "${tap[@]}" "$@"
     wait_for wire '^ready' 5 || failed "the wire does not start"
     for node; do
         ip -n "$prefix-switch" link set "$node" netns "$prefix-$node" name eth0
@@ -184,15 +184,15 @@ stop_server() {
 # statistic NAME: a figure of a server that has ended, 0 if it is not there.
 statistic() { awk -v name="  $1 " 'index($0, name) == 1 { figure = $NF } END { print figure + 0 }' "$logs/server.log"; }
 
-# enter NAME SERVER-ADDRESS [NODE]: logs an example client in, in the namespace of its name or another, and lets it join
+# enter NAME SERVER-ADDRESS [NODE]: logs a client in, in the namespace of its name or another, and lets it join
 # voice. Three attempts, because a wire like this may well lose as many packets of one connection's start in a row.
 enter() {
     local name=$1 attempt
     for attempt in 1 2 3; do
         rm -f "$logs/$name.in"
-        start "${3:-$name}" "$name" "$bin/examples/client" --name "$name" --server "$(with_port "$2" 9001)" \
+        start "${3:-$name}" "$name" "$bin/voiceapp" --name "$name" --server "$(with_port "$2" 9001)" \
             --reconnect 0
-        wait_for "$name" '^logged in as|^client: ' 15 || true
+        wait_for "$name" '^logged in as|^voiceapp: ' 15 || true
         ! said "$name" '^logged in as' >/dev/null || break
         kill "${pid[$name]}" 2>/dev/null || true
         mv "$logs/$name.log" "$logs/$name.$attempt.log"

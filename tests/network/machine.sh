@@ -41,7 +41,7 @@ check_machine() {
         wire_description="tc netem behind veth and a bridge; a frame on its way from one to another is: $harm"
     elif [[ ${NETWORK_WIRE:-tap} == tap ]] && no_tap=$(try_tap 2>&1); then
         wire=tap
-        wire_description="tests/network/wire.rs between TAP devices (no netem: ${no_netem%%$'\n'*}); a frame on its way \
+        wire_description="tools/netlab between TAP devices (no netem: ${no_netem%%$'\n'*}); a frame on its way \
 from one to another is: $harm"
     else
         cannot "no netem: ${no_netem%%$'\n'*}" "no TAP devices instead: ${no_tap%%$'\n'*}"
@@ -94,6 +94,6 @@ build() {
         cargo=(runuser -u "$SUDO_USER" -- env HOME="$home" PATH="$home/.cargo/bin:$PATH" cargo)
     fi
     "${cargo[@]}" --version >/dev/null 2>&1 || cannot "there is no cargo, to build the programs with"
-    cargo+=(build --release --locked --bin voiceapp-server --example client --example crowd --example talker --example wire)
+    cargo+=(build --release --locked --workspace --bins)
     "${cargo[@]}" 2>"$scratch/build.log" || { cat "$scratch/build.log"; exit 1; }
 }

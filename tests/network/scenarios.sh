@@ -107,7 +107,7 @@ full() {
     start_server server UDP_SEND="$1" MAX_USERS=1000 MAX_VOICE_RATE=0 MAX_VOICE_BANDWIDTH=0 MAX_CONNECTION_RATE=0 \
         MAX_VOICE_RATE_PER_ADDRESS=0 MAX_VOICE_BANDWIDTH_PER_ADDRESS=0 MAX_CONNECTIONS_PER_ADDRESS=0 MAX_LOGIN_RATE=0 \
         MAX_BROADCAST_BANDWIDTH=0 MAX_BROADCAST_BANDWIDTH_PER_ADDRESS=0
-    inside server timeout 60 "$bin/examples/crowd" --users "$users" --speakers 60 --seconds 3 --pattern together \
+    inside server timeout 60 "$bin/crowd" --users "$users" --speakers 60 --seconds 3 --pattern together \
         >"$logs/crowd.log" 2>&1 || failed "the crowd went wrong: $(tail -n 1 "$logs/crowd.log")"
 
     # The way is wide again, and the server is as it was.
