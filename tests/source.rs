@@ -172,6 +172,48 @@ fn what_decides_names_no_socket_no_clock_and_no_randomness() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// Of a client, the links alone have sockets, and with them threads and a clock. Its files are files.
+#[test]
+fn a_client_is_told_the_time_and_what_was_received() {
+    let impure = [
+        "TcpListener",
+        "TcpStream",
+        "ToSocketAddrs",
+        "UdpSocket",
+        "Instant::now",
+        "elapsed",
+        "SystemTime",
+        "sleep",
+        "spawn",
+        "getrandom",
+        "voiceapp_server",
+    ];
+    let files = files_below("client/src").into_iter().filter(|path| {
+        let name = path.to_str().expect("it is plain");
+        let is_elsewhere = ["client/src/bin/", "client/src/link"]
+            .iter()
+            .any(|it| name.starts_with(it));
+        !is_elsewhere && !name.contains("/tests")
+    });
+    let sources: Vec<_> = files.map(|path| Source::read(&path)).collect();
+    assert!(sources.len() > 20, "it looks at nothing");
+    let found: Vec<_> = sources
+        .iter()
+        .flat_map(|source| impure.iter().flat_map(|word| source.find(word)))
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// What several programs need is a package, and is compiled once.
+#[test]
+fn clients_tools_and_examples_share_no_files() {
+    let folders = ["client/src", "client/tests", "examples", "tools"].into_iter();
+    for path in folders.flat_map(files_below) {
+        let shared: Vec<_> = Source::read(&path).find("#[path").collect();
+        assert!(shared.is_empty(), "{shared:?}");
+    }
+}
+
 #[test]
 fn unsafe_stays_behind_its_doors() {
     let files = files_below("src");

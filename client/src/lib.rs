@@ -54,3 +54,8 @@ pub type Sound = [f32; FRAME_SAMPLES];
 pub fn to_i16(sound: &Sound) -> [i16; FRAME_SAMPLES] {
     sound.map(|sample| (sample.clamp(-1.0, 1.0) * f32::from(i16::MAX)).round() as i16)
 }
+
+/// The crate's README, whose example is compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

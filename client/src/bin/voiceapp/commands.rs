@@ -9,7 +9,7 @@ use voiceapp_client::FRAME;
 use voiceapp_client::event::Event;
 use voiceapp_client::session::ProofState;
 
-const COMMANDS: &str = "\
+pub const COMMANDS: &str = "\
 Commands:
   /join            enter the voice channel
   /leave           leave it

@@ -18,6 +18,8 @@ mod console;
 #[cfg(unix)]
 mod editing;
 mod line;
+#[cfg(test)]
+mod manual;
 mod options;
 mod sinks;
 mod sound;
