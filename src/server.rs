@@ -35,12 +35,12 @@ use crate::limits::{Limits, POLL_EVENTS};
 use crate::statistics::Statistics;
 use crate::system;
 use crate::udp::VoiceSocket;
-use accept::{Door, TcpPort};
+use accept::TcpPort;
 use bans::BanFile;
 use handle::{Pace, Request};
 use http::HttpPort;
 use log::info;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use spare::Spare;
 use std::io;
@@ -60,9 +60,7 @@ const SIGNALS: Token = Token(usize::MAX - 3);
 /// A bound server, not running yet. [`run`](Server::run) takes over the thread that calls it.
 pub struct Server {
     poll: Poll,
-    door: Door<TcpPort>,
-    voice: VoicePort<VoiceSocket>,
-    core: Core<TcpStream>,
+    core: Core<TcpPort, VoicePort<VoiceSocket>>,
     ban_file: BanFile,
     http: Option<HttpPort>,
     /// For the files that statistics come from.
@@ -113,7 +111,8 @@ impl Server {
             system("send voice in the way that was asked for (--udp-send)"),
         )?;
         let port = voice_relay_address.port();
-        let voice = VoicePort::new(read_clock(), voice, port, config.limits);
+        let now = read_clock();
+        let voice = VoicePort::new(now, voice, port, config.limits);
         let poll = Poll::new().map_err(system("create the poll"))?;
         let handle =
             ServerHandle::new(poll.registry(), WAKER).map_err(system("create the waker"))?;
@@ -149,9 +148,7 @@ impl Server {
         };
         let mut server = Server {
             poll,
-            door: Door::new(port),
-            voice,
-            core: Core::new(config.limits, HashKey(key[0], key[1])),
+            core: Core::new(now, config.limits, HashKey(key[0], key[1]), port, voice),
             ban_file,
             http,
             spare: Spare::new(),
@@ -176,13 +173,13 @@ impl Server {
         let registry = server.poll.registry();
         registry
             .register(
-                &mut server.door.listener.listener,
+                &mut server.core.door.listener.listener,
                 LISTENER,
                 Interest::READABLE,
             )
             .map_err(system("register the TCP port"))?;
         registry
-            .register(server.voice.socket.socket(), VOICE, Interest::READABLE)
+            .register(server.core.voice.socket.socket(), VOICE, Interest::READABLE)
             .map_err(system("register the UDP port"))?;
         server.core.set_bans(config.read_bans()?);
         Ok(server)
@@ -239,12 +236,12 @@ impl Server {
 
     /// What the server has done so far.
     pub fn statistics(&self) -> Statistics {
-        let traffic = self.voice.socket.traffic();
+        let traffic = self.core.voice.socket.traffic();
         let management = self.core.switchboard.management();
         let mut counters = self.core.counters.clone();
         counters.add(&self.core.switchboard.counters());
         counters.add(&traffic.counters);
-        counters.add(&self.voice.counters);
+        counters.add(&self.core.voice.counters);
         Statistics {
             started_at: self.started_at,
             uptime: self.started.elapsed(),
@@ -334,7 +331,7 @@ impl Server {
         }
         let now = read_clock();
         self.note_readiness(events);
-        self.core.turn(now, &mut self.door, &mut self.voice);
+        self.core.turn(now);
         self.attend_metrics(now.instant);
         #[cfg(target_os = "linux")]
         self.supervisor.turned(now.instant);
@@ -361,7 +358,7 @@ impl Server {
         let asked = paces.map(|pace| pace.deadline(&self.handle));
         let others = [watchdog, http].into_iter().chain(asked).flatten();
         let others = others.map(|at| at.saturating_duration_since(self.turn_ended));
-        let own = self.core.timeout(self.turn_ended, &self.door, &self.voice);
+        let own = self.core.timeout(self.turn_ended);
         own.into_iter().chain(others).min()
     }
 
@@ -387,8 +384,8 @@ impl Server {
     fn note_readiness(&mut self, events: &Events) {
         for event in events {
             match event.token() {
-                VOICE => self.voice.note_readable(),
-                LISTENER => self.door.is_ready = true,
+                VOICE => self.core.voice.note_readable(),
+                LISTENER => self.core.door.is_ready = true,
                 WAKER => {}
                 #[cfg(unix)]
                 SIGNALS => {

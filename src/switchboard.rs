@@ -10,12 +10,12 @@ use crate::event::{ConnectionId, Now, Peer, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::Limits;
 use crate::management::{ManagementServer, Outbox, To};
-use crate::protocol::{Frame, id};
-use crate::relay::{Recipients, Speaker, Verdict, VoiceRelayServer};
-use std::net::IpAddr;
+use crate::protocol::Frame;
+use crate::relay::{Claim, Finding, Recipients, Speaker, Verdict, VoiceRelayServer};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-/// Where frames for connections go.
+/// Where frames for connections go, and the word that one is to end.
 pub trait Deliver {
     /// Queues one or more whole frames for a connection. Called in order; must not lose any, unless
     /// the connection is to be ended.
@@ -26,6 +26,12 @@ pub trait Deliver {
     fn announce(&mut self, to: ConnectionId, frames: &[u8]) {
         self.deliver(to, frames);
     }
+
+    /// This connection is to be ended, once what was delivered to it is on its way: close it, and say so
+    /// with [`Switchboard::handle_disconnect`] and this cause. Nothing more that comes from it is to be
+    /// handled. Called after everything that is delivered because of the same input; a connection may
+    /// be named again until it has ended, and then the first cause counts.
+    fn end(&mut self, connection: ConnectionId, cause: Cause);
 }
 
 /// The whole server without its input and output: see the [module](self).
@@ -50,19 +56,15 @@ impl Switchboard {
         }
     }
 
-    /// Bans these from now on, and nobody else. Who of them has proved an address has it no longer;
-    /// whose connections are to be ended, with [`Cause::ClosedBanned`], is in
-    /// [`banned`](Self::banned).
-    pub fn set_bans(&mut self, bans: BanList) {
+    /// Bans these from now on, and nobody else. Who of them has proved an address has it no longer, and
+    /// their connections end, with [`Cause::ClosedBanned`].
+    pub fn set_bans(&mut self, bans: BanList, connections: &mut impl Deliver) {
         self.bans = bans;
         let bans = &self.bans;
         self.relay.forget_addresses(|ip| bans.contains(ip));
-    }
-
-    /// Connections from banned addresses.
-    pub fn banned(&self) -> impl Iterator<Item = ConnectionId> {
         self.management
-            .connections_from(|ip| self.bans.contains(ip))
+            .end_banned(|ip| bans.contains(ip), &mut self.outbox);
+        self.pass_on(connections);
     }
 
     /// As [`ManagementServer::handle_connect`].
@@ -76,33 +78,37 @@ impl Switchboard {
         connection: ConnectionId,
         address: IpAddr,
         token: VoiceToken,
-    ) -> Result<Option<ConnectionId>, Cause> {
+        connections: &mut impl Deliver,
+    ) -> Result<(), Cause> {
         if self.bans.contains(address) {
             self.counters.count(Cause::RefusedBanned);
             return Err(Cause::RefusedBanned);
         }
-        self.management
-            .handle_connect(now, connection, address, token)
+        let outbox = &mut self.outbox;
+        let result = self
+            .management
+            .handle_connect(now, connection, address, token, outbox);
+        self.pass_on(connections);
+        result
     }
 
     /// Handles a frame, and delivers what comes of it.
-    ///
-    /// # Errors
-    ///
-    /// Why the connection is to be ended, to be passed to
-    /// [`handle_disconnect`](Self::handle_disconnect), once what was delivered to it is on its way.
     pub fn handle_frame(
         &mut self,
         now: Now,
         connection: ConnectionId,
         frame: Frame<'_>,
         connections: &mut impl Deliver,
-    ) -> Result<(), Cause> {
-        let result = self
-            .management
-            .handle_frame(now, connection, frame, &mut self.outbox);
+    ) {
+        self.take_frame(now, connection, frame);
         self.pass_on(connections);
-        result
+    }
+
+    /// Handles a frame that lies in a connection's own buffer. [`pass_on`](Self::pass_on) must be the
+    /// next that is called.
+    pub(crate) fn take_frame(&mut self, now: Now, connection: ConnectionId, frame: Frame<'_>) {
+        self.management
+            .handle_frame(now, connection, frame, &mut self.outbox);
     }
 
     /// A connection ended, for this cause, which is counted. The others are told.
@@ -142,12 +148,44 @@ impl Switchboard {
         source: Peer,
         datagram: &'d mut [u8],
     ) -> Verdict<'_, 'd> {
-        let is_proof = datagram.first() == Some(&id::VOICE_AUTH_REQUEST);
-        if is_proof && self.bans.contains(source.remote.ip()) {
-            self.counters.count(Cause::VoiceAuthBanned);
-            return Verdict::Drop(Cause::VoiceAuthBanned);
+        match self.relay.examine(now, source, datagram, false) {
+            Finding::Voice {
+                frame_len,
+                listener,
+                ..
+            } => self.relay.relay(&datagram[..frame_len], listener),
+            Finding::Claim(claim) => self.judge(now, claim, |_| false),
+            Finding::Drop(cause) => Verdict::Drop(cause),
         }
-        self.relay.handle_datagram(now, source, datagram)
+    }
+
+    /// The first half of that, for who has voice wait: see [`VoiceRelayServer::examine`].
+    pub(crate) fn examine(
+        &mut self,
+        now: Now,
+        source: Peer,
+        datagram: &mut [u8],
+        is_late: bool,
+    ) -> Finding {
+        self.relay.examine(now, source, datagram, is_late)
+    }
+
+    /// Accepts or refuses a claim to an address. `is_own` says whether it is the server's own voice port:
+    /// voice for that would come in again as its user's.
+    pub(crate) fn judge(
+        &mut self,
+        now: Now,
+        claim: Claim,
+        is_own: impl FnOnce(SocketAddr) -> bool,
+    ) -> Verdict<'static, 'static> {
+        let remote = claim.remote();
+        if claim.is_new() && is_own(remote) {
+            self.relay.refuse(claim, Cause::VoiceAuthOwnAddress)
+        } else if self.bans.contains(remote.ip()) {
+            self.relay.refuse(claim, Cause::VoiceAuthBanned)
+        } else {
+            self.relay.decide(now, claim)
+        }
     }
 
     /// As [`VoiceRelayServer::recipients`].
@@ -162,9 +200,9 @@ impl Switchboard {
         is_due
     }
 
-    /// As [`ManagementServer::expired`].
-    pub fn expired(&self, now: Now) -> Option<ConnectionId> {
-        self.management.expired(now)
+    /// As [`ManagementServer::overdue`].
+    pub fn overdue(&self, now: Now) -> Option<ConnectionId> {
+        self.management.overdue(now)
     }
 
     /// As [`ManagementServer::next_deadline`].
@@ -190,7 +228,8 @@ impl Switchboard {
         all
     }
 
-    fn pass_on(&mut self, connections: &mut impl Deliver) {
+    /// Hands over what management has to say: events first, ends last.
+    pub(crate) fn pass_on(&mut self, connections: &mut impl Deliver) {
         for &event in self.outbox.events() {
             self.relay.handle_event(event);
         }
@@ -210,6 +249,9 @@ impl Switchboard {
                     }
                 }
             }
+        }
+        for &(connection, cause) in self.outbox.ends() {
+            connections.end(connection, cause);
         }
         self.outbox.clear();
     }

@@ -1,6 +1,7 @@
 //! The log's lines about who comes, who goes and who is refused: one each, at human pace. A flood is
 //! cut to a rate, and the log then says how many lines were left out, by cause.
 
+use super::login::LoginRefused;
 use crate::cause::{Cause, Counters};
 use crate::event::UserId;
 use crate::limits::{JOURNAL_BURST, JOURNAL_LINES_PER_SECOND, JOURNAL_SILENCE};
@@ -79,12 +80,11 @@ impl Journal {
         now: Instant,
         name: &str,
         address: IpAddr,
-        cause: Cause,
-        why: &str,
+        refused: LoginRefused,
     ) {
-        if log_enabled!(Level::Info) && self.strangers.permits(now, What::Refused(cause)) {
-            let (name, cause) = (Quoted(name), cause.name());
-            info!("a login as {name} from {address} refused: {cause}{why}");
+        if log_enabled!(Level::Info) && self.strangers.permits(now, What::Refused(refused.into())) {
+            let name = Quoted(name);
+            info!("a login as {name} from {address} refused: {refused}");
         }
     }
 

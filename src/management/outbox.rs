@@ -1,5 +1,6 @@
 //! What management has to say, and to whom.
 
+use crate::cause::Cause;
 use crate::event::{ConnectionId, Event, UserId, VoiceToken};
 use crate::protocol::{Packet, Participant, encode_login_response};
 
@@ -14,8 +15,8 @@ pub enum To {
     EveryoneBut(ConnectionId),
 }
 
-/// What management has to say: frames with their recipients, and events for the relay. It is filled
-/// while one input is handled and emptied before the next, and keeps its memory. A broadcast is
+/// What management has to say: frames with their recipients, events for the relay, and connections that
+/// are to end. There is no other way out of it. It is filled while one input is handled and emptied before the next, and keeps its memory. A broadcast is
 /// encoded once.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -24,6 +25,7 @@ pub struct Outbox {
     /// ends.
     deliveries: Vec<(To, usize)>,
     events: Vec<Event>,
+    ends: Vec<(ConnectionId, Cause)>,
 }
 
 impl Outbox {
@@ -47,15 +49,26 @@ impl Outbox {
         &self.events
     }
 
+    /// Connections that are to be ended once everything is delivered, and why: close each, and say so with
+    /// [`handle_disconnect`](super::ManagementServer::handle_disconnect).
+    pub fn ends(&self) -> &[(ConnectionId, Cause)] {
+        &self.ends
+    }
+
     /// Forgets everything, for the next input.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.deliveries.clear();
         self.events.clear();
+        self.ends.clear();
     }
 
     pub(super) fn event(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    pub(super) fn end(&mut self, connection: ConnectionId, cause: Cause) {
+        self.ends.push((connection, cause));
     }
 
     pub(super) fn send(&mut self, to: To, packet: &Packet<'_>) {

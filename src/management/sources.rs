@@ -123,8 +123,8 @@ impl Sources {
         self.all_broadcasts.spend(&mut self.all_spent, now, bytes);
     }
 
-    /// A connection from here has logged in.
-    pub(super) fn logged_in(&mut self, source: Source) {
+    /// A connection from here has logged in, or never will.
+    pub(super) fn no_longer_pending(&mut self, source: Source) {
         self.entry(source).pending -= 1;
     }
 
@@ -198,9 +198,9 @@ mod tests {
         assert_eq!(sources.connect(now, source(1)), Ok(()));
         let pending = Err(Cause::RefusedTooManyPending);
         assert_eq!(sources.connect(now, source(1)), pending, "a quarter of 8");
-        sources.logged_in(source(1));
+        sources.no_longer_pending(source(1));
         assert_eq!(sources.connect(now, source(1)), Ok(()));
-        sources.logged_in(source(1));
+        sources.no_longer_pending(source(1));
         let too_many = Err(Cause::RefusedTooManyFromAddress);
         assert_eq!(sources.connect(now, source(1)), too_many);
         assert_eq!(sources.connect(now, source(2)), Ok(()));

@@ -20,6 +20,14 @@ fn token(connection: ConnectionId) -> VoiceToken {
     VoiceToken(100 + u64::from(connection.0))
 }
 
+/// A connection that nobody is ended for.
+fn connect(management: &mut ManagementServer, connection: ConnectionId) -> Result<(), Cause> {
+    let (token, mut outbox) = (token(connection), Outbox::new());
+    let result = management.handle_connect(now(), connection, ADDRESS, token, &mut outbox);
+    assert_eq!(outbox.ends(), []);
+    result
+}
+
 /// Handles one packet, and returns the events and the recipients of what it led to.
 fn handle(
     management: &mut ManagementServer,
@@ -30,8 +38,8 @@ fn handle(
     packet.encode(&mut wire).unwrap();
     let frame = Frame::first_of(&wire).unwrap();
     let mut outbox = Outbox::new();
-    let result = management.handle_frame(now(), from, frame, &mut outbox);
-    result.unwrap();
+    management.handle_frame(now(), from, frame, &mut outbox);
+    assert_eq!(outbox.ends(), []);
     let to = outbox.deliveries().map(|(to, _)| to).collect();
     (outbox.events().to_vec(), to)
 }
@@ -48,8 +56,7 @@ fn log_in(management: &mut ManagementServer, connection: ConnectionId) -> (Vec<E
 fn alice_and_a_stranger() -> ManagementServer {
     let mut management = ManagementServer::new(Limits::UNLIMITED, HashKey(1, 2));
     for connection in [ALICE, BOB] {
-        let result = management.handle_connect(now(), connection, ADDRESS, token(connection));
-        result.unwrap();
+        assert_eq!(connect(&mut management, connection), Ok(()));
     }
     log_in(&mut management, ALICE);
     management
@@ -177,16 +184,14 @@ fn a_refused_connection_is_not_taken_note_of() {
         ..Limits::UNLIMITED
     };
     let mut management = ManagementServer::new(limits, HashKey(1, 2));
-    let result = management.handle_connect(now(), ALICE, ADDRESS, token(ALICE));
-    assert_eq!(result, Ok(None));
-    let result = management.handle_connect(now(), BOB, ADDRESS, token(BOB));
+    assert_eq!(connect(&mut management, ALICE), Ok(()));
+    let result = connect(&mut management, BOB);
     assert_eq!(result, Err(Cause::RefusedTooManyFromAddress));
     assert_eq!(management.pending_count(), 1);
     management.handle_disconnect(now(), BOB, &mut Outbox::new());
     assert_eq!(management.pending_count(), 1);
     management.handle_disconnect(now(), ALICE, &mut Outbox::new());
-    let result = management.handle_connect(now(), BOB, ADDRESS, token(BOB));
-    assert_eq!(result, Ok(None));
+    assert_eq!(connect(&mut management, BOB), Ok(()));
 }
 
 #[test]
@@ -198,4 +203,59 @@ fn the_tables_are_empty_when_all_have_left() {
     assert!(management.users.is_empty() && management.pending.is_empty());
     assert!(management.sessions.iter().all(Option::is_none));
     assert_eq!(management.next_deadline(), None);
+}
+
+/// Has something done, and returns what ends because of it.
+fn ends(act: impl FnOnce(&mut Outbox)) -> Vec<(ConnectionId, Cause)> {
+    let mut outbox = Outbox::new();
+    act(&mut outbox);
+    outbox.ends().to_vec()
+}
+
+#[test]
+fn every_end_that_management_decides_leaves_in_the_outbox_and_once() {
+    let limits = Limits {
+        pending_connections: 1,
+        login_rate: 1,
+        ..Limits::UNLIMITED
+    };
+    let [carol, dave] = [ConnectionId(2), ConnectionId(3)];
+    let mut management = ManagementServer::new(limits, HashKey(1, 2));
+    assert_eq!(connect(&mut management, ALICE), Ok(()));
+    let came = ends(|outbox| {
+        let result = management.handle_connect(now(), BOB, ADDRESS, token(BOB), outbox);
+        assert_eq!(result, Ok(()));
+    });
+    assert_eq!(came, [(ALICE, Cause::ClosedCrowdedOut)]);
+    assert_eq!(management.pending_count(), 1, "its place is free at once");
+
+    let (id, payload) = (crate::protocol::id::LOGIN_REQUEST, &[0; 3]);
+    let frame = Frame { id, payload };
+    let malformed = ends(|outbox| management.handle_frame(now(), BOB, frame, outbox));
+    assert_eq!(malformed, [(BOB, Cause::ClosedMalformed)]);
+    let banned = ends(|outbox| management.end_banned(|_| true, outbox));
+    assert_eq!(banned, [], "both are to end already");
+
+    assert_eq!(connect(&mut management, carol), Ok(()));
+    let payload = [0, 0, 0, 0, 0, 0, 0, 1, 0, 0];
+    let frame = Frame {
+        id,
+        payload: &payload,
+    };
+    let refused = ends(|outbox| management.handle_frame(now(), carol, frame, outbox));
+    assert_eq!(refused, [(carol, Cause::ClosedLoginRefused)]);
+
+    assert_eq!(connect(&mut management, dave), Ok(()));
+    let mut late = now();
+    late.instant += limits.login_timeout + std::time::Duration::from_secs(1);
+    assert_eq!(management.overdue(late), Some(dave));
+    let overdue = ends(|outbox| assert!(management.handle_tick(late, outbox)));
+    assert_eq!(overdue, [(dave, Cause::ClosedLoginDeadline)]);
+    assert_eq!(management.overdue(late), None);
+
+    for connection in [ALICE, BOB, carol, dave] {
+        let after = ends(|outbox| management.handle_disconnect(late, connection, outbox));
+        assert_eq!(after, []);
+    }
+    assert_eq!((management.pending_count(), management.next_deadline()), (0, None));
 }

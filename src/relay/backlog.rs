@@ -8,11 +8,14 @@
 //!
 //! It owns no datagram, only the numbers of the slots that they lie in, and allocates at start alone.
 
-use super::Speaker;
+use super::{AddressKey, Speaker, UserKey};
 use std::collections::VecDeque;
 
-/// No slot, or no user.
-const NONE: u32 = u32::MAX;
+/// No slot.
+const NO_SLOT: u32 = u32::MAX;
+/// No user, and no address.
+const NO_USER: UserKey = UserKey(u32::MAX);
+const NO_ADDRESS: AddressKey = AddressKey(u32::MAX);
 
 /// A datagram that waits.
 #[derive(Clone, Copy)]
@@ -22,37 +25,53 @@ struct Waiting {
     next: u32,
 }
 
-/// What waits of one user, or of one address.
+/// What waits of one user.
 #[derive(Clone, Copy)]
-struct Line {
-    /// First and last: slots in a user's line, users in an address's.
-    first: u32,
-    last: u32,
+struct UserLine {
+    first_slot: u32,
+    last_slot: u32,
     /// Datagrams in it.
     len: usize,
     /// When its last turn was.
     turn: u64,
-    /// For a user, the one behind in the line of an address, and the address.
-    next: u32,
-    address: u32,
+    /// The address in whose line it is, and the user behind it there.
+    address: AddressKey,
+    next: UserKey,
 }
 
-impl Line {
-    const EMPTY: Line = Line {
-        first: NONE,
-        last: NONE,
+/// What waits of one address: the lines of its users.
+#[derive(Clone, Copy)]
+struct AddressLine {
+    first: UserKey,
+    last: UserKey,
+    len: usize,
+    turn: u64,
+}
+
+impl UserLine {
+    const EMPTY: UserLine = UserLine {
+        first_slot: NO_SLOT,
+        last_slot: NO_SLOT,
         len: 0,
         turn: 0,
-        next: NONE,
-        address: NONE,
+        address: NO_ADDRESS,
+        next: NO_USER,
+    };
+}
+
+impl AddressLine {
+    const EMPTY: AddressLine = AddressLine {
+        first: NO_USER,
+        last: NO_USER,
+        len: 0,
+        turn: 0,
     };
 }
 
 /// How much one line may keep.
 #[derive(Clone, Copy)]
-struct Share {
-    /// A user or an address.
-    of: u32,
+struct Share<K> {
+    of: K,
     len: usize,
     turn: u64,
     keeps: usize,
@@ -62,16 +81,15 @@ struct Share {
 pub(crate) struct Backlog {
     /// By slot.
     waiting: Box<[Waiting]>,
-    /// By the speakers' places in the relay's tables.
-    users: Box<[Line]>,
-    addresses: Box<[Line]>,
+    users: Box<[UserLine]>,
+    addresses: Box<[AddressLine]>,
     /// Addresses with something in line, whose turn is next first.
-    order: VecDeque<u32>,
+    order: VecDeque<AddressKey>,
     len: usize,
     turns: u64,
     /// Kept for their memory.
-    address_shares: Vec<Share>,
-    user_shares: Vec<Share>,
+    address_shares: Vec<Share<AddressKey>>,
+    user_shares: Vec<Share<UserKey>>,
 }
 
 impl Backlog {
@@ -79,13 +97,13 @@ impl Backlog {
     pub(crate) fn new(users: usize, slots: usize) -> Self {
         let nothing = Waiting {
             speaker: Speaker::NOBODY,
-            next: NONE,
+            next: NO_SLOT,
         };
         let lines = users.min(slots);
         Backlog {
             waiting: vec![nothing; slots].into(),
-            users: vec![Line::EMPTY; users].into(),
-            addresses: vec![Line::EMPTY; users].into(),
+            users: vec![UserLine::EMPTY; users].into(),
+            addresses: vec![AddressLine::EMPTY; users].into(),
             order: VecDeque::with_capacity(lines),
             len: 0,
             turns: 0,
@@ -107,25 +125,25 @@ impl Backlog {
     pub(crate) fn push(&mut self, slot: usize, speaker: Speaker) {
         self.waiting[slot] = Waiting {
             speaker,
-            next: NONE,
+            next: NO_SLOT,
         };
-        let user = &mut self.users[speaker.user];
+        let user = &mut self.users[speaker.user.index()];
         let is_new = user.len == 0;
         if is_new {
-            user.first = slot as u32;
+            user.first_slot = slot as u32;
             // It stands in that address's line until its own is empty, even if its place is another
             // user's by then.
-            user.address = speaker.address as u32;
+            user.address = speaker.address;
         } else {
-            self.waiting[user.last as usize].next = slot as u32;
+            self.waiting[user.last_slot as usize].next = slot as u32;
         }
-        user.last = slot as u32;
+        user.last_slot = slot as u32;
         user.len += 1;
         let address = user.address;
         if is_new {
-            self.line_up(address, speaker.user as u32);
+            self.line_up(address, speaker.user);
         }
-        let line = &mut self.addresses[address as usize];
+        let line = &mut self.addresses[address.index()];
         line.len += 1;
         if line.len == 1 {
             self.order.push_back(address);
@@ -136,16 +154,16 @@ impl Backlog {
     /// Takes the datagram whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<(usize, Speaker)> {
         let address = self.order.pop_front()?;
-        let user = self.addresses[address as usize].first;
-        self.addresses[address as usize].first = self.users[user as usize].next;
+        let user = self.addresses[address.index()].first;
+        self.addresses[address.index()].first = self.users[user.index()].next;
         let taken = self.take_oldest(user);
         self.turns += 1;
-        self.users[user as usize].turn = self.turns;
-        self.addresses[address as usize].turn = self.turns;
-        if self.users[user as usize].len > 0 {
+        self.users[user.index()].turn = self.turns;
+        self.addresses[address.index()].turn = self.turns;
+        if self.users[user.index()].len > 0 {
             self.line_up(address, user);
         }
-        if self.addresses[address as usize].len > 0 {
+        if self.addresses[address.index()].len > 0 {
             self.order.push_back(address);
         }
         Some(taken)
@@ -159,11 +177,10 @@ impl Backlog {
             return;
         }
         let mut shares = std::mem::take(&mut self.address_shares);
-        shares.extend(
-            self.order
-                .drain(..)
-                .map(|of| Share::of(&self.addresses, of)),
-        );
+        shares.extend(self.order.drain(..).map(|of| {
+            let AddressLine { len, turn, .. } = self.addresses[of.index()];
+            Share::new(of, len, turn)
+        }));
         allot(&mut shares, keep);
         for share in shares.drain(..) {
             if share.keeps < share.len {
@@ -176,12 +193,14 @@ impl Backlog {
         self.address_shares = shares;
     }
 
-    fn shed_address(&mut self, address: Share, drop: &mut impl FnMut(usize)) {
+    fn shed_address(&mut self, address: Share<AddressKey>, drop: &mut impl FnMut(usize)) {
         let mut shares = std::mem::take(&mut self.user_shares);
-        let mut user = std::mem::replace(&mut self.addresses[address.of as usize].first, NONE);
-        while user != NONE {
-            shares.push(Share::of(&self.users, user));
-            user = self.users[user as usize].next;
+        let first = &mut self.addresses[address.of.index()].first;
+        let mut user = std::mem::replace(first, NO_USER);
+        while user != NO_USER {
+            let line = self.users[user.index()];
+            shares.push(Share::new(user, line.len, line.turn));
+            user = line.next;
         }
         allot(&mut shares, address.keeps);
         for share in shares.drain(..) {
@@ -196,44 +215,44 @@ impl Backlog {
     }
 
     /// Puts a user at the end of an address's line.
-    fn line_up(&mut self, address: u32, user: u32) {
-        let line = &mut self.addresses[address as usize];
-        self.users[user as usize].next = NONE;
+    fn line_up(&mut self, address: AddressKey, user: UserKey) {
+        let line = &mut self.addresses[address.index()];
+        self.users[user.index()].next = NO_USER;
         let last = std::mem::replace(&mut line.last, user);
         match line.first {
-            NONE => line.first = user,
-            _ => self.users[last as usize].next = user,
+            NO_USER => line.first = user,
+            _ => self.users[last.index()].next = user,
         }
     }
 
     /// Takes the oldest datagram of a user whose line is not empty.
-    fn take_oldest(&mut self, user: u32) -> (usize, Speaker) {
-        let line = &mut self.users[user as usize];
-        let slot = line.first as usize;
+    fn take_oldest(&mut self, user: UserKey) -> (usize, Speaker) {
+        let line = &mut self.users[user.index()];
+        let slot = line.first_slot as usize;
         let Waiting { speaker, next } = self.waiting[slot];
-        line.first = next;
+        line.first_slot = next;
         line.len -= 1;
-        self.addresses[line.address as usize].len -= 1;
+        self.addresses[line.address.index()].len -= 1;
         self.len -= 1;
         (slot, speaker)
     }
 }
 
-impl Share {
-    fn of(lines: &[Line], of: u32) -> Self {
-        let Line { len, turn, .. } = lines[of as usize];
+impl<K> Share<K> {
+    fn new(of: K, len: usize, turn: u64) -> Self {
+        let keeps = len;
         Share {
             of,
             len,
             turn,
-            keeps: len,
+            keeps,
         }
     }
 }
 
 /// Divides `keep` places among all: as much as they have to those who have little, and the same to all
 /// others. Puts them into the order of their last turns.
-fn allot(shares: &mut [Share], keep: usize) {
+fn allot<K: Ord + Copy>(shares: &mut [Share<K>], keep: usize) {
     shares.sort_unstable_by_key(|share| share.len);
     let (mut left, mut at) = (keep, 0);
     while at < shares.len() && shares[at].len <= left / (shares.len() - at) {

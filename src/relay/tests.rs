@@ -1,7 +1,10 @@
 //! The relay's tables agree with each other whatever happens in whatever order. What follows for
 //! voice, the stories in `tests/rules` tell.
 
+use super::tables::Route;
 use super::*;
+use crate::event::{Source, UserId, VoiceToken};
+use crate::protocol::{Packet, voice_auth_response};
 use std::time::Instant;
 
 const ALICE: UserId = UserId(1);
@@ -44,29 +47,32 @@ fn prove(relay: &mut VoiceRelayServer, id: UserId, peer: Peer) -> bool {
 
 /// Everything that is written down twice is the same in both places.
 fn check(relay: &VoiceRelayServer) {
-    for (key, user) in &relay.users {
-        assert_eq!(relay.by_id.get(&user.id), Some(&key));
-        assert_eq!(relay.by_token.get(&user.token), Some(&key));
-        if let Some(peer) = user.peer {
-            assert_eq!(relay.by_address.get(&peer.remote), Some(&key));
+    let tables = &relay.tables;
+    for (key, user) in &tables.users {
+        let key = UserKey(key as u32);
+        assert_eq!(tables.by_id.get(&user.id), Some(&key));
+        assert_eq!(tables.by_token.get(&user.token), Some(&key));
+        if let Some(Route::Plain(peer)) = user.route {
+            assert_eq!(tables.by_address.get(&peer.remote), Some(&key));
         }
         assert_eq!(
             user.listener.is_some(),
-            user.in_voice && user.peer.is_some()
+            user.in_voice && user.route.is_some()
         );
         if let Some(place) = user.listener {
-            assert_eq!(Some(relay.listeners[place]), user.peer);
-            assert_eq!(relay.listener_users[place], key);
+            let peer = tables.listeners[place.index()];
+            assert_eq!(Some(Route::Plain(peer)), user.route);
+            assert_eq!(tables.listener_users[place.index()], key);
         }
     }
-    let users = || relay.users.iter().map(|(_, user)| user);
-    assert_eq!(relay.by_id.len(), relay.users.len());
-    assert_eq!(relay.by_token.len(), relay.users.len());
-    let bound = users().filter(|user| user.peer.is_some()).count();
-    assert_eq!(relay.by_address.len(), bound);
+    let users = || tables.users.iter().map(|(_, user)| user);
+    assert_eq!(tables.by_id.len(), tables.users.len());
+    assert_eq!(tables.by_token.len(), tables.users.len());
+    let bound = users().filter(|user| user.route.is_some()).count();
+    assert_eq!(tables.by_address.len(), bound);
     let listening = users().filter(|user| user.listener.is_some()).count();
-    assert_eq!(relay.listeners.len(), listening);
-    assert_eq!(relay.listener_users.len(), listening);
+    assert_eq!(tables.listeners.len(), listening);
+    assert_eq!(tables.listener_users.len(), listening);
 }
 
 /// Calls `visit` with every order of these.
@@ -106,7 +112,7 @@ fn rule_9_and_10_the_tables_agree_in_every_order_of_events_and_proofs() {
             match step {
                 Step::Event(event) => relay.handle_event(event),
                 Step::Prove(id, port) => {
-                    let lives = relay.by_id.contains_key(&id);
+                    let lives = relay.tables.by_id.contains_key(&id);
                     assert_eq!(prove(&mut relay, id, at(port)), lives);
                 }
             }
@@ -114,7 +120,7 @@ fn rule_9_and_10_the_tables_agree_in_every_order_of_events_and_proofs() {
         }
         relay.handle_event(Event::UserDisconnected { id: ALICE });
         check(&relay);
-        assert!(relay.users.is_empty() && relay.by_address.is_empty());
+        assert!(relay.tables.users.is_empty() && relay.tables.by_address.is_empty());
         orders += 1;
     });
     assert_eq!(orders, 40_320);
@@ -185,7 +191,7 @@ fn what_is_refused_for_its_bytes_costs_no_datagram() {
         source: Source::of([192, 0, 2, 1].into()),
     });
     relay.handle_event(Event::VoiceJoined { id });
-    relay.bind(0, at(1));
+    assert!(prove(&mut relay, ALICE, at(1)));
     let start = Instant::now();
     let mut say = |after_ms: u64, data_len: u16| {
         let now = Now {

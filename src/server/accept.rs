@@ -1,17 +1,17 @@
-//! Taking connections in, and what to do when there is no room for more.
+//! Where connections come from, and what to do when there is no room for more. Who may come in is
+//! decided elsewhere.
 
-use super::core::{Admitted, Core, Voice};
 use super::sockets;
 use super::spare::{self, Spare};
 use crate::cause::Cause;
 use crate::connection::Stream;
-use crate::event::{ConnectionId, Now, VoiceToken};
+use crate::event::{ConnectionId, VoiceToken};
 use crate::limits::{ACCEPT_PAUSE, Limits};
-use log::{debug, warn};
+use log::warn;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// Where connections come from.
@@ -64,6 +64,22 @@ impl Listener for TcpPort {
     }
 }
 
+/// What came of a look at a listener.
+pub(super) enum Arrival<S> {
+    /// Somebody, with the token for them.
+    Newcomer {
+        stream: S,
+        address: IpAddr,
+        token: VoiceToken,
+    },
+    /// Somebody who was closed at once.
+    TurnedAway { address: IpAddr, cause: Cause },
+    /// Nobody, for a reason that is to be counted.
+    Failed(Cause),
+    /// Nobody.
+    Nobody,
+}
+
 /// A listener, and whether it is listened to.
 pub(super) struct Door<L> {
     pub(super) listener: L,
@@ -71,6 +87,8 @@ pub(super) struct Door<L> {
     pub(super) is_ready: bool,
     /// Set while the kernel hands nobody over.
     paused_until: Option<Instant>,
+    /// Whether the log has been told that the kernel hands nobody over.
+    has_warned: bool,
 }
 
 impl<L: Listener> Door<L> {
@@ -79,6 +97,7 @@ impl<L: Listener> Door<L> {
             listener,
             is_ready: false,
             paused_until: None,
+            has_warned: false,
         }
     }
 
@@ -92,75 +111,56 @@ impl<L: Listener> Door<L> {
         self.paused_until
     }
 
-    /// Takes in who is waiting, up to a budget.
-    pub(super) fn accept(&mut self, now: Now, core: &mut Core<L::Stream>, voice: &mut impl Voice) {
+    /// Hands over the next who waits, if there may be somebody.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Arrival<L::Stream>> {
         match self.paused_until {
-            Some(until) if now.instant < until => return,
+            Some(until) if now < until => return None,
             _ => self.paused_until = None,
         }
-        core.begin_stage();
-        while self.may_accept() && !core.is_stage_over() {
-            match self.listener.accept() {
-                Ok((stream, address)) => {
-                    // Where each newcomer costs another its place, those who are here are listened
-                    // to in between: they may be about to log in.
-                    let admitted = self.admit(now, stream, address, core, voice);
-                    if admitted == Some(Admitted::ForAnother) {
-                        return;
-                    }
-                }
-                Err(error) if spare::are_used_up(&error) => match self.listener.refuse() {
-                    Ok(address) => core.refuse(now, address, Cause::RefusedNoDescriptors),
-                    Err(error) => self.stop_for_a_while(now, &error, core),
-                },
-                Err(error) => self.stop_for_a_while(now, &error, core),
-            }
-            core.worked(now, voice);
+        if !self.is_ready {
+            return None;
         }
+        Some(match self.listener.accept() {
+            Ok((stream, address)) => match self.listener.draw_token() {
+                Some(token) => Arrival::Newcomer {
+                    stream,
+                    address: address.ip().to_canonical(),
+                    token,
+                },
+                None => Arrival::Failed(Cause::AcceptFailed),
+            },
+            Err(error) if spare::are_used_up(&error) => match self.listener.refuse() {
+                Ok(address) => Arrival::TurnedAway {
+                    address: address.ip().to_canonical(),
+                    cause: Cause::RefusedNoDescriptors,
+                },
+                Err(error) => self.stop_for_a_while(now, &error),
+            },
+            Err(error) => self.stop_for_a_while(now, &error),
+        })
     }
 
     /// Nobody could be taken in: nobody is there, or there is no room for them.
-    fn stop_for_a_while(&mut self, now: Now, error: &io::Error, core: &mut Core<L::Stream>) {
+    fn stop_for_a_while(&mut self, now: Instant, error: &io::Error) -> Arrival<L::Stream> {
         match error.kind() {
-            io::ErrorKind::WouldBlock => self.is_ready = false,
-            io::ErrorKind::Interrupted => {}
-            io::ErrorKind::ConnectionAborted => core.counters.count(Cause::AcceptFailed),
+            io::ErrorKind::WouldBlock => {
+                self.is_ready = false;
+                Arrival::Nobody
+            }
+            io::ErrorKind::Interrupted => Arrival::Nobody,
+            io::ErrorKind::ConnectionAborted => Arrival::Failed(Cause::AcceptFailed),
             _ => {
-                if core.counters.get(Cause::AcceptPaused) == 0 {
+                if !std::mem::replace(&mut self.has_warned, true) {
                     warn!(
                         "cannot accept connections, trying again every {ACCEPT_PAUSE:?}: {error}"
                     );
                 }
                 // Out of memory for sockets, most likely: whoever is connected is served on, and the
                 // others wait in the kernel's queue.
-                core.counters.count(Cause::AcceptPaused);
-                self.paused_until = Some(now.instant + ACCEPT_PAUSE);
+                self.paused_until = Some(now + ACCEPT_PAUSE);
+                Arrival::Failed(Cause::AcceptPaused)
             }
         }
-    }
-
-    /// Takes in a connection, if it may come in.
-    fn admit(
-        &mut self,
-        now: Now,
-        stream: L::Stream,
-        address: SocketAddr,
-        core: &mut Core<L::Stream>,
-        voice: &mut impl Voice,
-    ) -> Option<Admitted> {
-        let Some(token) = self.listener.draw_token() else {
-            core.counters.count(Cause::AcceptFailed);
-            return None;
-        };
-        let id = core.connections.next_id();
-        let address = address.ip().to_canonical();
-        let admitted = core.admit(now, stream, address, token, voice)?;
-        let connection = core.connections.get(id)?;
-        if let Err(error) = self.listener.register(id, &mut connection.stream) {
-            debug!("cannot wait for events of a connection: {error}");
-            core.connections.end(id, Cause::AcceptFailed);
-        }
-        Some(admitted)
     }
 }
 

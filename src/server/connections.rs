@@ -10,7 +10,7 @@ use crate::connection::delivery::Patience;
 use crate::connection::{Connection, Stream};
 use crate::event::ConnectionId;
 use crate::limits::{
-    COPY_OVERHEAD_BYTES, HELD_BACK_MIN, HOLD_BACK, KERNEL_BYTES_UNSEEN, LARGE_STRANGERS_MAX,
+    HELD_BACK_MIN, KERNEL_BYTES_UNSEEN, LARGE_STRANGERS_MAX,
     LOOKS_PER_STALL, Limits, STRANGER_BYTES, outbound_bytes_max,
 };
 use crate::switchboard::Deliver;
@@ -19,6 +19,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::time::{Duration, Instant};
 
+mod outbound;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 #[cfg(test)]
@@ -62,7 +65,7 @@ pub(crate) struct Connections<S> {
 }
 
 impl<S: Stream> Connections<S> {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(now: Instant, limits: Limits) -> Self {
         Connections {
             slab: Slab::new(),
             inbox: VecDeque::new(),
@@ -82,7 +85,7 @@ impl<S: Stream> Connections<S> {
             outbound_total_at_most: 0,
             large_strangers: 0,
             copying_cost: 0,
-            now: Instant::now(),
+            now,
             #[cfg(test)]
             outbound_least: 0,
             #[cfg(test)]
@@ -96,10 +99,17 @@ impl<S: Stream> Connections<S> {
     }
 
     /// Takes a connection in, under [`next_id`](Self::next_id). Bytes may have come with it.
-    pub(super) fn insert(&mut self, stream: S) {
+    pub(super) fn insert(&mut self, stream: S) -> &mut Connection<S> {
         let id = id(self.slab.insert(Connection::new(stream, self.now)));
         self.watch_silence(id);
         self.want_read(id);
+        &mut self.slab[id.index()]
+    }
+
+    /// A connection that is not about to end.
+    pub(super) fn living(&mut self, id: ConnectionId) -> Option<&mut Connection<S>> {
+        let connection = self.slab.get_mut(id.index());
+        connection.filter(|connection| connection.ending.is_none())
     }
 
     pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection<S>> {
@@ -122,13 +132,20 @@ impl<S: Stream> Connections<S> {
 
     /// Puts a connection into the inbox, unless it is there already or about to end.
     pub(super) fn want_read(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.slab.get_mut(id.index())
-            && !connection.is_in_inbox
-            && connection.ending.is_none()
+        if let Some(connection) = self.living(id)
+            && !std::mem::replace(&mut connection.is_in_inbox, true)
         {
-            connection.is_in_inbox = true;
             self.inbox.push_back(id);
         }
+    }
+
+    /// Takes the next connection that may have something to read out of the inbox.
+    pub(super) fn next_in_inbox(&mut self) -> Option<ConnectionId> {
+        let id = self.inbox.pop_front()?;
+        if let Some(connection) = self.slab.get_mut(id.index()) {
+            connection.is_in_inbox = false;
+        }
+        Some(id)
     }
 
     /// The kernel takes more of a connection's bytes.
@@ -142,12 +159,12 @@ impl<S: Stream> Connections<S> {
     /// Puts a connection into the flush queue if there is something to flush and the kernel may
     /// take it.
     pub(super) fn want_flush(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.slab.get_mut(id.index()) {
-            let can_flush = connection.is_writable && connection.queued_bytes() > 0;
-            if can_flush && !connection.is_in_flush_queue && connection.ending.is_none() {
-                connection.is_in_flush_queue = true;
-                self.flush_queue.push_back(id);
-            }
+        if let Some(connection) = self.living(id)
+            && connection.is_writable
+            && connection.queued_bytes() > 0
+            && !std::mem::replace(&mut connection.is_in_flush_queue, true)
+        {
+            self.flush_queue.push_back(id);
         }
     }
 
@@ -259,19 +276,6 @@ impl<S: Stream> Connections<S> {
         self.held_back.front().map(|&(due, _)| due)
     }
 
-    /// Marks a connection to be ended. The first cause counts, and nothing more is read from it or
-    /// queued for it.
-    pub(super) fn end(&mut self, id: ConnectionId, cause: Cause) {
-        if let Some(connection) = self.slab.get_mut(id.index())
-            && connection.ending.is_none()
-        {
-            connection.ending = Some(cause);
-            self.ending.push_back(id);
-            #[cfg(test)]
-            self.note_mark(id, cause);
-        }
-    }
-
     /// Takes the next connection that is to be ended out of its queue.
     pub(super) fn next_to_end(&mut self) -> Option<ConnectionId> {
         while let Some(id) = self.ending.pop_front() {
@@ -284,226 +288,17 @@ impl<S: Stream> Connections<S> {
         None
     }
 
+    /// Whether somebody is marked to be ended.
+    pub(super) fn is_somebody_ending(&self) -> bool {
+        !self.ending.is_empty()
+    }
+
     /// Whether there is work that no readiness will be reported for.
     pub(super) fn has_work(&self) -> bool {
         !(self.inbox.is_empty() && self.flush_queue.is_empty() && self.ending.is_empty())
     }
 }
 
-impl<S: Stream> Connections<S> {
-    /// Queues bytes for a connection, or ends it if they are too many. Says whether they were
-    /// queued.
-    fn queue(&mut self, to: ConnectionId, frames: &[u8]) -> bool {
-        let Some(connection) = self.slab.get(to.index()) else {
-            return false;
-        };
-        if connection.ending.is_some() {
-            return false;
-        }
-        // Whoever reads as fast as others talk must not be taken for slow because this turn has not come
-        // to flushing yet, or nobody has looked since.
-        if !self.has_room(to, frames.len()) {
-            if self.flush(to).is_err() {
-                self.end(to, Cause::ClosedBroken);
-                return false;
-            }
-            self.note_delivered(to);
-        }
-        if !self.has_room(to, frames.len()) {
-            self.end(to, Cause::ClosedTooSlow);
-            return false;
-        }
-        if let Some(connection) = self.slab.get_mut(to.index()) {
-            connection.queue(frames);
-        }
-        self.outbound_total += frames.len();
-        self.outbound_total_at_most = self.outbound_total_at_most.max(self.outbound_total);
-        self.copying_cost += frames.len() + COPY_OVERHEAD_BYTES;
-        true
-    }
-
-    /// Whether so many bytes more may be queued for a connection: within its own bound, and within
-    /// that of all together unless it takes what waits.
-    fn has_room(&self, id: ConnectionId, bytes: usize) -> bool {
-        let Some(connection) = self.slab.get(id.index()) else {
-            return false;
-        };
-        let is_within = |queued: usize, max: usize| queued + bytes <= max;
-        is_within(connection.queued_bytes(), self.outbound_bytes_max)
-            && (connection.is_writable && !connection.is_behind
-                || is_within(self.outbound_total, self.outbound_total_max))
-    }
-}
-
-impl<S: Stream> Deliver for Connections<S> {
-    fn deliver(&mut self, to: ConnectionId, frames: &[u8]) {
-        if self.queue(to, frames) {
-            self.want_flush(to);
-        }
-    }
-
-    fn announce(&mut self, to: ConnectionId, frames: &[u8]) {
-        if !self.queue(to, frames) {
-            return;
-        }
-        let due = self.now + HOLD_BACK;
-        if let Some(connection) = self.slab.get_mut(to.index()) {
-            let is_queued = connection.is_in_flush_queue || connection.is_held_back;
-            if connection.is_writable && !is_queued {
-                connection.is_held_back = true;
-                self.held_back.push_back((due, to));
-            }
-        }
-    }
-}
-
 fn id(key: usize) -> ConnectionId {
     ConnectionId(u32::try_from(key).expect("the limits bound the number of connections"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use mio::net::TcpStream;
-    use std::io::Read;
-    use std::net::{Ipv4Addr, TcpListener, TcpStream as StdStream};
-
-    /// Nobody yet, and at most so many bytes queued for each.
-    fn bounded(outbound_bytes_max: usize) -> Connections<TcpStream> {
-        let mut connections = Connections::new(Limits::default());
-        connections.outbound_bytes_max = outbound_bytes_max;
-        connections
-    }
-
-    /// A connection, and its client's end.
-    fn connect(connections: &mut Connections<TcpStream>) -> (ConnectionId, StdStream) {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
-        let address = listener.local_addr().expect("it is bound");
-        let client = StdStream::connect(address).expect("it listens");
-        let (stream, _) = listener.accept().expect("somebody has connected");
-        stream.set_nonblocking(true).expect("it is connected");
-        let id = connections.next_id();
-        connections.insert(TcpStream::from_std(stream));
-        (id, client)
-    }
-
-    #[test]
-    fn an_end_meant_for_one_never_meets_the_next_in_its_place() {
-        let mut connections = bounded(1_000);
-        let (first, _client) = connect(&mut connections);
-        connections.end(first, Cause::ClosedBroken);
-        connections.remove(first);
-        let (second, _client) = connect(&mut connections);
-        assert_eq!(second, first, "the place is used again");
-        assert_eq!(connections.next_to_end(), None);
-
-        connections.end(second, Cause::ClosedTooSlow);
-        connections.end(second, Cause::ClosedBroken);
-        assert_eq!(connections.next_to_end(), Some(second));
-        let ended = connections.remove(second).expect("it is there");
-        assert_eq!(ended.ending, Some(Cause::ClosedTooSlow), "the first counts");
-        assert_eq!(connections.next_to_end(), None);
-    }
-
-    #[test]
-    fn who_reads_as_fast_as_others_talk_is_not_too_slow() {
-        let mut connections = bounded(1_000);
-        let (id, mut client) = connect(&mut connections);
-        let mut heard = [0; 600];
-        // Nobody has flushed yet, and the two together are over the bound.
-        for byte in [1, 2, 3] {
-            connections.deliver(id, &[byte; 600]);
-            assert_eq!(connections.next_to_end(), None);
-        }
-        for byte in [1, 2] {
-            client.read_exact(&mut heard).expect("it was sent");
-            assert_eq!(heard, [byte; 600]);
-        }
-    }
-
-    #[test]
-    fn who_does_not_read_is_too_slow_when_the_bound_is_reached() {
-        let mut connections = bounded(100_000);
-        let (id, _client) = connect(&mut connections);
-        let mut queued = 0;
-        // The kernel's buffers fill up first.
-        while connections.next_to_end().is_none() {
-            assert!(queued < 64 * 1_024 * 1_024, "the queue has no end");
-            connections.deliver(id, &[0; 10_000]);
-            queued += 10_000;
-            let connection = connections.get(id).expect("nobody has removed it");
-            assert!(connection.queued_bytes() <= 100_000);
-        }
-        let ending = connections.get(id).and_then(|it| it.ending);
-        assert_eq!(ending, Some(Cause::ClosedTooSlow));
-    }
-
-    #[test]
-    fn what_the_end_flushes_is_accounted_for() {
-        let mut connections = bounded(100_000);
-        let all = [connect(&mut connections), connect(&mut connections)];
-        for (id, _) in &all {
-            connections.deliver(*id, &[1; 600]);
-        }
-        assert_eq!(connections.outbound_total(), 1_200);
-        assert!(!connections.flush_all(), "the kernel has room for it");
-        let waiting = |connections: &mut Connections<TcpStream>, id| {
-            let connection = connections.get(id).expect("nobody has removed it");
-            (connection.queued_bytes(), connection.outbound_bytes())
-        };
-        let [one, other] = [0, 1].map(|place| waiting(&mut connections, all[place].0));
-        assert_eq!((one.0, other.0), (0, 0));
-        assert_eq!(connections.outbound_total(), one.1 + other.1);
-        // More than the kernel takes is left, and counted.
-        let (id, mut client) = all.into_iter().next().expect("there are two");
-        while !connections.flush_all() {
-            connections.deliver(id, &[2; 50_000]);
-        }
-        let left = waiting(&mut connections, id);
-        assert!(left.0 > 0, "{left:?}");
-        assert_eq!(connections.outbound_total(), left.1 + other.1);
-        let reader = std::thread::spawn(move || {
-            let mut heard = vec![0; 64 * 1_024];
-            while client.read(&mut heard).is_ok_and(|len| len > 0) {}
-        });
-        while connections.flush_all() {
-            // What tells of room is the poll's part.
-            connections.note_writable(id);
-            std::thread::yield_now();
-        }
-        // Until its machine has said so, the kernel keeps what was sent.
-        while connections.outbound_total() > other.1 {
-            connections.note_delivered(id);
-            std::thread::yield_now();
-        }
-        drop(connections);
-        reader.join().expect("it reads to the end");
-    }
-
-    #[test]
-    fn answers_go_before_what_many_are_told_and_few_do_not_wait() {
-        let mut connections = bounded(100_000);
-        let all: Vec<_> = (0..HELD_BACK_MIN + 2)
-            .map(|_| connect(&mut connections))
-            .collect();
-        for (id, _) in &all {
-            connections.announce(*id, b"news");
-        }
-        let (last, _) = all.last().expect("there are some");
-        connections.deliver(*last, b"answer");
-        assert_eq!(connections.next_to_flush(), Some(*last));
-        assert_eq!(connections.next_to_flush(), None, "more than a few wait");
-        connections.now += HOLD_BACK;
-        let due = std::iter::from_fn(|| connections.next_to_flush());
-        assert_eq!(due.count(), all.len(), "and all of them go when it is time");
-        for (id, _) in &all[..HELD_BACK_MIN] {
-            connections.flush(*id).expect("somebody is there");
-            connections.announce(*id, b"news");
-        }
-        assert_eq!(
-            connections.next_to_flush(),
-            Some(all[0].0),
-            "few do not wait"
-        );
-    }
 }

@@ -1,9 +1,10 @@
 //! What the loop does in a turn, but for the poll: connections and the switchboard between them,
 //! within budgets, with voice looked at in between.
 //!
-//! Streams, the door and voice are whatever they are: the kernel's in production, simulated ones in tests.
+//! The listener, its streams and voice are whatever they are: the kernel's in production, simulated ones in
+//! tests.
 
-use super::accept::{Door, Listener};
+use super::accept::{Arrival, Door, Listener};
 use super::connections::Connections;
 use crate::bans::BanList;
 use crate::cause::{Cause, Counters};
@@ -14,8 +15,9 @@ use crate::limits::{
     FRAMES_PER_CONNECTION_PER_TURN, INBOUND_BYTES_MAX, Limits, WORK_BETWEEN_FULL_LOOKS,
     WORK_BETWEEN_VOICE, WORK_PER_STAGE, WORK_UNIT_BYTES,
 };
-use crate::switchboard::Switchboard;
-use std::net::{IpAddr, SocketAddr};
+use crate::switchboard::{Deliver, Switchboard};
+use log::debug;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// What has voice to relay.
@@ -28,19 +30,15 @@ pub(super) trait Voice {
     fn is_ready(&self) -> bool;
 }
 
-/// How a connection was taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admitted {
-    ToAFreePlace,
-    /// Another that had not logged in was ended for it.
-    ForAnother,
-}
-
-/// The middle of the loop: see the [module](self).
-pub(super) struct Core<S> {
-    pub(super) connections: Connections<S>,
+/// The middle of the loop, with everything that it works on: see the [module](self).
+pub(super) struct Core<L: Listener, V> {
+    pub(super) door: Door<L>,
+    pub(super) voice: V,
+    pub(super) connections: Connections<L::Stream>,
     pub(super) switchboard: Switchboard,
     pub(super) counters: Counters,
+    /// When this turn began.
+    now: Now,
     /// What one read brings, before it goes into a connection's own buffer.
     scratch: Box<[u8]>,
     /// Units of work since voice was last looked at.
@@ -49,104 +47,30 @@ pub(super) struct Core<S> {
     work_left: usize,
 }
 
-impl<S: Stream> Core<S> {
-    pub(super) fn new(limits: Limits, key: HashKey) -> Self {
+impl<L: Listener, V: Voice> Core<L, V> {
+    pub(super) fn new(now: Now, limits: Limits, key: HashKey, listener: L, voice: V) -> Self {
         Core {
-            connections: Connections::new(limits),
+            door: Door::new(listener),
+            voice,
+            connections: Connections::new(now.instant, limits),
             switchboard: Switchboard::new(limits, key),
             counters: Counters::new(),
+            now,
             scratch: vec![0; INBOUND_BYTES_MAX].into(),
             work: 0,
             work_left: 0,
         }
     }
 
-    /// Begins a stage of the turn, with its own budget.
-    pub(super) fn begin_stage(&mut self) {
-        self.work_left = WORK_PER_STAGE;
-    }
-
-    /// Whether the stage's budget is spent.
-    pub(super) fn is_stage_over(&self) -> bool {
-        self.work_left == 0
-    }
-
-    /// Looks at voice.
-    fn look_at_voice(&mut self, now: Now, voice: &mut impl Voice) {
-        self.work = 0;
-        // However much voice there is, a turn has an end.
-        let work = voice.look(now, &mut self.switchboard);
-        self.work_left = self.work_left.saturating_sub(work);
-    }
-
-    /// Notes that a unit of work was done on TCP, and what was copied with it, and looks at voice
-    /// when it has waited for its share.
-    pub(super) fn worked(&mut self, now: Now, voice: &mut impl Voice) {
-        let copied = std::mem::take(&mut self.connections.copying_cost);
-        let work = 1 + copied / WORK_UNIT_BYTES;
-        self.work_left = self.work_left.saturating_sub(work);
-        self.work += work;
-        let most = match voice.is_ready() {
-            true => WORK_BETWEEN_FULL_LOOKS,
-            false => WORK_BETWEEN_VOICE,
-        };
-        if self.work >= most {
-            self.look_at_voice(now, voice);
-        }
-    }
-
-    /// Takes in a connection under the [next id](Connections::next_id), or drops it.
-    pub(super) fn admit(
-        &mut self,
-        now: Now,
-        stream: S,
-        address: IpAddr,
-        token: VoiceToken,
-        voice: &mut impl Voice,
-    ) -> Option<Admitted> {
-        let id = self.connections.next_id();
-        match self.switchboard.handle_connect(now, id, address, token) {
-            Ok(oldest) => {
-                self.connections.insert(stream);
-                let Some(oldest) = oldest else {
-                    return Some(Admitted::ToAFreePlace);
-                };
-                self.connections.end(oldest, Cause::ClosedCrowdedOut);
-                self.end(now, oldest, voice);
-                Some(Admitted::ForAnother)
-            }
-            Err(cause) => {
-                self.switchboard.log_refusal(now, address, cause);
-                None
-            }
-        }
-    }
-
-    /// A newcomer was turned away before it was a connection.
-    pub(super) fn refuse(&mut self, now: Now, address: SocketAddr, cause: Cause) {
-        self.counters.count(cause);
-        let address = address.ip().to_canonical();
-        self.switchboard.log_refusal(now, address, cause);
-    }
-
     /// Bans these from now on, and ends whoever of them is here.
     pub(super) fn set_bans(&mut self, bans: BanList) {
-        self.switchboard.set_bans(bans);
-        let banned: Vec<_> = self.switchboard.banned().collect();
-        for id in banned {
-            self.connections.end(id, Cause::ClosedBanned);
-        }
+        self.switchboard.set_bans(bans, &mut self.connections);
     }
 
     /// How long the loop may sleep from this moment on: not at all with work left over, else until
     /// something is due.
-    pub(super) fn timeout<L: Listener>(
-        &self,
-        from: Instant,
-        door: &Door<L>,
-        voice: &impl Voice,
-    ) -> Option<Duration> {
-        if voice.is_ready() || door.may_accept() || self.connections.has_work() {
+    pub(super) fn timeout(&self, from: Instant) -> Option<Duration> {
+        if self.voice.is_ready() || self.door.may_accept() || self.connections.has_work() {
             return Some(Duration::ZERO);
         }
         let deadlines = [
@@ -154,75 +78,137 @@ impl<S: Stream> Core<S> {
             self.connections.next_flush(),
             self.connections.next_look(),
             self.switchboard.management().log_deadline(),
-            door.paused_until(),
+            self.door.paused_until(),
         ];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(from))
     }
 
     /// Everything that there is to do: voice, accepting, frames, endings, flushing, deadlines.
-    pub(super) fn turn<L: Listener<Stream = S>>(
-        &mut self,
-        now: Now,
-        door: &mut Door<L>,
-        voice: &mut impl Voice,
-    ) {
+    pub(super) fn turn(&mut self, now: Now) {
+        self.now = now;
         self.connections.now = now.instant;
-        self.look_at_voice(now, voice);
-        door.accept(now, self, voice);
-        self.handle_inbox(now, voice);
-        self.end_marked(now, voice);
-        self.flush(now, voice);
-        self.meet_deadlines(now, voice);
+        self.look_at_voice();
+        self.accept();
+        self.handle_inbox();
+        self.end_marked();
+        self.flush();
+        self.meet_deadlines();
+    }
+
+    /// Begins a stage of the turn, with its own budget.
+    fn begin_stage(&mut self) {
+        self.work_left = WORK_PER_STAGE;
+    }
+
+    /// Whether the stage's budget is spent.
+    fn is_stage_over(&self) -> bool {
+        self.work_left == 0
+    }
+
+    fn look_at_voice(&mut self) {
+        self.work = 0;
+        // However much voice there is, a turn has an end.
+        let work = self.voice.look(self.now, &mut self.switchboard);
+        self.work_left = self.work_left.saturating_sub(work);
+    }
+
+    /// Notes that a unit of work was done on TCP, and what was copied with it, and looks at voice
+    /// when it has waited for its share.
+    fn worked(&mut self) {
+        let copied = std::mem::take(&mut self.connections.copying_cost);
+        let work = 1 + copied / WORK_UNIT_BYTES;
+        self.work_left = self.work_left.saturating_sub(work);
+        self.work += work;
+        let most = match self.voice.is_ready() {
+            true => WORK_BETWEEN_FULL_LOOKS,
+            false => WORK_BETWEEN_VOICE,
+        };
+        if self.work >= most {
+            self.look_at_voice();
+        }
+    }
+
+    /// Takes in who is waiting, up to a budget.
+    fn accept(&mut self) {
+        self.begin_stage();
+        while !self.is_stage_over() {
+            let Some(arrival) = self.door.next(self.now.instant) else {
+                return;
+            };
+            match arrival {
+                Arrival::Newcomer {
+                    stream,
+                    address,
+                    token,
+                } => {
+                    self.admit(stream, address, token);
+                    // Where each newcomer costs another its place, those who are here are listened
+                    // to in between: they may be about to log in.
+                    if self.connections.is_somebody_ending() {
+                        return;
+                    }
+                }
+                Arrival::TurnedAway { address, cause } => {
+                    self.counters.count(cause);
+                    self.switchboard.log_refusal(self.now, address, cause);
+                }
+                Arrival::Failed(cause) => self.counters.count(cause),
+                Arrival::Nobody => {}
+            }
+            self.worked();
+        }
+    }
+
+    /// Takes in a connection, if it may come in.
+    fn admit(&mut self, stream: L::Stream, address: IpAddr, token: VoiceToken) {
+        let (now, id) = (self.now, self.connections.next_id());
+        let (switchboard, connections) = (&mut self.switchboard, &mut self.connections);
+        if let Err(cause) = switchboard.handle_connect(now, id, address, token, connections) {
+            return switchboard.log_refusal(now, address, cause);
+        }
+        let connection = connections.insert(stream);
+        if let Err(error) = self.door.listener.register(id, &mut connection.stream) {
+            debug!("cannot wait for events of a connection: {error}");
+            connections.end(id, Cause::AcceptFailed);
+        }
     }
 
     /// Handles frames of everyone who has sent some, a share of each one's.
-    fn handle_inbox(&mut self, now: Now, voice: &mut impl Voice) {
+    fn handle_inbox(&mut self) {
         self.begin_stage();
         // Whoever has more is put back at the end, and gets the next share in the next turn.
         for _ in 0..self.connections.inbox.len() {
             if self.is_stage_over() {
                 return;
             }
-            if let Some(id) = self.connections.inbox.pop_front() {
-                self.handle_frames(now, id, voice);
+            if let Some(id) = self.connections.next_in_inbox() {
+                self.handle_frames(id);
             }
         }
     }
 
     /// Handles frames of one connection and reads more, up to its share.
-    fn handle_frames(&mut self, now: Now, id: ConnectionId, voice: &mut impl Voice) {
-        if let Some(connection) = self.connections.get(id) {
-            connection.is_in_inbox = false;
-        }
+    fn handle_frames(&mut self, id: ConnectionId) {
         for _ in 0..FRAMES_PER_CONNECTION_PER_TURN {
-            let Some(connection) = self.connections.get(id).filter(|it| it.ending.is_none()) else {
+            let Some(connection) = self.connections.living(id) else {
                 return;
             };
-            let mut inbound = std::mem::take(&mut connection.inbound);
-            if let Some(frame) = inbound.next_frame() {
-                let connections = &mut self.connections;
-                let result = self.switchboard.handle_frame(now, id, frame, connections);
-                if let Some(connection) = self.connections.get(id) {
-                    connection.inbound = inbound;
-                }
-                if let Err(cause) = result {
-                    self.connections.end(id, cause);
-                }
+            if let Some(frame) = connection.inbound.next_frame() {
+                self.switchboard.take_frame(self.now, id, frame);
+                self.switchboard.pass_on(&mut self.connections);
             } else {
-                connection.inbound = inbound;
                 match connection.read(&mut self.scratch) {
                     Ok(ReadOutcome::Received(bytes)) => self.connections.copying_cost += bytes,
                     Ok(ReadOutcome::WouldBlock) => {
                         let is_stranger = self.switchboard.management().is_pending(id);
-                        self.connections.note_inbound(id, is_stranger);
-                        return;
+                        return self.connections.note_inbound(id, is_stranger);
                     }
                     Ok(ReadOutcome::Ended) => self.connections.end(id, Cause::ClosedByPeer),
                     Err(_) => self.connections.end(id, Cause::ClosedBroken),
                 }
             }
-            self.worked(now, voice);
+            self.worked();
             if self.is_stage_over() {
                 break;
             }
@@ -230,18 +216,19 @@ impl<S: Stream> Core<S> {
         self.connections.want_read(id);
     }
 
-    fn end_marked(&mut self, now: Now, voice: &mut impl Voice) {
+    fn end_marked(&mut self) {
         self.begin_stage();
         while !self.is_stage_over() {
             let Some(id) = self.connections.next_to_end() else {
                 return;
             };
-            self.end(now, id, voice);
+            self.end(id);
+            self.worked();
         }
     }
 
     /// Ends a connection that was marked for it.
-    fn end(&mut self, now: Now, id: ConnectionId, voice: &mut impl Voice) {
+    fn end(&mut self, id: ConnectionId) {
         // What was answered before the end is still worth an attempt.
         let _ = self.connections.flush(id);
         let Some(mut connection) = self.connections.remove(id) else {
@@ -265,14 +252,13 @@ impl<S: Stream> Core<S> {
         }
         // Closing it ends its registration with the poll.
         drop(connection);
-        self.switchboard.log_end(now, id, cause);
+        self.switchboard.log_end(self.now, id, cause);
         self.switchboard
-            .handle_disconnect(now, id, cause, &mut self.connections);
-        self.worked(now, voice);
+            .handle_disconnect(self.now, id, cause, &mut self.connections);
     }
 
     /// Offers to the kernel what has been queued, once per connection.
-    fn flush(&mut self, now: Now, voice: &mut impl Voice) {
+    fn flush(&mut self) {
         self.begin_stage();
         while !self.is_stage_over() {
             let Some(id) = self.connections.next_to_flush() else {
@@ -282,31 +268,30 @@ impl<S: Stream> Core<S> {
                 Ok(bytes) => self.connections.copying_cost += bytes,
                 Err(_) => self.connections.end(id, Cause::ClosedBroken),
             }
-            self.worked(now, voice);
+            self.worked();
         }
     }
 
     /// Whatever is due: logins that did not come, looks at who takes nothing or is gone, states that were
     /// not told yet.
-    fn meet_deadlines(&mut self, now: Now, voice: &mut impl Voice) {
-        self.switchboard.log_left_out(now);
+    fn meet_deadlines(&mut self) {
+        self.switchboard.log_left_out(self.now);
         self.begin_stage();
         while !self.is_stage_over() {
-            let overdue = self.switchboard.expired(now);
+            let overdue = self.switchboard.overdue(self.now);
             if let Some(id) = overdue {
                 // Its login may be here already, and only have waited for its turn.
-                self.handle_frames(now, id, voice);
-                if self.switchboard.management().is_pending(id) {
-                    self.connections.end(id, Cause::ClosedLoginDeadline);
-                    self.end(now, id, voice);
-                }
+                self.handle_frames(id);
             }
             let was_looked_at = self.connections.look_at_due();
-            let was_told = self.switchboard.handle_tick(now, &mut self.connections);
-            if overdue.is_none() && !was_looked_at && !was_told {
+            // Who is overdue after that has not been heard yet.
+            let is_heard = self.switchboard.overdue(self.now) == overdue;
+            let (switchboard, connections) = (&mut self.switchboard, &mut self.connections);
+            let was_due = is_heard && switchboard.handle_tick(self.now, connections);
+            if is_heard && !was_looked_at && !was_due {
                 return;
             }
-            self.worked(now, voice);
+            self.worked();
         }
     }
 }

@@ -155,12 +155,12 @@ fn run(seed: u64, with_log: bool) -> Summary {
     }
     let mut counters = world.core.switchboard.counters();
     counters.add(&world.core.counters);
-    counters.add(&world.voice.0.counters);
+    counters.add(&world.core.voice.0.counters);
     Summary {
         steps: world.step,
         turns: world.turns,
         events: world.events,
-        relayed: world.voice.0.socket.relayed,
+        relayed: world.core.voice.0.socket.relayed,
         digest: world.digest.value(),
         counters,
     }

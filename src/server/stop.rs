@@ -16,7 +16,7 @@ pub(super) fn flush(server: &mut Server) {
     let _ = server
         .poll
         .registry()
-        .deregister(&mut server.door.listener.listener);
+        .deregister(&mut server.core.door.listener.listener);
     for connection in server.core.connections.iter_mut() {
         if connection.queued_bytes() > 0 {
             sockets::make_room(&connection.stream, connection.queued_bytes());

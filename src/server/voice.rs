@@ -15,12 +15,12 @@ use crate::limits::{
     DATAGRAMS_PER_BATCH, DATAGRAMS_PER_WORK_UNIT, DATAGRAMS_TOGETHER_MIN, DELIVERIES_PER_WORK_UNIT,
     Limits, RECEIVES_PER_LOOK, VOICE_SLOTS, sent_per_look_max, waiting_max,
 };
-use crate::protocol::id;
-use crate::relay::Verdict;
+use crate::relay::{Claim, Finding, Verdict};
 use crate::relay::backlog::Backlog;
 use crate::switchboard::Switchboard;
 use crate::udp::{DatagramSocket, Queued, Slots};
 use arrival::Arrivals;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// The voice port.
@@ -35,7 +35,7 @@ pub(super) struct VoicePort<S> {
     age_max: Duration,
     /// Whether the kernel may hold a datagram.
     is_readable: bool,
-    /// What was dropped before the relay looked at it, or after.
+    /// What was dropped while it waited here.
     pub(super) counters: Counters,
 }
 
@@ -97,45 +97,34 @@ impl<S: DatagramSocket> VoicePort<S> {
     /// Does with a datagram what is to be done with it, or makes it wait for its turn.
     fn take_in(&mut self, now: Now, slot: usize, switchboard: &mut Switchboard) {
         let (received, bytes) = self.slots.datagram(slot);
-        let is_voice = bytes.first() == Some(&id::VOICE_DATA);
+        let source = received.source;
         self.arrived_at[slot] = self.arrivals.arrived_at(now, received.arrived_ns);
-        if is_voice && self.is_too_late(now, slot) {
-            self.counters.count(Cause::VoiceTooLate);
-        } else if self.is_for_itself(received.source, slot, switchboard) {
-            self.counters.count(Cause::VoiceAuthOwnAddress);
-        } else {
-            let (received, bytes) = self.slots.datagram(slot);
-            match switchboard.handle_datagram(now, received.source, bytes) {
-                Verdict::Relay { frame, recipients } => {
-                    let (len, speaker) = (frame.len(), recipients.speaker());
-                    self.slots.truncate(slot, len);
-                    self.backlog.push(slot, speaker);
-                    return;
-                }
-                Verdict::Answer(answer) => self.socket.answer(&answer, &received.source),
-                Verdict::AnswerAndEnd(answer) => {
-                    self.socket.answer(&answer, &received.source);
-                    self.socket.answer(&[], &received.source);
-                }
-                Verdict::Drop(_) => {}
+        let is_late = is_too_late(now, self.arrived_at[slot], self.age_max);
+        match switchboard.examine(now, source, bytes, is_late) {
+            Finding::Voice {
+                frame_len, speaker, ..
+            } => {
+                self.slots.truncate(slot, frame_len);
+                self.backlog.push(slot, speaker);
+                return;
             }
+            Finding::Claim(claim) => self.answer(now, source, claim, switchboard),
+            Finding::Drop(_) => {}
         }
         self.slots.release(slot);
     }
 
-    /// Whether the voice in this slot has waited for too long.
-    fn is_too_late(&self, now: Now, slot: usize) -> bool {
-        now.instant.duration_since(self.arrived_at[slot]) > self.age_max
-    }
-
-    /// Whether this would prove the server's own port to be a user's: voice for it would come in again
-    /// as that user's.
-    fn is_for_itself(&self, source: Peer, slot: usize, switchboard: &Switchboard) -> bool {
-        source.remote.port() == self.port
-            && switchboard
-                .relay()
-                .is_new_proof(source, self.slots.look(slot).1)
-            && self.socket.may_be_own(source.remote.ip())
+    fn answer(&mut self, now: Now, to: Peer, claim: Claim, switchboard: &mut Switchboard) {
+        let (socket, port) = (&self.socket, self.port);
+        let is_own = |from: SocketAddr| from.port() == port && socket.may_be_own(from.ip());
+        match switchboard.judge(now, claim, is_own) {
+            Verdict::Answer(answer) => self.socket.answer(&answer, &to),
+            Verdict::AnswerAndEnd(answer) => {
+                self.socket.answer(&answer, &to);
+                self.socket.answer(&[], &to);
+            }
+            Verdict::Drop(_) | Verdict::Relay { .. } => {}
+        }
     }
 
     /// Sends on what is next in the backlog, as much as fits into a look. Returns how many deliveries
@@ -167,10 +156,10 @@ impl<S: DatagramSocket> VoicePort<S> {
             let Some((slot, speaker)) = self.backlog.pop() else {
                 break;
             };
-            if self.is_too_late(now, slot) {
+            if is_too_late(now, self.arrived_at[slot], self.age_max) {
                 self.counters.count(Cause::VoiceTooLate);
             } else if let Ok(recipients) = switchboard.recipients(speaker) {
-                (taken[count], senders[count]) = (slot, recipients.sender());
+                (taken[count], senders[count]) = (slot, recipients.sender().index());
                 count += 1;
                 deliveries += recipients.len();
                 continue;
@@ -195,6 +184,11 @@ impl<S: DatagramSocket> VoicePort<S> {
         }
         (count, deliveries)
     }
+}
+
+/// Whether what arrived at that time has waited for too long.
+fn is_too_late(now: Now, arrived_at: Instant, age_max: Duration) -> bool {
+    now.instant.duration_since(arrived_at) > age_max
 }
 
 impl<S: DatagramSocket> Voice for VoicePort<S> {

@@ -21,6 +21,7 @@ impl Desk {
     /// A datagram of this user of this address.
     fn push(&mut self, address: usize, user: usize) -> usize {
         let slot = self.free.pop().expect("there are slots");
+        let (user, address) = (UserKey(user as u32), AddressKey(address as u32));
         self.backlog.push(slot, Speaker::at(user, address, 1));
         slot
     }
@@ -28,7 +29,7 @@ impl Desk {
     fn pop(&mut self) -> Option<(usize, usize)> {
         let (slot, speaker) = self.backlog.pop()?;
         self.free.push(slot);
-        Some((speaker.address, speaker.user))
+        Some((speaker.address.index(), speaker.user.index()))
     }
 
     fn pop_all(&mut self) -> Vec<(usize, usize)> {

@@ -13,6 +13,7 @@ use crate::connection::Stream;
 use crate::connection::delivery::Progress;
 use crate::event::ConnectionId;
 use crate::limits::SILENCE_LOOKS;
+use crate::switchboard::Deliver;
 use std::time::Instant;
 
 impl<S: Stream> Connections<S> {
@@ -133,7 +134,6 @@ mod tests {
     use super::*;
     use crate::connection::delivery::Contact;
     use crate::limits::{KERNEL_BYTES_UNSEEN, Limits};
-    use crate::switchboard::Deliver;
     use std::cell::Cell;
     use std::io::{self, Read, Write};
     use std::rc::Rc;
@@ -182,10 +182,12 @@ mod tests {
 
     /// Nobody yet, and a kilobyte for all.
     fn tight() -> Connections<Taker> {
-        Connections::new(Limits {
-            outbound_bytes: 1_000,
+        let outbound_bytes = 1_000;
+        let limits = Limits {
+            outbound_bytes,
             ..Limits::default()
-        })
+        };
+        Connections::new(Instant::now(), limits)
     }
 
     fn say(connections: &mut Connections<Taker>, id: ConnectionId, bytes: usize) {
@@ -201,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_was_acknowledged_is_not_counted_for_long_even_before_a_look() {
-        let mut connections = Connections::new(Limits::default());
+        let mut connections = Connections::new(Instant::now(), Limits::default());
         let (id, unacknowledged) = connect(&mut connections);
         for _ in 0..100 {
             say(&mut connections, id, KERNEL_BYTES_UNSEEN / 4);
@@ -242,7 +244,7 @@ mod tests {
 
     #[test]
     fn an_entry_of_one_that_is_gone_has_nobody_looked_at_twice() {
-        let mut connections = Connections::new(Limits::default());
+        let mut connections = Connections::new(Instant::now(), Limits::default());
         let (first, _) = connect(&mut connections);
         say(&mut connections, first, 10);
         connections.remove(first);

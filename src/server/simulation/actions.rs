@@ -273,13 +273,13 @@ impl World {
                 };
                 packet.encode(&mut datagram).expect("it is short");
                 let stamp = self.stamp_ns();
-                self.voice.0.socket.arrive(source, datagram, stamp);
+                self.core.voice.0.socket.arrive(source, datagram, stamp);
             }
             _ => {
                 let count = self.random.pick(&[1, 1, 1, 100, self.plan.voice_flood]);
                 let stamp = self.stamp_ns();
                 for _ in 0..count {
-                    self.voice.0.socket.speak(source, stamp);
+                    self.core.voice.0.socket.speak(source, stamp);
                 }
             }
         }
@@ -298,7 +298,7 @@ impl World {
             true => self.wall_ms + step,
             false => self.wall_ms - step,
         };
-        self.voice.0.socket.is_clock_steady = false;
+        self.core.voice.0.socket.is_clock_steady = false;
         self.log.add(|| "the wall clock is set".to_string());
     }
 }

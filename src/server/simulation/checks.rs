@@ -9,20 +9,21 @@ use crate::limits::{
     CHAT_BYTES_MAX, FRAME_BYTES_MAX, LARGE_STRANGERS_MAX, LOOKS_PER_STALL, Limits,
 };
 use crate::server::connections::recount::{Look, Mark};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 impl World {
     /// Whoever the server has dropped in this turn was dropped for a reason, and reads what it left.
     pub fn look_at_ended(&mut self) {
         let drops = std::mem::take(&mut self.ledger.borrow_mut().drops);
-        if !drops.is_empty() {
+        if !drops.is_empty() || !self.core.connections.marks.is_empty() {
             self.count_strangers();
         }
         for serial in drops {
             // In as many pieces as it likes.
             while self.pump(serial) {}
             let mut client = self.clients.remove(&serial).expect("it is dropped once");
-            self.voice.0.socket.forget(client.voice_addresses());
+            self.core.voice.0.socket.forget(client.voice_addresses());
             let id = client.pipe.borrow().id;
             match id {
                 None => self.check_refused(&client),
@@ -173,7 +174,9 @@ impl World {
 
     /// The server believes of each connection what is so.
     pub fn check_awake(&self) {
-        let (mut count, mut users) = (0, 0);
+        let management = self.core.switchboard.management();
+        let users: BTreeSet<_> = management.user_connections().collect();
+        let (mut count, mut strangers) = (0, 0);
         for client in self.clients.values() {
             let pipe = &*client.pipe.borrow();
             let Some(id) = pipe.id else {
@@ -181,7 +184,10 @@ impl World {
             };
             count += 1;
             let look = self.core.connections.look(id);
-            users += usize::from(!self.core.switchboard.management().is_pending(id));
+            let is_stranger = management.is_pending(id);
+            strangers += usize::from(is_stranger);
+            // Management has no place any more for a stranger that is to end.
+            assert!(is_stranger || users.contains(&id) || look.is_ending);
             assert_eq!(look.is_writable, !pipe.is_told_full, "{}", client.name);
             let is_counted = look.in_kernel >= pipe.unacknowledged();
             assert!(is_counted || !pipe.line.tells, "{}", client.name);
@@ -196,20 +202,19 @@ impl World {
             }
         }
         assert_eq!(count, self.core.connections.count(), "connections");
-        let management = self.core.switchboard.management();
-        assert_eq!(users, management.user_count());
-        assert_eq!(count - users, management.pending_count());
-        assert_eq!(users, self.core.switchboard.relay().user_count());
+        assert_eq!(users.len(), management.user_count());
+        assert_eq!(strangers, management.pending_count());
+        assert_eq!(users.len(), self.core.switchboard.relay().user_count());
     }
 
     /// The loop is about to sleep until it is due: nothing waits that nobody will tell it of.
     pub fn check_asleep(&self, due: Option<Instant>) {
         self.core.connections.recount_asleep(due);
-        assert!(self.voice.0.socket.is_empty(), "voice is left behind");
-        assert_eq!(self.voice.0.waiting(), 0, "voice waits for nothing");
+        assert!(self.core.voice.0.socket.is_empty(), "voice is left behind");
+        assert_eq!(self.core.voice.0.waiting(), 0, "voice waits for nothing");
         let wakes_by = |at: Instant| due.is_some_and(|due| due <= at);
         let is_ready = self.backlog.borrow().is_ready();
-        let is_paused = self.door.paused_until().is_some_and(wakes_by);
+        let is_paused = self.core.door.paused_until().is_some_and(wakes_by);
         let may_wait = is_paused && self.backlog.borrow().is_stuck;
         assert!(!is_ready || may_wait, "somebody waits to be accepted");
         let limits = &self.plan.limits;

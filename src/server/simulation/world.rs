@@ -7,7 +7,7 @@ use super::client::Client;
 use super::line::Line;
 use super::listener::{Backlog, FakeListener};
 use super::picture::Said;
-use super::pipe::{Clock, FakeStream, Ledger, Pipe};
+use super::pipe::{Clock, Ledger, Pipe};
 use super::plan::Plan;
 use super::random::{Digest, Random};
 use super::voice::WatchedVoice;
@@ -15,7 +15,6 @@ use crate::bans::BanList;
 use crate::cause::Counters;
 use crate::event::{ConnectionId, Now};
 use crate::hash::HashKey;
-use crate::server::accept::Door;
 use crate::server::core::Core;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -59,10 +58,8 @@ pub struct World {
     pub is_outage: bool,
     pub clock: Clock,
     pub start: Instant,
-    pub core: Core<FakeStream>,
-    pub door: Door<FakeListener>,
+    pub core: Core<FakeListener, WatchedVoice>,
     pub backlog: Rc<RefCell<Backlog>>,
-    pub voice: WatchedVoice,
     /// How far the wall clock is ahead of the time, in milliseconds.
     pub wall_ms: u64,
     pub clients: BTreeMap<u64, Client>,
@@ -98,20 +95,19 @@ impl World {
             lines: VecDeque::new(),
         };
         log.add(|| format!("{plan:?}"));
+        let (instant, unix_ms) = (start, WALL_MS);
+        let now = Now { instant, unix_ms };
+        let seed = random.next();
+        let voice = WatchedVoice::new(seed, now, &clock, plan.limits, plan.voice_queue);
         World {
-            core: Core::new(plan.limits, HashKey(1, 2)),
-            door: Door::new(FakeListener(backlog.clone())),
-            backlog,
-            voice: WatchedVoice::new(
-                random.next(),
-                Now {
-                    instant: start,
-                    unix_ms: WALL_MS,
-                },
-                &clock,
+            core: Core::new(
+                now,
                 plan.limits,
-                plan.voice_queue,
+                HashKey(1, 2),
+                FakeListener(backlog.clone()),
+                voice,
             ),
+            backlog,
             wall_ms: WALL_MS,
             clients: BTreeMap::new(),
             ledger: Rc::default(),
@@ -191,7 +187,7 @@ impl World {
         let pumped = client.pump(&mut self.random, &mut self.digest);
         if let Some(id) = client.picture.id.filter(|_| pumped.has_logged_in) {
             let addresses = client.voice_addresses();
-            self.voice.0.socket.know(addresses, id, &client.pipe);
+            self.core.voice.0.socket.know(addresses, id, &client.pipe);
             self.log.add(|| format!("{serial} is user {id}"));
         }
         pumped.has_moved
@@ -225,7 +221,7 @@ impl World {
 
     /// When the loop wants to wake up by itself.
     pub fn due(&self) -> Option<Instant> {
-        let timeout = self.core.timeout(self.turn_ended, &self.door, &self.voice);
+        let timeout = self.core.timeout(self.turn_ended);
         timeout.map(|timeout| self.turn_ended + timeout)
     }
 
@@ -255,10 +251,10 @@ impl World {
             }
         }
         let listener = std::mem::take(&mut self.backlog.borrow_mut().has_edge);
-        self.door.is_ready |= listener;
-        let voice = std::mem::take(&mut self.voice.0.socket.has_edge);
+        self.core.door.is_ready |= listener;
+        let voice = std::mem::take(&mut self.core.voice.0.socket.has_edge);
         if voice {
-            self.voice.0.note_readable();
+            self.core.voice.0.note_readable();
         }
         (listener || voice || !events.is_empty()).then_some(events)
     }
@@ -286,7 +282,7 @@ impl World {
         self.log.add(|| format!("turn at {elapsed:?}: {events:?}"));
         self.note_full();
         let now = Now { instant, unix_ms };
-        self.core.turn(now, &mut self.door, &mut self.voice);
+        self.core.turn(now);
         self.check_full();
         self.look_at_ended();
         self.core.connections.recount();

@@ -68,6 +68,10 @@ struct Nobody;
 
 impl Deliver for Nobody {
     fn deliver(&mut self, _to: ConnectionId, _frames: &[u8]) {}
+
+    fn end(&mut self, connection: ConnectionId, cause: Cause) {
+        panic!("{connection} is ended: {cause:?}");
+    }
 }
 
 /// A port, a switchboard, and the time.
@@ -98,8 +102,9 @@ impl Room {
         self.users += 1;
         let (id, token) = (ConnectionId(self.users), VoiceToken(self.users.into()));
         let ip = IpAddr::from(ip);
-        let connected = self.switchboard.handle_connect(self.now, id, ip, token);
-        connected.expect("there is room");
+        self.switchboard
+            .handle_connect(self.now, id, ip, token, &mut Nobody)
+            .expect("there is room");
         self.request(
             self.users,
             &Packet::LoginRequest {
@@ -122,8 +127,7 @@ impl Room {
         packet.encode(&mut bytes).expect("it fits");
         let frame = Frame::first_of(&bytes).expect("it is whole");
         self.switchboard
-            .handle_frame(self.now, ConnectionId(user), frame, &mut Nobody)
-            .expect("it is well made");
+            .handle_frame(self.now, ConnectionId(user), frame, &mut Nobody);
     }
 
     fn prove(&mut self, from: SocketAddr, voice_token: VoiceToken) {

@@ -1,0 +1,54 @@
+//! Chat: which messages are passed on, and when they were said.
+
+use super::{ManagementServer, Outbox, To};
+use crate::cause::Cause;
+use crate::event::{Now, UserId};
+use crate::limits::{BROADCAST_OVERHEAD_BYTES, FRAME_HEADER_BYTES};
+use crate::protocol::Packet;
+
+impl ManagementServer {
+    /// Whether a message is passed on. If it is, it has been paid for.
+    pub(super) fn check_chat(
+        &mut self,
+        now: Now,
+        place: usize,
+        message: &str,
+    ) -> Result<(), Cause> {
+        let user = &self.users[place];
+        let (at, connection, chat) = (now.instant, user.connection, user.chat);
+        if message.is_empty() {
+            return Err(Cause::ChatEmpty);
+        }
+        if message.len() > self.limits.chat_bytes {
+            return Err(Cause::ChatTooLong);
+        }
+        if !self.chat_limit.permits(chat, at, 1) {
+            return Err(Cause::ChatTooFast);
+        }
+        let (source, cost) = (self.source(connection), chat_cost(message));
+        if !self.sources.may_broadcast(at, source, cost) {
+            return Err(Cause::BroadcastTooMuch);
+        }
+        self.chat_limit.spend(&mut self.users[place].chat, at, 1);
+        self.sources.broadcast(at, source, cost);
+        Ok(())
+    }
+
+    pub(super) fn say(&mut self, now: Now, id: UserId, message: &str, outbox: &mut Outbox) {
+        self.chat_messages += 1;
+        self.last_chat_ms = now.unix_ms.max(self.last_chat_ms + 1);
+        outbox.send(
+            To::Everyone,
+            &Packet::UserSentMessage {
+                user_id: id,
+                timestamp_ms: self.last_chat_ms,
+                message,
+            },
+        );
+    }
+}
+
+/// What a message makes everyone read.
+fn chat_cost(message: &str) -> u32 {
+    (FRAME_HEADER_BYTES + 18 + message.len() + BROADCAST_OVERHEAD_BYTES) as u32
+}

@@ -1,0 +1,38 @@
+//! When the others are told of someone's voice or mute state.
+
+use super::{ManagementServer, Outbox, STATE_COST};
+use crate::cause::Cause;
+use crate::event::Now;
+use crate::limits::BROADCAST_RETRY;
+
+impl ManagementServer {
+    /// Tells the others what they do not know of a user, or as soon as the rate allows it and they may be
+    /// made to read it.
+    pub(super) fn tell_others(&mut self, now: Now, place: usize, outbox: &mut Outbox) {
+        let (limit, at) = (self.state_limit, now.instant);
+        let source = self.source(self.users[place].connection);
+        let (id, spent) = (self.users[place].id, self.users[place].events);
+        let events = self.users[place].untold();
+        let cost = events * STATE_COST;
+        let telling_at = if !limit.permits(spent, at, events) {
+            // When the rest can be told depends on how much it is by now.
+            Some(limit.permitted_at(spent, at, events))
+        } else if events > 0 && !self.sources.may_broadcast(at, source, cost) {
+            Some(at + BROADCAST_RETRY)
+        } else {
+            self.sources.broadcast(at, source, cost);
+            limit.spend(&mut self.users[place].events, at, events);
+            self.users[place].tell(outbox);
+            None
+        };
+        let old = std::mem::replace(&mut self.users[place].telling_at, telling_at);
+        if let Some(old) = old {
+            self.untold.remove(&(old, id));
+        }
+        if let Some(at) = telling_at {
+            self.untold.insert((at, id));
+            self.counters
+                .count_many(Cause::StateToldLater, u64::from(old.is_none()));
+        }
+    }
+}

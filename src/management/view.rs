@@ -1,0 +1,66 @@
+//! What management says of itself to whoever asks.
+
+use super::{ManagementServer, SessionState};
+use crate::cause::Counters;
+use crate::event::ConnectionId;
+
+impl ManagementServer {
+    /// Whether a connection has not logged in, and still may.
+    pub fn is_pending(&self, connection: ConnectionId) -> bool {
+        let session = self.sessions.get(connection.index());
+        session.and_then(Option::as_ref).is_some_and(|session| {
+            !session.is_ended && matches!(session.state, SessionState::Pending { .. })
+        })
+    }
+
+    /// The connections of everyone who is logged in.
+    pub fn user_connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
+        self.users.iter().map(|user| user.connection)
+    }
+
+    /// How many users may be logged in at a time.
+    pub fn max_users(&self) -> usize {
+        self.limits.users
+    }
+
+    /// How many users are logged in.
+    pub fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    /// The most users that were ever logged in at the same time.
+    pub fn users_at_most(&self) -> usize {
+        self.users_at_most
+    }
+
+    /// How many users are in voice, as the others are told.
+    pub fn voice_count(&self) -> usize {
+        let users = self.users.iter();
+        users.filter(|user| user.participant().in_voice).count()
+    }
+
+    /// How often someone has logged in.
+    pub fn logins(&self) -> u64 {
+        self.last_user_id
+    }
+
+    /// How many chat messages were passed on.
+    pub fn chat_messages(&self) -> u64 {
+        self.chat_messages
+    }
+
+    /// How many connections were taken note of.
+    pub fn connections(&self) -> u64 {
+        self.last_serial
+    }
+
+    /// How many connections have not logged in.
+    pub fn pending_count(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// What has been refused or ignored, by cause.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}

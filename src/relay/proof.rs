@@ -1,0 +1,106 @@
+//! VoiceAuthRequests, in two phases: the relay reads one and makes a [`Claim`] of it, and whoever knows
+//! the bans and the server's own addresses has it decided or refused.
+
+use super::tables::{Route, UserKey};
+use super::{Verdict, VoiceRelayServer, not_whole};
+use crate::cause::Cause;
+use crate::event::{Now, Peer, Source, VoiceToken};
+use crate::protocol::{Frame, Packet, voice_auth_response};
+use std::net::SocketAddr;
+
+/// What a VoiceAuthRequest asks for. Nothing has come of it yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    source: Peer,
+    /// What was asked with which token, or why that cannot be read.
+    question: Result<Question, Cause>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    request_id: u64,
+    token: VoiceToken,
+    /// Whose the token is.
+    user: Option<UserKey>,
+    /// Whether this user may have the address, and whether it is another than the one they have.
+    is_permitted: bool,
+    is_new: bool,
+}
+
+impl Claim {
+    /// Where it came from.
+    pub(crate) fn remote(&self) -> SocketAddr {
+        self.source.remote
+    }
+
+    /// Whether to decide it would give a user an address that they do not have.
+    pub(crate) fn is_new(&self) -> bool {
+        self.question.is_ok_and(|it| it.is_permitted && it.is_new)
+    }
+}
+
+impl VoiceRelayServer {
+    /// Reads a VoiceAuthRequest.
+    pub(super) fn read_claim(&self, source: Peer, datagram: &[u8]) -> Claim {
+        let question = match Frame::first_of(datagram).map(|frame| frame.parse()) {
+            Ok(Ok(Packet::VoiceAuthRequest {
+                request_id,
+                voice_token: token,
+            })) => {
+                let user = self.tables.by_token.get(&token).copied();
+                Ok(Question {
+                    request_id,
+                    token,
+                    user,
+                    is_permitted: user.is_some_and(|user| self.may_bind(user, source)),
+                    is_new: user.is_some_and(|user| {
+                        self.tables.user(user).route != Some(Route::Plain(source))
+                    }),
+                })
+            }
+            Ok(_) => Err(Cause::DatagramMalformed),
+            Err(_) => Err(not_whole(datagram.len())),
+        };
+        Claim { source, question }
+    }
+
+    /// Decides a claim that nothing speaks against but what the relay knows itself.
+    pub(crate) fn decide(&mut self, now: Now, claim: Claim) -> Verdict<'static, 'static> {
+        let Question {
+            request_id,
+            token,
+            user,
+            is_permitted,
+            ..
+        } = match claim.question {
+            Ok(question) => question,
+            Err(cause) => return self.drop_counted(cause),
+        };
+        if let Some(user) = user.filter(|_| is_permitted) {
+            self.tables.bind(user, Route::Plain(claim.source));
+            return Verdict::Answer(voice_auth_response(request_id, true));
+        }
+        let source = Source::of(claim.source.remote.ip());
+        if !self.false_answers.allow(now.instant, source) {
+            return self.drop_counted(Cause::VoiceAuthUnanswered);
+        }
+        self.counters.count(match user {
+            Some(_) => Cause::VoiceAuthElsewhere,
+            None => Cause::VoiceAuthUnknownToken,
+        });
+        match token {
+            VoiceToken(0) => Verdict::AnswerAndEnd(voice_auth_response(request_id, false)),
+            _ => Verdict::Answer(voice_auth_response(request_id, false)),
+        }
+    }
+
+    /// Refuses a claim for a reason that the relay does not know: it is not answered.
+    pub(crate) fn refuse(&mut self, _claim: Claim, cause: Cause) -> Verdict<'static, 'static> {
+        self.drop_counted(cause)
+    }
+
+    /// Whether a user's address may be this one.
+    fn may_bind(&self, user: UserKey, peer: Peer) -> bool {
+        self.voice_from_anywhere || Source::of(peer.remote.ip()) == self.tables.source_of(user)
+    }
+}

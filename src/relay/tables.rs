@@ -1,0 +1,260 @@
+//! The relay's tables: users, the addresses that their connections come from, who has proved which
+//! address, and the dense list of those who receive voice. Only events and proofs change them.
+
+use super::voice::VoiceSpent;
+use crate::cause::Cause;
+use crate::event::{Peer, Source, UserId, VoiceToken};
+use crate::hash::HashKey;
+use slab::Slab;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// A user's place in the table. It can be another's once this user has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct UserKey(pub(crate) u32);
+
+/// The place of an address that users' connections come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct AddressKey(pub(crate) u32);
+
+/// A place in the list of listeners. It is good until the next event or proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ListenerIndex(u32);
+
+impl UserKey {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl AddressKey {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl ListenerIndex {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The limits keep every table far below four billion.
+fn narrow(place: usize) -> u32 {
+    place as u32
+}
+
+/// How a user's voice comes in and goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Datagrams as they are, to and from a proven address.
+    Plain(Peer),
+}
+
+impl Route {
+    /// The address that is the user's alone.
+    fn remote(self) -> SocketAddr {
+        match self {
+            Route::Plain(peer) => peer.remote,
+        }
+    }
+}
+
+/// What the relay knows of a user.
+pub(super) struct User {
+    pub(super) id: UserId,
+    pub(super) token: VoiceToken,
+    /// Where the user's connection comes from.
+    pub(super) address: AddressKey,
+    /// The way that the user has proved, if any.
+    pub(super) route: Option<Route>,
+    pub(super) in_voice: bool,
+    pub(super) is_muted: bool,
+    pub(super) voice: VoiceSpent,
+    /// The user's place in the list of listeners: there is one exactly if the user is in voice and
+    /// has a route.
+    pub(super) listener: Option<ListenerIndex>,
+}
+
+impl User {
+    /// The place among the listeners of someone who may speak.
+    pub(super) fn place(&self) -> Result<ListenerIndex, Cause> {
+        let place = self.listener.ok_or(Cause::VoiceNotInChannel)?;
+        match self.is_muted {
+            true => Err(Cause::VoiceMuted),
+            false => Ok(place),
+        }
+    }
+}
+
+/// What the relay knows of an address that users' connections come from.
+pub(super) struct Address {
+    pub(super) source: Source,
+    users: usize,
+    /// Of all of them together.
+    pub(super) voice: VoiceSpent,
+}
+
+/// See the [module](self).
+pub(super) struct Tables {
+    pub(super) users: Slab<User>,
+    pub(super) by_id: HashMap<UserId, UserKey, HashKey>,
+    pub(super) by_token: HashMap<VoiceToken, UserKey, HashKey>,
+    pub(super) by_address: HashMap<SocketAddr, UserKey, HashKey>,
+    pub(super) addresses: Slab<Address>,
+    by_source: HashMap<Source, AddressKey, HashKey>,
+    /// Who receives voice on a plain route, without gaps. `listener_users` tells whose place each is.
+    pub(super) listeners: Vec<Peer>,
+    pub(super) listener_users: Vec<UserKey>,
+}
+
+impl Tables {
+    /// Allocated here, with room to spare: a hash table that is at most half full reorders itself in
+    /// place, and so never allocates while addresses come and go.
+    pub(super) fn new(max_users: usize, key: HashKey) -> Self {
+        let table_size = 2 * max_users;
+        Tables {
+            users: Slab::with_capacity(max_users),
+            by_id: HashMap::with_capacity_and_hasher(table_size, key),
+            by_token: HashMap::with_capacity_and_hasher(table_size, key),
+            by_address: HashMap::with_capacity_and_hasher(table_size, key),
+            addresses: Slab::with_capacity(max_users),
+            by_source: HashMap::with_capacity_and_hasher(table_size, key),
+            listeners: Vec::with_capacity(max_users),
+            listener_users: Vec::with_capacity(max_users),
+        }
+    }
+
+    pub(super) fn user(&self, key: UserKey) -> &User {
+        &self.users[key.index()]
+    }
+
+    fn user_mut(&mut self, key: UserKey) -> &mut User {
+        &mut self.users[key.index()]
+    }
+
+    /// Where a user's connection comes from.
+    pub(super) fn source_of(&self, user: UserKey) -> Source {
+        self.addresses[self.user(user).address.index()].source
+    }
+
+    pub(super) fn connect(&mut self, id: UserId, token: VoiceToken, source: Source) {
+        debug_assert_ne!(token.0, 0, "a live token is not 0");
+        debug_assert!(self.users.len() < self.users.capacity());
+        debug_assert!(!self.by_id.contains_key(&id), "ids are never reused");
+        let addresses = &mut self.addresses;
+        let address = *self.by_source.entry(source).or_insert_with(|| {
+            let (users, voice) = (0, VoiceSpent::default());
+            AddressKey(narrow(addresses.insert(Address {
+                source,
+                users,
+                voice,
+            })))
+        });
+        self.addresses[address.index()].users += 1;
+        let user = self.users.insert(User {
+            id,
+            token,
+            address,
+            route: None,
+            in_voice: false,
+            is_muted: false,
+            voice: VoiceSpent::default(),
+            listener: None,
+        });
+        let user = UserKey(narrow(user));
+        self.by_id.insert(id, user);
+        self.by_token.insert(token, user);
+    }
+
+    pub(super) fn disconnect(&mut self, id: UserId) {
+        let Some(user) = self.by_id.remove(&id) else {
+            return;
+        };
+        self.unbind(user);
+        let User { token, address, .. } = self.users.remove(user.index());
+        let place = &mut self.addresses[address.index()];
+        place.users -= 1;
+        if place.users == 0 {
+            let source = self.addresses.remove(address.index()).source;
+            self.by_source.remove(&source);
+        }
+        // Should two live users ever have drawn one token, it is the later one's.
+        if self.by_token.get(&token) == Some(&user) {
+            self.by_token.remove(&token);
+        }
+    }
+
+    pub(super) fn set_in_voice(&mut self, id: UserId, in_voice: bool) {
+        if let Some(&user) = self.by_id.get(&id) {
+            self.user_mut(user).in_voice = in_voice;
+            self.update_listener(user);
+        }
+    }
+
+    pub(super) fn set_muted(&mut self, id: UserId, is_muted: bool) {
+        if let Some(&user) = self.by_id.get(&id) {
+            self.user_mut(user).is_muted = is_muted;
+        }
+    }
+
+    /// The newest proof wins: whoever had this address loses it, and the user loses the address
+    /// they had.
+    pub(super) fn bind(&mut self, user: UserKey, route: Route) {
+        if self.user(user).route == Some(route) {
+            return;
+        }
+        if let Some(&owner) = self.by_address.get(&route.remote()) {
+            self.unbind(owner);
+        }
+        self.unbind(user);
+        self.by_address.insert(route.remote(), user);
+        self.user_mut(user).route = Some(route);
+        self.update_listener(user);
+    }
+
+    fn unbind(&mut self, user: UserKey) {
+        if let Some(route) = self.user_mut(user).route.take() {
+            self.by_address.remove(&route.remote());
+            self.update_listener(user);
+        }
+    }
+
+    /// Takes the addresses of these machines from whoever has proved one.
+    pub(super) fn forget_addresses(&mut self, is_meant: impl Fn(IpAddr) -> bool) {
+        for place in 0..self.users.capacity() {
+            let route = self.users.get(place).and_then(|user| user.route);
+            if route.is_some_and(|route| is_meant(route.remote().ip())) {
+                self.unbind(UserKey(narrow(place)));
+            }
+        }
+    }
+
+    /// Makes the list of listeners agree with what is known of this user.
+    fn update_listener(&mut self, user: UserKey) {
+        let User {
+            route,
+            in_voice,
+            listener,
+            ..
+        } = *self.user(user);
+        match (listener, route.filter(|_| in_voice)) {
+            (None, Some(Route::Plain(peer))) => {
+                let place = ListenerIndex(narrow(self.listeners.len()));
+                self.user_mut(user).listener = Some(place);
+                self.listeners.push(peer);
+                self.listener_users.push(user);
+            }
+            (Some(place), None) => {
+                self.user_mut(user).listener = None;
+                self.listeners.swap_remove(place.index());
+                self.listener_users.swap_remove(place.index());
+                if let Some(&moved) = self.listener_users.get(place.index()) {
+                    self.user_mut(moved).listener = Some(place);
+                }
+            }
+            // A listener with another address was none for a moment: see `bind`.
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Whether a voice datagram is relayed, and how much voice a user and an address may send.
+
+use super::tables::{AddressKey, ListenerIndex, User, UserKey};
+use super::{Finding, VoiceRelayServer, not_whole};
+use crate::cause::Cause;
+use crate::event::{Now, Peer, UserId};
+use crate::limits::VOICE_BURST;
+use crate::protocol::{VoiceDatagram, VoiceDatagramError};
+use crate::rate::{RateLimit, Spent};
+use std::time::Instant;
+
+/// Who speaks, by the places in the relay's tables. A place can be another's once this user has gone,
+/// which the id tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Speaker {
+    pub(crate) user: UserKey,
+    /// That of the address that the user's connection comes from.
+    pub(crate) address: AddressKey,
+    id: UserId,
+}
+
+impl Speaker {
+    pub(crate) const NOBODY: Speaker = Speaker {
+        user: UserKey(0),
+        address: AddressKey(0),
+        id: UserId(0),
+    };
+
+    /// A speaker for tests of what does not ask the relay.
+    #[cfg(test)]
+    pub(crate) fn at(user: UserKey, address: AddressKey, id: u64) -> Self {
+        let id = UserId(id);
+        Speaker { user, address, id }
+    }
+}
+
+/// Voice sent, by the datagram and by the byte.
+#[derive(Clone, Copy, Default)]
+pub(super) struct VoiceSpent {
+    datagrams: Spent,
+    bytes: Spent,
+}
+
+/// How much voice may be sent.
+pub(super) struct VoiceLimit {
+    datagrams: RateLimit,
+    bytes: RateLimit,
+}
+
+impl VoiceLimit {
+    /// So many datagrams and bytes a second, with a burst that lets the largest datagram through at any
+    /// rate.
+    pub(super) fn new(datagrams: u32, bytes: u32, largest: usize) -> Self {
+        let limit = |per_second: u32, largest: u32| {
+            let burst = per_second.saturating_mul(VOICE_BURST);
+            RateLimit::per_second(per_second, burst.max(largest))
+        };
+        VoiceLimit {
+            datagrams: limit(datagrams, 1),
+            bytes: limit(bytes, largest as u32),
+        }
+    }
+
+    fn permits(&self, spent: &VoiceSpent, now: Instant, bytes: u32) -> bool {
+        self.datagrams.permits(spent.datagrams, now, 1)
+            && self.bytes.permits(spent.bytes, now, bytes)
+    }
+
+    fn spend(&self, spent: &mut VoiceSpent, now: Instant, bytes: u32) {
+        self.datagrams.spend(&mut spent.datagrams, now, 1);
+        self.bytes.spend(&mut spent.bytes, now, bytes);
+    }
+}
+
+impl VoiceRelayServer {
+    /// Whether this voice datagram is to be relayed.
+    pub(super) fn check_voice(
+        &mut self,
+        now: Now,
+        source: Peer,
+        datagram: &mut [u8],
+    ) -> Result<Finding, Cause> {
+        let datagram_len = datagram.len();
+        let mut voice = VoiceDatagram::check(datagram).map_err(|error| match error {
+            VoiceDatagramError::Malformed => Cause::DatagramMalformed,
+            VoiceDatagramError::Incomplete => not_whole(datagram_len),
+            VoiceDatagramError::TooLong => Cause::DatagramTooLong,
+        })?;
+        let len = voice.frame().len();
+        if len > self.frame_bytes_max {
+            return Err(Cause::DatagramTooLong);
+        }
+        let tables = &mut self.tables;
+        let key = tables.by_address.get(&source.remote);
+        let key = *key.ok_or(Cause::VoiceUnknownSource)?;
+        let user = &mut tables.users[key.index()];
+        let listener = user.place()?;
+        let address = &mut tables.addresses[user.address.index()];
+        let (now, bytes) = (now.instant, len as u32);
+        if !self.user_limit.permits(&user.voice, now, bytes) {
+            return Err(Cause::VoiceTooFast);
+        }
+        if !self.address_limit.permits(&address.voice, now, bytes) {
+            return Err(Cause::VoiceTooFastFromAddress);
+        }
+        self.user_limit.spend(&mut user.voice, now, bytes);
+        self.address_limit.spend(&mut address.voice, now, bytes);
+        voice.set_user_id(user.id);
+        let speaker = Speaker {
+            user: key,
+            address: user.address,
+            id: user.id,
+        };
+        Ok(Finding::Voice {
+            frame_len: len,
+            speaker,
+            listener,
+        })
+    }
+
+    /// The place among the listeners of a speaker whose datagram had to wait.
+    pub(super) fn place_of(&self, speaker: Speaker) -> Result<ListenerIndex, Cause> {
+        let user = self.tables.users.get(speaker.user.index());
+        let user = user.filter(|user| user.id == speaker.id);
+        user.ok_or(Cause::VoiceUnknownSource).and_then(User::place)
+    }
+}
