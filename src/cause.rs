@@ -1,6 +1,10 @@
 //! Why something was refused, skipped, dropped or ended, and how often. Nothing the server turns
 //! away goes uncounted, and this is the one list of reasons.
 
+mod refused;
+
+pub use refused::ConnectionRefused;
+
 /// Defines the enumeration together with the list of its values, their kinds and their names, so
 /// that these cannot differ.
 macro_rules! causes {
@@ -177,8 +181,8 @@ impl Counters {
     }
 
     /// Counts one occurrence.
-    pub fn count(&mut self, cause: Cause) {
-        self.count_many(cause, 1);
+    pub fn count(&mut self, cause: impl Into<Cause>) {
+        self.count_many(cause.into(), 1);
     }
 
     /// Counts so many occurrences.

@@ -68,12 +68,13 @@
 //! let now = Now { instant: Instant::now(), unix_ms: 0 };
 //! let alice = ConnectionId(0);
 //! let address = [192, 0, 2, 1].into();
-//! server.handle_connect(now, alice, address, VoiceToken(42)).expect("there is room");
+//! server.handle_connect(now, alice, address, VoiceToken(42), &mut outbox).expect("there is room");
 //!
 //! let mut bytes = Vec::new();
 //! Packet::LoginRequest { request_id: 1, username: "alice" }.encode(&mut bytes)?;
 //! let frame = Frame::first_of(&bytes)?;
-//! server.handle_frame(now, alice, frame, &mut outbox).expect("it is well formed");
+//! server.handle_frame(now, alice, frame, &mut outbox);
+//! assert!(outbox.ends().is_empty(), "it is well formed");
 //!
 //! let (_, frames) = outbox.deliveries().next().expect("the login is answered");
 //! let answer = Frame::first_of(frames)?.parse()?;

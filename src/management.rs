@@ -19,7 +19,7 @@ mod view;
 
 pub use outbox::{Outbox, To};
 
-use crate::cause::{Cause, Counters};
+use crate::cause::{Cause, ConnectionRefused, Counters};
 use crate::event::{ConnectionId, Event, Now, Source, UserId, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::{
@@ -105,8 +105,7 @@ impl ManagementServer {
     ///
     /// # Errors
     ///
-    /// One of the causes named `Refused…`, which has been counted. The connection was not taken note of:
-    /// close it.
+    /// [`ConnectionRefused`], which has been counted. The connection was not taken note of: close it.
     pub fn handle_connect(
         &mut self,
         now: Now,
@@ -114,11 +113,10 @@ impl ManagementServer {
         address: IpAddr,
         token: VoiceToken,
         outbox: &mut Outbox,
-    ) -> Result<(), Cause> {
-        if let Err(cause) = self.sources.connect(now.instant, Source::of(address)) {
-            self.counters.count(cause);
-            return Err(cause);
-        }
+    ) -> Result<(), ConnectionRefused> {
+        self.sources
+            .connect(now.instant, Source::of(address))
+            .inspect_err(|&refused| self.counters.count(refused))?;
         let oldest = self.pending.first_key_value().map(|(_, &oldest)| oldest);
         let is_full = self.pending.len() >= self.limits.pending_connections;
         self.last_serial += 1;
@@ -154,7 +152,10 @@ impl ManagementServer {
     ) {
         let session = self.session(connection).filter(|it| !it.is_ended);
         let Some(state) = session.map(|session| session.state) else {
-            debug_assert!(false, "a frame from a connection that is unknown or to be ended");
+            debug_assert!(
+                false,
+                "a frame from a connection that is unknown or to be ended"
+            );
             return;
         };
         let packet = PacketInfo::of(frame.id);

@@ -5,7 +5,7 @@
 //! drives it in production, the simulation in tests.
 
 use crate::bans::BanList;
-use crate::cause::{Cause, Counters};
+use crate::cause::{Cause, ConnectionRefused, Counters};
 use crate::event::{ConnectionId, Now, Peer, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::Limits;
@@ -71,7 +71,7 @@ impl Switchboard {
     ///
     /// # Errors
     ///
-    /// The same, and [`Cause::RefusedBanned`].
+    /// The same, and [`ConnectionRefused::Banned`].
     pub fn handle_connect(
         &mut self,
         now: Now,
@@ -79,10 +79,11 @@ impl Switchboard {
         address: IpAddr,
         token: VoiceToken,
         connections: &mut impl Deliver,
-    ) -> Result<(), Cause> {
+    ) -> Result<(), ConnectionRefused> {
         if self.bans.contains(address) {
-            self.counters.count(Cause::RefusedBanned);
-            return Err(Cause::RefusedBanned);
+            let refused = ConnectionRefused::Banned;
+            self.counters.count(refused);
+            return Err(refused);
         }
         let outbox = &mut self.outbox;
         let result = self

@@ -6,6 +6,27 @@ use crate::event::{Now, UserId};
 use crate::limits::{BROADCAST_OVERHEAD_BYTES, FRAME_HEADER_BYTES};
 use crate::protocol::Packet;
 
+/// Why a message is not passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChatRefused {
+    Empty,
+    TooLong,
+    TooFast,
+    /// It would make everyone read too much.
+    BroadcastTooMuch,
+}
+
+impl From<ChatRefused> for Cause {
+    fn from(refused: ChatRefused) -> Cause {
+        match refused {
+            ChatRefused::Empty => Cause::ChatEmpty,
+            ChatRefused::TooLong => Cause::ChatTooLong,
+            ChatRefused::TooFast => Cause::ChatTooFast,
+            ChatRefused::BroadcastTooMuch => Cause::BroadcastTooMuch,
+        }
+    }
+}
+
 impl ManagementServer {
     /// Whether a message is passed on. If it is, it has been paid for.
     pub(super) fn check_chat(
@@ -13,21 +34,21 @@ impl ManagementServer {
         now: Now,
         place: usize,
         message: &str,
-    ) -> Result<(), Cause> {
+    ) -> Result<(), ChatRefused> {
         let user = &self.users[place];
         let (at, connection, chat) = (now.instant, user.connection, user.chat);
         if message.is_empty() {
-            return Err(Cause::ChatEmpty);
+            return Err(ChatRefused::Empty);
         }
         if message.len() > self.limits.chat_bytes {
-            return Err(Cause::ChatTooLong);
+            return Err(ChatRefused::TooLong);
         }
         if !self.chat_limit.permits(chat, at, 1) {
-            return Err(Cause::ChatTooFast);
+            return Err(ChatRefused::TooFast);
         }
         let (source, cost) = (self.source(connection), chat_cost(message));
         if !self.sources.may_broadcast(at, source, cost) {
-            return Err(Cause::BroadcastTooMuch);
+            return Err(ChatRefused::BroadcastTooMuch);
         }
         self.chat_limit.spend(&mut self.users[place].chat, at, 1);
         self.sources.broadcast(at, source, cost);

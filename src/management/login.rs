@@ -1,8 +1,6 @@
 //! Logging in: who may, what they are told, and what a connection may do before it.
 
-use super::{
-    ManagementServer, Outbox, Session, SessionState, To, User, joined_cost, response_to,
-};
+use super::{ManagementServer, Outbox, Session, SessionState, To, User, joined_cost, response_to};
 use crate::cause::Cause;
 use crate::event::{ConnectionId, Event, Now, Source, UserId, VoiceToken};
 use crate::limits::PAYLOAD_BYTES_MAX;
@@ -116,7 +114,7 @@ impl ManagementServer {
         refused: LoginRefused,
         outbox: &mut Outbox,
     ) {
-        self.counters.count(refused.into());
+        self.counters.count(refused);
         let session = self.session(connection).expect("it has just sent a frame");
         let address = session.address;
         self.journal

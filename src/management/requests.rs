@@ -36,7 +36,7 @@ impl ManagementServer {
                 outbox.send(to, &response_to(&packet, success).expect("it is a request"));
                 match result {
                     Ok(()) => self.say(now, id, message, outbox),
-                    Err(cause) => self.counters.count(cause),
+                    Err(refused) => self.counters.count(refused),
                 }
             }
             Packet::PingRequest { request_id } => {

@@ -1,7 +1,7 @@
 //! Who comes from where: how many connections an address has, how often it comes, how often it logs in,
 //! and how much its users make everyone read. An address is what [`Source`] counts as one.
 
-use crate::cause::Cause;
+use crate::cause::ConnectionRefused;
 use crate::event::Source;
 use crate::hash::HashKey;
 use crate::limits::{
@@ -72,21 +72,25 @@ impl Sources {
     }
 
     /// A connection comes from here. It is taken note of, unless it is to be refused.
-    pub(super) fn connect(&mut self, now: Instant, source: Source) -> Result<(), Cause> {
+    pub(super) fn connect(
+        &mut self,
+        now: Instant,
+        source: Source,
+    ) -> Result<(), ConnectionRefused> {
         let entry = self.entries.entry(source).or_default();
         let reaches = |count: usize, max: usize| max > 0 && count >= max;
         let result = if entry.refused_until.is_some_and(|until| now < until) {
-            Err(Cause::RefusedTooOften)
+            Err(ConnectionRefused::TooOften)
         } else if !self.coming.try_spend(&mut entry.came, now, 1) {
             entry.refused_until = Some(now + REFUSAL_TIME);
             if let Some(left_out) = self.log.pass(now) {
                 warn!("{source} connects too often, refused for {REFUSAL_TIME:?}{left_out}");
             }
-            Err(Cause::RefusedTooOften)
+            Err(ConnectionRefused::TooOften)
         } else if reaches(entry.connections, self.connections_max) {
-            Err(Cause::RefusedTooManyFromAddress)
+            Err(ConnectionRefused::TooManyFromAddress)
         } else if reaches(entry.pending, self.pending_max) {
-            Err(Cause::RefusedTooManyPending)
+            Err(ConnectionRefused::TooManyPending)
         } else {
             entry.connections += 1;
             entry.pending += 1;
@@ -196,12 +200,12 @@ mod tests {
         let now = Instant::now();
         assert_eq!(sources.connect(now, source(1)), Ok(()));
         assert_eq!(sources.connect(now, source(1)), Ok(()));
-        let pending = Err(Cause::RefusedTooManyPending);
+        let pending = Err(ConnectionRefused::TooManyPending);
         assert_eq!(sources.connect(now, source(1)), pending, "a quarter of 8");
         sources.no_longer_pending(source(1));
         assert_eq!(sources.connect(now, source(1)), Ok(()));
         sources.no_longer_pending(source(1));
-        let too_many = Err(Cause::RefusedTooManyFromAddress);
+        let too_many = Err(ConnectionRefused::TooManyFromAddress);
         assert_eq!(sources.connect(now, source(1)), too_many);
         assert_eq!(sources.connect(now, source(2)), Ok(()));
         sources.disconnect(source(1), false);
@@ -284,7 +288,7 @@ mod tests {
             ..Limits::default()
         });
         let start = Instant::now();
-        let too_often = Err(Cause::RefusedTooOften);
+        let too_often = Err(ConnectionRefused::TooOften);
         for _ in 0..60 {
             assert_eq!(sources.connect(start, source(1)), Ok(()));
             sources.disconnect(source(1), true);
@@ -320,7 +324,7 @@ mod tests {
         }
         assert_eq!(sources.entries.len(), SOURCES_REMEMBERED_MAX + 1);
         assert_eq!(sources.idle.len(), SOURCES_REMEMBERED_MAX);
-        let too_often = Err(Cause::RefusedTooOften);
+        let too_often = Err(ConnectionRefused::TooOften);
         assert_eq!(sources.connect(now, source(many)), too_often);
         sources.disconnect(source(0), true);
         assert_eq!(sources.entries.len(), SOURCES_REMEMBERED_MAX);

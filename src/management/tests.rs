@@ -21,7 +21,10 @@ fn token(connection: ConnectionId) -> VoiceToken {
 }
 
 /// A connection that nobody is ended for.
-fn connect(management: &mut ManagementServer, connection: ConnectionId) -> Result<(), Cause> {
+fn connect(
+    management: &mut ManagementServer,
+    connection: ConnectionId,
+) -> Result<(), ConnectionRefused> {
     let (token, mut outbox) = (token(connection), Outbox::new());
     let result = management.handle_connect(now(), connection, ADDRESS, token, &mut outbox);
     assert_eq!(outbox.ends(), []);
@@ -186,7 +189,7 @@ fn a_refused_connection_is_not_taken_note_of() {
     let mut management = ManagementServer::new(limits, HashKey(1, 2));
     assert_eq!(connect(&mut management, ALICE), Ok(()));
     let result = connect(&mut management, BOB);
-    assert_eq!(result, Err(Cause::RefusedTooManyFromAddress));
+    assert_eq!(result, Err(ConnectionRefused::TooManyFromAddress));
     assert_eq!(management.pending_count(), 1);
     management.handle_disconnect(now(), BOB, &mut Outbox::new());
     assert_eq!(management.pending_count(), 1);
@@ -257,5 +260,8 @@ fn every_end_that_management_decides_leaves_in_the_outbox_and_once() {
         let after = ends(|outbox| management.handle_disconnect(late, connection, outbox));
         assert_eq!(after, []);
     }
-    assert_eq!((management.pending_count(), management.next_deadline()), (0, None));
+    assert_eq!(
+        (management.pending_count(), management.next_deadline()),
+        (0, None)
+    );
 }

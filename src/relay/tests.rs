@@ -126,6 +126,70 @@ fn rule_9_and_10_the_tables_agree_in_every_order_of_events_and_proofs() {
     assert_eq!(orders, 40_320);
 }
 
+/// A claim to this address with the user's token.
+fn claim(relay: &mut VoiceRelayServer, now: Now, id: UserId, peer: Peer) -> Claim {
+    let mut question = Vec::new();
+    let request = Packet::VoiceAuthRequest {
+        request_id: 7,
+        voice_token: VoiceToken(id.0),
+    };
+    request.encode(&mut question).unwrap();
+    match relay.examine(now, peer, &mut question, false) {
+        Finding::Claim(claim) => claim,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_claim_changes_nothing_until_it_is_decided_and_nothing_if_it_is_refused() {
+    let now = Now {
+        instant: Instant::now(),
+        unix_ms: 0,
+    };
+    let mut relay = relay_of([ALICE, BOB]);
+    assert!(prove(&mut relay, BOB, at(1)));
+    let (refused, unknown) = (claim(&mut relay, now, ALICE, at(1)), UserId(9));
+    assert!(refused.is_new() && refused.remote() == at(1).remote);
+    let cause = Cause::VoiceAuthOwnAddress;
+    assert_eq!(relay.refuse(refused, cause), Verdict::Drop(cause));
+    let bobs = relay.tables.by_address[&at(1).remote];
+    assert_eq!(relay.tables.user(bobs).id, BOB, "it is still his");
+    assert_eq!(
+        relay.counters().occurred().collect::<Vec<_>>(),
+        [(cause, 1)]
+    );
+
+    assert!(!claim(&mut relay, now, BOB, at(1)).is_new(), "he has it");
+    assert!(!claim(&mut relay, now, unknown, at(2)).is_new());
+    let accepted = claim(&mut relay, now, ALICE, at(1));
+    let answer = Verdict::Answer(voice_auth_response(7, true));
+    assert_eq!(relay.decide(now, accepted), answer);
+    assert_eq!(relay.address_count(), 1, "the newest proof wins");
+    check(&relay);
+}
+
+#[test]
+fn voice_that_is_late_costs_its_sender_nothing() {
+    let mut relay = relay_of([ALICE, BOB]);
+    for (id, peer) in [(ALICE, at(1)), (BOB, at(2))] {
+        assert!(prove(&mut relay, id, peer));
+        relay.handle_event(Event::VoiceJoined { id });
+    }
+    relay.user_limit = VoiceLimit::new(1, 0, 1_000);
+    let now = Now {
+        instant: Instant::now(),
+        unix_ms: 0,
+    };
+    let mut datagram = [0; 20];
+    (datagram[0], datagram[2]) = (id::VOICE_DATA, 17);
+    for _ in 0..100 {
+        let late = relay.examine(now, at(1), &mut datagram, true);
+        assert!(matches!(late, Finding::Drop(Cause::VoiceTooLate)));
+    }
+    let young = relay.examine(now, at(1), &mut datagram, false);
+    assert!(matches!(young, Finding::Voice { .. }), "{young:?}");
+}
+
 #[test]
 fn events_about_whoever_is_unknown_or_gone_change_nothing() {
     let mut relay = relay_of([ALICE, BOB]);

@@ -10,8 +10,8 @@ use crate::connection::delivery::Patience;
 use crate::connection::{Connection, Stream};
 use crate::event::ConnectionId;
 use crate::limits::{
-    HELD_BACK_MIN, KERNEL_BYTES_UNSEEN, LARGE_STRANGERS_MAX,
-    LOOKS_PER_STALL, Limits, STRANGER_BYTES, outbound_bytes_max,
+    HELD_BACK_MIN, KERNEL_BYTES_UNSEEN, LARGE_STRANGERS_MAX, LOOKS_PER_STALL, Limits,
+    STRANGER_BYTES, outbound_bytes_max,
 };
 use crate::switchboard::Deliver;
 use slab::Slab;

@@ -164,8 +164,8 @@ impl<L: Listener, V: Voice> Core<L, V> {
     fn admit(&mut self, stream: L::Stream, address: IpAddr, token: VoiceToken) {
         let (now, id) = (self.now, self.connections.next_id());
         let (switchboard, connections) = (&mut self.switchboard, &mut self.connections);
-        if let Err(cause) = switchboard.handle_connect(now, id, address, token, connections) {
-            return switchboard.log_refusal(now, address, cause);
+        if let Err(refused) = switchboard.handle_connect(now, id, address, token, connections) {
+            return switchboard.log_refusal(now, address, refused.into());
         }
         let connection = connections.insert(stream);
         if let Err(error) = self.door.listener.register(id, &mut connection.stream) {

@@ -15,8 +15,8 @@ use crate::limits::{
     DATAGRAMS_PER_BATCH, DATAGRAMS_PER_WORK_UNIT, DATAGRAMS_TOGETHER_MIN, DELIVERIES_PER_WORK_UNIT,
     Limits, RECEIVES_PER_LOOK, VOICE_SLOTS, sent_per_look_max, waiting_max,
 };
-use crate::relay::{Claim, Finding, Verdict};
 use crate::relay::backlog::Backlog;
+use crate::relay::{Claim, Finding, Verdict};
 use crate::switchboard::Switchboard;
 use crate::udp::{DatagramSocket, Queued, Slots};
 use arrival::Arrivals;

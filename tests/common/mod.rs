@@ -17,7 +17,7 @@ use voiceapp_server::event::{ConnectionId, Now, Peer, UserId, VoiceToken};
 use voiceapp_server::protocol::{Frame, FrameBuffer, Packet, Participant};
 use voiceapp_server::relay::Verdict;
 use voiceapp_server::switchboard::{Deliver, Switchboard};
-use voiceapp_server::{HashKey, Limits};
+use voiceapp_server::{BanList, HashKey, Limits};
 
 pub struct World {
     pub switchboard: Switchboard,
@@ -74,7 +74,7 @@ impl World {
                 instant: Instant::now(),
                 unix_ms: 1_000_000,
             },
-            wires: Wires(Vec::new()),
+            wires: Wires::default(),
             last_token: 0xbead_0000,
             last_address: 0x0a00_0000,
             last_request: 0,
@@ -104,7 +104,7 @@ impl World {
     /// Accepts a connection, which gets the lowest id that is free, and ends another if that is to go
     /// for it, as the loop does.
     pub fn try_connect_from(&mut self, address: IpAddr) -> Result<ConnectionId, Cause> {
-        let wires = &mut self.wires.0;
+        let wires = &mut self.wires.all;
         let index = wires.iter().position(|wire| !wire.is_connected);
         let index = index.unwrap_or_else(|| {
             wires.push(Wire::default());
@@ -113,17 +113,14 @@ impl World {
         let connection = ConnectionId(index as u32);
         self.last_token += 1;
         let token = VoiceToken(self.last_token);
-        let crowded_out = self
-            .switchboard
-            .handle_connect(self.now, connection, address, token)?;
-        wires[index] = Wire {
+        let (switchboard, wires) = (&mut self.switchboard, &mut self.wires);
+        switchboard.handle_connect(self.now, connection, address, token, wires)?;
+        self.wires.all[index] = Wire {
             token: self.last_token,
             is_connected: true,
             ..Wire::default()
         };
-        if let Some(oldest) = crowded_out {
-            self.disconnect(oldest, Cause::ClosedCrowdedOut);
-        }
+        self.end_marked();
         Ok(connection)
     }
 
@@ -138,7 +135,7 @@ impl World {
 
     pub fn disconnect(&mut self, connection: impl Into<ConnectionId>, cause: Cause) {
         let connection = connection.into();
-        self.wires.0[connection.0 as usize].is_connected = false;
+        self.wires.all[connection.0 as usize].is_connected = false;
         self.switchboard
             .handle_disconnect(self.now, connection, cause, &mut self.wires);
     }
@@ -150,10 +147,28 @@ impl World {
     /// Ends whatever connections have had their time to log in, and tells what was not told yet, as
     /// the loop does at its tick.
     pub fn tick(&mut self) {
-        while self.switchboard.handle_tick(self.now, &mut self.wires) {}
-        while let Some(connection) = self.switchboard.expired(self.now) {
+        while self.switchboard.handle_tick(self.now, &mut self.wires) {
+            self.end_marked();
+        }
+    }
+
+    /// Bans these and nobody else, and returns who is to end because of it and has.
+    pub fn ban(&mut self, bans: BanList) -> Vec<ConnectionId> {
+        self.switchboard.set_bans(bans, &mut self.wires);
+        let ended = self.wires.ends.iter().map(|&(connection, cause)| {
+            assert_eq!(cause, Cause::ClosedBanned);
+            connection
+        });
+        let ended = ended.collect();
+        self.end_marked();
+        ended
+    }
+
+    /// Ends who is to end, as the loop does.
+    fn end_marked(&mut self) {
+        for (connection, cause) in std::mem::take(&mut self.wires.ends) {
             assert!(self.is_connected(connection), "it has ended already");
-            self.disconnect(connection, Cause::ClosedLoginDeadline);
+            self.disconnect(connection, cause);
         }
     }
 
@@ -161,12 +176,9 @@ impl World {
     pub fn send_raw(&mut self, from: impl Into<ConnectionId>, id: u8, payload: &[u8]) {
         let from = from.into();
         let frame = Frame { id, payload };
-        let result = self
-            .switchboard
+        self.switchboard
             .handle_frame(self.now, from, frame, &mut self.wires);
-        if let Err(cause) = result {
-            self.disconnect(from, cause);
-        }
+        self.end_marked();
     }
 
     pub fn send(&mut self, from: impl Into<ConnectionId>, packet: &Packet) {
@@ -288,7 +300,7 @@ impl World {
 
     /// Forgets whatever was delivered to anyone.
     pub fn hush(&mut self) {
-        for wire in &mut self.wires.0 {
+        for wire in &mut self.wires.all {
             wire.bytes.clear();
             wire.unanswered.clear();
         }
@@ -359,8 +371,13 @@ impl World {
     }
 }
 
-/// By connection. One that has ended can be read until the next has its id.
-struct Wires(Vec<Wire>);
+#[derive(Default)]
+struct Wires {
+    /// By connection. One that has ended can be read until the next has its id.
+    all: Vec<Wire>,
+    /// Connections that are to end.
+    ends: Vec<(ConnectionId, Cause)>,
+}
 
 #[derive(Default)]
 struct Wire {
@@ -374,7 +391,7 @@ struct Wire {
 
 impl Wires {
     fn of(&mut self, connection: ConnectionId) -> &mut Wire {
-        let wire = self.0.get_mut(connection.0 as usize);
+        let wire = self.all.get_mut(connection.0 as usize);
         wire.expect("there was such a connection")
     }
 }
@@ -384,6 +401,10 @@ impl Deliver for Wires {
         let wire = self.of(to);
         assert!(wire.is_connected, "something for who has gone");
         wire.bytes.extend_from_slice(frames);
+    }
+
+    fn end(&mut self, connection: ConnectionId, cause: Cause) {
+        self.ends.push((connection, cause));
     }
 }
 

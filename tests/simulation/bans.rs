@@ -7,7 +7,6 @@ use crate::world::World;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 use voiceapp_server::bans::BanList;
-use voiceapp_server::cause::Cause;
 
 impl World {
     /// Now and then the list changes. Most of the time it is empty, as everything else needs people.
@@ -38,17 +37,16 @@ impl World {
         for ip in edges {
             assert_eq!(list.contains(ip), self.model.is_banned(ip), "{ip}");
         }
-        self.switchboard.set_bans(list);
-        let banned: Vec<_> = self.switchboard.banned().collect();
-        assert_eq!(banned, self.model.banned());
+        self.switchboard.set_bans(list, &mut self.outputs);
+        let ends = self.hand_out();
         self.compare_tables();
-        for connection in banned {
+        for (connection, cause) in ends {
             // The loop may have others to end before them, and voice to look at.
             if self.random.percent(50) && !self.is_ghost(connection) {
                 let soon = Duration::from_micros(self.random.below(20_000) as u64);
-                self.abandon(connection, Cause::ClosedBanned, soon);
+                self.abandon(connection, cause, soon);
             } else {
-                self.end(connection, Cause::ClosedBanned);
+                self.end(connection, cause);
             }
         }
     }

@@ -31,11 +31,12 @@ impl World {
         let connection = self.free_connection();
         let token = self.random.next().max(1);
         let (now, ip) = (self.now(), self.clients[client].ip);
-        let result = self
-            .switchboard
-            .handle_connect(now, connection, ip, VoiceToken(token));
+        let token = VoiceToken(token);
+        let (switchboard, outputs) = (&mut self.switchboard, &mut self.outputs);
+        let result = switchboard.handle_connect(now, connection, ip, token, outputs);
+        let result = result.map_err(Cause::from);
         self.note(|| format!("  client {client} comes from {ip} as {connection}: {result:?}"));
-        let expected = self.model.connect(self.elapsed, connection, ip, token);
+        let expected = self.model.connect(self.elapsed, connection, ip, token.0);
         assert_eq!(result, expected, "from {ip}");
         self.digest
             .number(u64::from(connection.0) << 1 | u64::from(result.is_ok()));
@@ -46,9 +47,7 @@ impl World {
             });
             self.clients[client].connected(connection);
         }
-        if let Ok(Some(oldest)) = result {
-            self.end(oldest, Cause::ClosedCrowdedOut);
-        }
+        self.hand_out_and_end();
         result.is_ok()
     }
 
@@ -81,17 +80,15 @@ impl World {
             let frame = inbound.next_frame().expect("the model sees a frame here");
             assert_eq!((frame.id, frame.payload), (packet_id, &payload[..]));
             let (switchboard, outputs) = (&mut self.switchboard, &mut self.outputs);
-            let result = switchboard.handle_frame(now, connection, frame, outputs);
-            let expected =
-                self.model
-                    .frame(self.elapsed, now.unix_ms, connection, packet_id, &payload);
-            assert_eq!(result, expected, "packet {packet_id:#04x}");
-            self.hand_out();
-            let is_pending = self.model.connection(connection).user.is_none();
+            switchboard.handle_frame(now, connection, frame, outputs);
+            self.model
+                .frame(self.elapsed, now.unix_ms, connection, packet_id, &payload);
+            let ends = self.hand_out();
+            let is_pending = self.model.connection(connection).is_pending();
             let management = self.switchboard.management();
             assert_eq!(management.is_pending(connection), is_pending);
-            if let Err(cause) = result {
-                return self.end(connection, cause);
+            if !ends.is_empty() {
+                return ends.into_iter().for_each(|(id, cause)| self.end(id, cause));
             }
         }
         assert!(
@@ -119,35 +116,27 @@ impl World {
         self.switchboard
             .handle_disconnect(now, connection, cause, &mut self.outputs);
         self.model.disconnect(self.elapsed, connection, cause);
-        self.hand_out();
+        assert_eq!(self.hand_out(), [], "an end that makes others end");
     }
 
-    /// Ends everyone whose time to log in is over.
-    pub fn end_overdue(&mut self) {
-        while let Some(connection) = self.switchboard.expired(self.now()) {
-            let overdue = self.model.overdue(self.elapsed);
-            assert!(overdue.contains(&connection), "{connection} is not overdue");
-            self.end(connection, Cause::ClosedLoginDeadline);
-        }
-        assert_eq!(
-            self.model.overdue(self.elapsed),
-            [],
-            "overdue and not named"
-        );
-    }
-
-    /// Tells whatever is owed and due.
+    /// Ends everyone whose time to log in is over, and tells whatever is owed and due.
     pub fn tick(&mut self) {
         loop {
             let now = self.now();
-            let was_told = self.switchboard.handle_tick(now, &mut self.outputs);
-            assert_eq!(was_told, self.model.tick(self.elapsed));
-            self.hand_out();
-            if !was_told {
+            let overdue = self.model.overdue(self.elapsed).first().copied();
+            assert_eq!(self.switchboard.overdue(now), overdue);
+            let was_due = self.switchboard.handle_tick(now, &mut self.outputs);
+            let was_told = self.model.tick(self.elapsed);
+            assert_eq!(was_due, was_told || overdue.is_some());
+            if let Some(connection) = overdue {
+                self.model.end(connection, Cause::ClosedLoginDeadline);
+            }
+            self.hand_out_and_end();
+            if !was_due {
                 return;
             }
             self.inputs += 1;
-            self.note(|| "  someone's state is told at last".to_string());
+            self.note(|| "  something was due".to_string());
         }
     }
 
@@ -238,8 +227,15 @@ impl World {
         }
     }
 
-    /// Compares what one input brought about, and gives it to the clients.
-    fn hand_out(&mut self) {
+    fn hand_out_and_end(&mut self) {
+        for (connection, cause) in self.hand_out() {
+            self.end(connection, cause);
+        }
+    }
+
+    /// Compares what one input brought about, and gives it to the clients. Returns which connections are
+    /// to end.
+    pub fn hand_out(&mut self) -> Vec<(ConnectionId, Cause)> {
         let mut outputs = std::mem::take(&mut self.outputs);
         if let Some(connection) = outputs.difference(&self.model.sent) {
             let sent = packets(&outputs, connection);
@@ -263,9 +259,12 @@ impl World {
                     .receive(bytes, &mut self.random);
             }
         }
+        assert_eq!(outputs.ends, self.model.sent.ends);
+        let ends = std::mem::take(&mut outputs.ends);
         outputs.clear();
         self.model.sent.clear();
         self.outputs = outputs;
+        ends
     }
 
     /// What the server counts must be what the model counts.

@@ -65,6 +65,14 @@ pub struct Connection {
     pub muted_before_login: bool,
     /// What has arrived and is not a whole frame yet.
     pub unread: Vec<u8>,
+    /// Whether the server wants it to end. A stranger has no place any more from then on.
+    pub is_ended: bool,
+}
+
+impl Connection {
+    pub fn is_pending(&self) -> bool {
+        self.user.is_none() && !self.is_ended
+    }
 }
 
 pub struct Model {
@@ -117,7 +125,7 @@ impl Model {
         frames
     }
 
-    /// One frame is handled. An error ends the connection.
+    /// One frame is handled.
     pub fn frame(
         &mut self,
         at: Duration,
@@ -125,7 +133,7 @@ impl Model {
         from: ConnectionId,
         packet_id: u8,
         payload: &[u8],
-    ) -> Result<(), Cause> {
+    ) {
         if !wire::FROM_CLIENTS.contains(&packet_id) {
             let is_known = wire::NOT_FROM_CLIENTS.contains(&packet_id);
             self.counters.count(if is_known {
@@ -133,13 +141,20 @@ impl Model {
             } else {
                 Cause::FrameUnknownId
             });
-            return Ok(());
+            return;
         }
         let is_whole = self.packet(at, unix_ms, from, packet_id, &mut Fields(payload));
-        match std::mem::take(&mut self.is_refused) {
-            true => Err(Cause::ClosedLoginRefused),
-            false => is_whole.ok_or(Cause::ClosedMalformed),
+        if std::mem::take(&mut self.is_refused) {
+            self.end(from, Cause::ClosedLoginRefused);
+        } else if is_whole.is_none() {
+            self.end(from, Cause::ClosedMalformed);
         }
+    }
+
+    /// The server wants a connection to end.
+    pub fn end(&mut self, id: ConnectionId, cause: Cause) {
+        self.connection(id).is_ended = true;
+        self.sent.ends.push((id, cause));
     }
 
     /// None if the payload is shorter than its fields or not UTF-8.
@@ -338,9 +353,9 @@ impl Model {
         self.tell_others(id, &who.frame(wire::USER_LEFT_SERVER));
     }
 
-    /// Everyone whose time to log in is over.
+    /// Everyone whose time to log in is over, the first of them first.
     pub fn overdue(&self, at: Duration) -> Vec<ConnectionId> {
-        let strangers = self.connections.iter().filter(|c| c.user.is_none());
+        let strangers = self.connections.iter().filter(|c| c.is_pending());
         strangers
             .filter(|c| at >= c.accepted + self.limits.login_timeout)
             .map(|c| c.id)
@@ -348,14 +363,14 @@ impl Model {
     }
 
     pub fn next_deadline(&self) -> Option<Duration> {
-        let strangers = self.connections.iter().filter(|c| c.user.is_none());
+        let strangers = self.connections.iter().filter(|c| c.is_pending());
         let logins = strangers.map(|c| c.accepted + self.limits.login_timeout);
         let users = self.connections.iter().flat_map(|c| &c.user);
         logins.chain(users.flat_map(|user| user.owed_at)).min()
     }
 
     pub fn pending_count(&self) -> usize {
-        self.connections.iter().filter(|c| c.user.is_none()).count()
+        self.connections.iter().filter(|c| c.is_pending()).count()
     }
 
     /// Everyone who is logged in, by rising id.

@@ -60,14 +60,14 @@ pub fn network_of(ip: IpAddr) -> u128 {
 }
 
 impl Model {
-    /// A connection comes: why it is refused, or who is to go for it.
+    /// A connection comes: why it is refused, if it is. Another may have to go for it.
     pub fn connect(
         &mut self,
         at: Duration,
         id: ConnectionId,
         ip: IpAddr,
         token: u64,
-    ) -> Result<Option<ConnectionId>, Cause> {
+    ) -> Result<(), Cause> {
         let refusal = self.refusal(at, ip);
         if let Some(cause) = refusal {
             self.counters.count(cause);
@@ -82,8 +82,12 @@ impl Model {
             accepted: at,
             muted_before_login: false,
             unread: Vec::new(),
+            is_ended: false,
         });
-        Ok(oldest)
+        if let Some(oldest) = oldest {
+            self.end(oldest, Cause::ClosedCrowdedOut);
+        }
+        Ok(())
     }
 
     fn refusal(&mut self, at: Duration, ip: IpAddr) -> Option<Cause> {
@@ -104,7 +108,7 @@ impl Model {
         }
         let here = |c: &&Connection| network_of(c.ip) == network_of(ip);
         let all = self.connections.iter().filter(here);
-        let strangers = all.clone().filter(|c| c.user.is_none());
+        let strangers = all.clone().filter(|c| c.is_pending());
         if all.count() >= most {
             return Some(Cause::RefusedTooManyFromAddress);
         }
@@ -130,7 +134,7 @@ impl Model {
         if self.pending_count() < self.limits.pending_connections {
             return None;
         }
-        let mut strangers = self.connections.iter().filter(|c| c.user.is_none());
+        let mut strangers = self.connections.iter().filter(|c| c.is_pending());
         strangers.next().map(|c| c.id)
     }
 
@@ -151,7 +155,8 @@ impl Model {
         self.bans.iter().any(|ban| ban.has(ip))
     }
 
-    /// Only these are banned from now on. Addresses that were proved and are banned are nobody's.
+    /// Only these are banned from now on. Addresses that were proved and are banned are nobody's, and
+    /// connections end, by rising id.
     pub fn set_bans(&mut self, bans: Vec<Ban>) {
         self.bans = bans;
         let bans = &self.bans;
@@ -160,14 +165,13 @@ impl Model {
             let is_banned = |ip| bans.iter().any(|ban| ban.has(ip));
             user.peer = user.peer.filter(|peer| !is_banned(peer.remote.ip()));
         }
-    }
-
-    /// Connections that are to be ended, by rising id.
-    pub fn banned(&self) -> Vec<ConnectionId> {
-        let banned = self.connections.iter().filter(|c| self.is_banned(c.ip));
+        let here = self.connections.iter().filter(|c| !c.is_ended);
+        let banned = here.filter(|c| self.is_banned(c.ip));
         let mut banned: Vec<_> = banned.map(|c| c.id).collect();
         banned.sort();
-        banned
+        for id in banned {
+            self.end(id, Cause::ClosedBanned);
+        }
     }
 
     /// What voice was sent from a source is known as long as one of its users is there.

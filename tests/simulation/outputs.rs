@@ -1,6 +1,7 @@
-//! What was sent to which connection while one input was handled. The server and the model each
-//! fill one, and the two must hold the same bytes in the same order for every connection.
+//! What was sent to which connection while one input was handled, and which are to end. The server and
+//! the model each fill one, and the two must hold the same bytes in the same order for every connection.
 
+use voiceapp_server::cause::Cause;
 use voiceapp_server::event::ConnectionId;
 use voiceapp_server::switchboard::Deliver;
 
@@ -10,6 +11,7 @@ pub struct Outputs {
     queues: Vec<Vec<u8>>,
     /// The connections whose queue is not empty, in the order in which they first got something.
     pub receivers: Vec<ConnectionId>,
+    pub ends: Vec<(ConnectionId, Cause)>,
 }
 
 impl Outputs {
@@ -34,6 +36,7 @@ impl Outputs {
         for connection in self.receivers.drain(..) {
             self.queues[connection.0 as usize].clear();
         }
+        self.ends.clear();
     }
 
     /// A connection that got something else here than there. Who got anything at all is in the
@@ -52,5 +55,9 @@ impl Outputs {
 impl Deliver for Outputs {
     fn deliver(&mut self, to: ConnectionId, frames: &[u8]) {
         self.send(to, frames);
+    }
+
+    fn end(&mut self, connection: ConnectionId, cause: Cause) {
+        self.ends.push((connection, cause));
     }
 }

@@ -203,9 +203,6 @@ impl World {
         self.accept_waiting();
         // The loop may be late with its deadlines; whoever logs in meanwhile has made it.
         if self.random.percent(80) {
-            self.end_overdue();
-        }
-        if self.random.percent(80) {
             self.tick();
         }
     }

@@ -47,15 +47,15 @@ pub fn connect(
     now: Now,
     connection: ConnectionId,
     token: u64,
+    connections: &mut impl Deliver,
 ) -> Result<(), Cause> {
-    let address = [192, 0, 2, 1].into();
-    let crowded_out = switchboard.handle_connect(now, connection, address, VoiceToken(token))?;
-    assert_eq!(crowded_out, None);
-    Ok(())
+    let (address, token) = ([192, 0, 2, 1].into(), VoiceToken(token));
+    let result = switchboard.handle_connect(now, connection, address, token, connections);
+    result.map_err(Cause::from)
 }
 
-/// Whatever the server tells of its own accord once its time has come, as the loop lets it do every
-/// turn.
-pub fn tell_what_is_due(switchboard: &mut Switchboard, now: Now, connections: &mut impl Deliver) {
-    while switchboard.handle_tick(now, connections) {}
+/// Whatever the server does of its own accord once its time has come, one at a time, as the loop lets it
+/// do every turn. Says whether there was something.
+pub fn tick(switchboard: &mut Switchboard, now: Now, connections: &mut impl Deliver) -> bool {
+    switchboard.handle_tick(now, connections)
 }

@@ -23,13 +23,21 @@ const STEPS_MAX: usize = 300;
 const SETTLED_AFTER: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
-struct Wires(BTreeMap<u32, View>);
+struct Wires {
+    views: BTreeMap<u32, View>,
+    /// Connections that are to end.
+    ends: Vec<(u32, Cause)>,
+}
 
 impl Deliver for Wires {
     fn deliver(&mut self, to: ConnectionId, frames: &[u8]) {
-        let view = self.0.get_mut(&to.0);
+        let view = self.views.get_mut(&to.0);
         view.expect("only the living are told anything")
             .hear(frames);
+    }
+
+    fn end(&mut self, ConnectionId(connection): ConnectionId, cause: Cause) {
+        self.ends.push((connection, cause));
     }
 }
 
@@ -135,15 +143,17 @@ impl World {
         self.last_token += 1;
         let token = self.last_token;
         let id = ConnectionId(connection);
-        if server::connect(&mut self.switchboard, self.now, id, token).is_ok() {
+        let (switchboard, wires) = (&mut self.switchboard, &mut self.wires);
+        if server::connect(switchboard, self.now, id, token, wires).is_ok() {
+            assert_eq!(wires.ends, [], "there is room for all of them");
             self.people.connected(self.now, connection, token);
-            self.wires.0.insert(connection, View::default());
+            self.wires.views.insert(connection, View::default());
             self.inbound.insert(connection, FrameBuffer::new());
         }
     }
 
     fn disconnect(&mut self, connection: u32, cause: Cause) {
-        self.wires.0.remove(&connection);
+        self.wires.views.remove(&connection);
         self.inbound.remove(&connection);
         let event = self.people.disconnected(connection, cause);
         event.into_iter().for_each(|event| self.rooms.event(event));
@@ -179,7 +189,7 @@ impl World {
             events,
         } = self.people.handle(self.now, from, frame);
         events.into_iter().for_each(|event| self.rooms.event(event));
-        for (connection, view) in &mut self.wires.0 {
+        for (connection, view) in &mut self.wires.views {
             view.answers.extend(answer.filter(|_| *connection == from));
             let member = &self.people.members[connection];
             view.messages
@@ -187,11 +197,12 @@ impl World {
         }
         let id = ConnectionId(from);
         let wires = &mut self.wires;
-        let result = self.switchboard.handle_frame(self.now, id, frame, wires);
-        assert_eq!(result.err(), ends);
+        self.switchboard.handle_frame(self.now, id, frame, wires);
+        let ended = ends.map(|cause| (from, cause));
+        assert!(wires.ends.drain(..).eq(ended));
         if let Some((wire::LOGIN_RESPONSE, _, true)) = answer {
             // A second login finds them as they are.
-            let (view, member) = (&self.wires.0[&from], &self.people.members[&from]);
+            let (view, member) = (&self.wires.views[&from], &self.people.members[&from]);
             assert_eq!(view.login.map(|(id, _)| id), member.id);
             assert_eq!(view.login.map(|(_, token)| token), Some(member.token));
             assert_eq!(view.own, member.person);
@@ -211,15 +222,17 @@ impl World {
     /// What the loop does every turn: it ends those who have not logged in in time, and lets be told
     /// what is due.
     fn turn(&mut self) {
-        while let Some(ConnectionId(connection)) = self.switchboard.expired(self.now) {
-            let deadline = self.people.members[&connection].deadline;
-            assert!(deadline <= self.now.instant, "ended too early");
-            assert_eq!(Some(deadline), self.people.deadlines().min());
-            self.disconnect(connection, Cause::ClosedLoginDeadline);
+        while server::tick(&mut self.switchboard, self.now, &mut self.wires) {
+            for (connection, cause) in std::mem::take(&mut self.wires.ends) {
+                assert_eq!(cause, Cause::ClosedLoginDeadline);
+                let deadline = self.people.members[&connection].deadline;
+                assert!(deadline <= self.now.instant, "ended too early");
+                assert_eq!(Some(deadline), self.people.deadlines().min());
+                self.disconnect(connection, cause);
+            }
         }
         let due = |deadline| deadline <= self.now.instant;
         assert!(!self.people.deadlines().any(due), "not ended in time");
-        server::tell_what_is_due(&mut self.switchboard, self.now, &mut self.wires);
     }
 
     /// Time passes until all that waits has been told. From then on everyone knows the truth.
@@ -227,7 +240,7 @@ impl World {
         clock::advance(&mut self.now, SETTLED_AFTER);
         self.turn();
         self.check();
-        for view in self.wires.0.values() {
+        for view in self.wires.views.values() {
             let Some((own, _)) = view.login else {
                 continue;
             };
@@ -242,7 +255,7 @@ impl World {
 
     /// What holds after every step.
     fn check(&self) {
-        self.wires.0.values().for_each(View::check_answered);
+        self.wires.views.values().for_each(View::check_answered);
         self.rooms.compare(self.switchboard.relay());
         let management = self.switchboard.management();
         let (users, members) = (self.people.users().count(), self.people.members.len());
