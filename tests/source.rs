@@ -233,7 +233,11 @@ fn unsafe_stays_behind_its_doors() {
 /// to offer, where it must.
 #[test]
 fn the_library_changes_neither_allocator_nor_log() {
-    let of_the_binary = ["src/main.rs", "src/log_level.rs", "src/log_writer.rs"];
+    let of_the_binary = [
+        "src/main.rs",
+        "src/cli/log_level.rs",
+        "src/cli/log_writer.rs",
+    ];
     let offered = ["src/lib.rs", "src/system.rs"];
     let process_wide = [
         ("return_large_buffers", &offered[..]),
