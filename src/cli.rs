@@ -10,6 +10,7 @@ mod help;
 mod log_level;
 mod log_writer;
 mod nearest;
+mod setting;
 mod settings;
 mod start;
 #[cfg(test)]
@@ -18,7 +19,8 @@ mod tests;
 pub use file::read_file;
 pub use help::{OTHER_OPTIONS, help};
 pub use log_writer::start_log;
-pub use settings::{Group, Kind, SETTINGS, Setting};
+pub use setting::{Group, Kind, Setting};
+pub use settings::SETTINGS;
 pub use start::Start;
 
 use crate::config::Config;

@@ -2,13 +2,14 @@
 //! said with the line that it is on.
 
 use super::nearest::nearest_setting;
-use super::settings::{Kind, SETTINGS, Setting};
+use super::setting::{Kind, Setting};
+use super::settings::SETTINGS;
 use crate::quoted::Quoted;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use toml_span::Span;
 use toml_span::value::{Value, ValueInner};
+use toml_span::{ErrorKind, Span};
 
 /// Bytes in a file: far more than all settings take with a comment for each.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -52,7 +53,13 @@ pub(super) fn settings_of(text: &str) -> Result<Vec<Given>, FileError> {
     let lines = Lines(text);
     let mut root = toml_span::parse(text).map_err(|error| FileError {
         line: lines.line_of(error.span),
-        message: error.to_string(),
+        message: match error.kind {
+            // The most usual of all.
+            ErrorKind::UnquotedString => {
+                "this is no number, not true or false, and text has quotes around it".into()
+            }
+            _ => error.to_string(),
+        },
     })?;
     let ValueInner::Table(table) = root.take() else {
         return Ok(Vec::new());

@@ -1,6 +1,7 @@
 //! The text of `--help`.
 
-use super::settings::{Group, SETTINGS};
+use super::setting::Group;
+use super::settings::SETTINGS;
 use crate::config::Config;
 
 /// The text of `--help`.

@@ -1,7 +1,8 @@
 //! What a server is to be started with, and where each setting comes from, so that whatever is said
 //! of one is said by the name that somebody wrote.
 
-use super::settings::{SETTINGS, Setting};
+use super::setting::Setting;
+use super::settings::SETTINGS;
 use crate::ServerError;
 use crate::config::{Config, ConfigError};
 use std::fmt;
