@@ -4,7 +4,8 @@
 //! # The map
 //!
 //! ```text
-//! door      config        settings from options, variables or code
+//! door      cli           the binary's options, variables, file and log (feature `cli`)
+//!           config        settings, from there or from an application
 //! heart     Server        the poll loop: sockets, budgets, the one clock
 //! hands     (private)     a connection's bytes; batches of datagrams
 //! exchange  switchboard   both halves under one roof, events handed over at once
@@ -50,7 +51,8 @@
 //! ```
 //!
 //! What the server logs goes to the [`log`] crate's facade. It installs no logger, and no signal
-//! handlers unless [`Server::handle_signals`] is called. It leaves the allocator as it is; what the
+//! handlers unless `Server::handle_signals` is called, which comes with the default feature `cli`; without
+//! default features, neither a logger nor an argument parser nor signals are built. It leaves the allocator as it is; what the
 //! binary sets is in [`return_large_buffers`], for an application whose memory is mostly the server's.
 //!
 //! # The halves without sockets
@@ -86,6 +88,8 @@
 
 pub mod bans;
 pub mod cause;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 mod connection;
 pub mod event;

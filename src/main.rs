@@ -1,15 +1,9 @@
 //! The binary: reads the settings, starts the log, and runs a server until a signal ends it.
 
-#[cfg(unix)]
-mod log_level;
-mod log_writer;
-
-use log_writer::LogWriter;
-use simplelog::{ConfigBuilder, WriteLogger};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use voiceapp_server::config::{self, Command, Config};
+use voiceapp_server::cli::{self, Command, Start};
 use voiceapp_server::{Server, ServerError};
 
 /// The exit code for a setting that cannot be used.
@@ -17,24 +11,27 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1);
-    match config::parse(arguments, |name| std::env::var_os(name)) {
-        Ok(Command::Help) => print(&config::help()),
+    match cli::parse(arguments, |name| std::env::var_os(name), cli::read_file) {
+        Ok(Command::Help) => print(&cli::help()),
         Ok(Command::Version) => print(concat!("voiceapp-server ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Command::Check { config, report }) => {
-            let printed = print(&report);
-            match config.read_bans() {
+        Ok(Command::Check(start)) => {
+            if let Some(warning) = start.warning() {
+                complain(&warning);
+            }
+            let printed = print(&start.report());
+            match start.config.read_bans() {
                 Ok(_) => printed,
-                Err(error) => fail(&error),
+                Err(error) => fail(&start.explain(&error)),
             }
         }
-        Ok(Command::Run(config)) => {
-            start_log(&config);
-            let result = serve(&config);
+        Ok(Command::Run(start)) => {
+            cli::start_log(start.config.log_level);
+            let result = serve(&start);
             log::logger().flush();
             match result {
                 Ok(()) => ExitCode::SUCCESS,
                 // The log may be off, and this must be seen.
-                Err(error) => fail(&error),
+                Err(error) => fail(&start.explain(&error)),
             }
         }
         Err(error) => {
@@ -66,24 +63,12 @@ fn complain(reason: &dyn Display) {
     let _ = writeln!(io::stderr(), "voiceapp-server: {reason}");
 }
 
-fn start_log(config: &Config) {
-    let format = ConfigBuilder::new()
-        .set_time_format_rfc3339()
-        .set_target_level(log::LevelFilter::Off)
-        .set_thread_level(log::LevelFilter::Off)
-        .add_filter_allow_str("voiceapp_server")
-        .build();
-    // The logger would take all there is, and the level is the one that can be changed later.
-    WriteLogger::init(log::LevelFilter::Trace, format, LogWriter::start())
-        .expect("nothing else has started a log");
-    log::set_max_level(config.log_level);
-    #[cfg(unix)]
-    log_level::step_on_signal(config.log_level);
-}
-
-fn serve(config: &Config) -> Result<(), ServerError> {
+fn serve(start: &Start) -> Result<(), ServerError> {
+    if let Some(warning) = start.warning() {
+        log::warn!("{warning}");
+    }
     #[cfg_attr(not(unix), allow(unused_mut))]
-    let mut server = Server::bind(config)?;
+    let mut server = Server::bind(&start.config)?;
     #[cfg(unix)]
     server.handle_signals()?;
     #[cfg(target_os = "linux")]

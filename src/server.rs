@@ -54,7 +54,7 @@ use voice::VoicePort;
 const LISTENER: Token = Token(usize::MAX);
 const VOICE: Token = Token(usize::MAX - 1);
 const WAKER: Token = Token(usize::MAX - 2);
-#[cfg(unix)]
+#[cfg(all(unix, feature = "cli"))]
 const SIGNALS: Token = Token(usize::MAX - 3);
 
 /// A bound server, not running yet. [`run`](Server::run) takes over the thread that calls it.
@@ -70,7 +70,7 @@ pub struct Server {
     handle: ServerHandle,
     statistics_pace: Pace,
     reload_pace: Pace,
-    #[cfg(unix)]
+    #[cfg(all(unix, feature = "cli"))]
     signals: Option<signal_hook_mio::v1_0::Signals>,
     turn_ns: Histogram,
     /// What clients may do, to be told with the statistics.
@@ -107,9 +107,11 @@ impl Server {
         let voice_relay_address = voice
             .local_addr()
             .map_err(system("read the address of the UDP port"))?;
-        let voice = VoiceSocket::new(voice, config.udp_send, config.measure_latency).map_err(
-            system("send voice in the way that was asked for (--udp-send)"),
-        )?;
+        let voice =
+            VoiceSocket::new(voice, config.udp_send, config.measure_latency).map_err(|source| {
+                let doing = "send voice in the way that was asked for";
+                ServerError::refused(doing, "udp_send", source)
+            })?;
         let port = voice_relay_address.port();
         let now = read_clock();
         let voice = VoicePort::new(now, voice, port, config.limits);
@@ -157,7 +159,7 @@ impl Server {
             handle,
             statistics_pace: Pace::new(Request::Statistics),
             reload_pace: Pace::new(Request::Reload),
-            #[cfg(unix)]
+            #[cfg(all(unix, feature = "cli"))]
             signals: None,
             turn_ns: Histogram::new(),
             limits: config.limits,
@@ -192,7 +194,7 @@ impl Server {
     /// # Errors
     ///
     /// [`ServerError::System`] if the handlers cannot be installed.
-    #[cfg(unix)]
+    #[cfg(all(unix, feature = "cli"))]
     pub fn handle_signals(&mut self) -> Result<(), ServerError> {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
         signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP])
@@ -387,7 +389,7 @@ impl Server {
                 VOICE => self.core.voice.note_readable(),
                 LISTENER => self.core.door.is_ready = true,
                 WAKER => {}
-                #[cfg(unix)]
+                #[cfg(all(unix, feature = "cli"))]
                 SIGNALS => {
                     if self.take_signals_of_stop() {
                         self.handle.request_stop();
@@ -413,7 +415,7 @@ impl Server {
     }
 
     /// Takes note of the signals that have come, and says whether one of them means stop.
-    #[cfg(unix)]
+    #[cfg(all(unix, feature = "cli"))]
     fn take_signals_of_stop(&mut self) -> bool {
         let mut means_stop = false;
         for signal in self.signals.iter_mut().flat_map(|it| it.pending()) {

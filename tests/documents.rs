@@ -1,13 +1,17 @@
 //! What `docs/` says is held together with the code: examples, names, defaults and figures.
 
+#![cfg(feature = "cli")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use voiceapp_server::cli::{self, OTHER_OPTIONS, SETTINGS};
 use voiceapp_server::protocol::{Frame, Packet, Participant};
-use voiceapp_server::{Cause, Config, Server, Statistics, config, metrics};
+use voiceapp_server::{Cause, Config, Server, Statistics, metrics};
 
 const PROTOCOL: &str = include_str!("../docs/protocol.md");
 const RUNNING: &str = include_str!("../docs/running.md");
+const DOCUMENT_OF_SETTINGS: &str = include_str!("../docs/settings.md");
 
 /// The lines of all fenced blocks of a kind, with an empty line after each block.
 fn fenced<'a>(text: &'a str, kind: &str) -> Vec<&'a str> {
@@ -175,37 +179,49 @@ fn every_example_of_the_protocol_is_the_packet_that_it_is_said_to_be() {
 
 #[test]
 fn limits_in_the_protocol_have_the_defaults_of_the_settings() {
-    let help = config::help();
     let mut seen = 0;
     for cells in rows(PROTOCOL).filter(|cells| cells[0].starts_with("`--")) {
-        let option = cells[0].trim_matches('`');
-        let at = help.find(&format!("  {option} "));
-        let entry = &help[at.unwrap_or_else(|| panic!("there is no option {option}"))..];
-        let default = entry
-            .split("[default: ")
-            .nth(1)
-            .and_then(|rest| rest.split(']').next());
-        assert_eq!(Some(cells[1]), default, "{option}");
+        let option = cells[0].trim_matches('`').trim_start_matches("--");
+        let setting = SETTINGS.iter().find(|it| it.option == option);
+        let setting = setting.unwrap_or_else(|| panic!("there is no option {option}"));
+        let default = (setting.show)(&Config::default());
+        assert_eq!(cells[1], default, "{option}");
         seen += 1;
     }
     assert!(seen >= 15, "only {seen} limits have a row");
 }
 
+/// The names of settings that these texts may speak of: options, and variables.
 #[test]
 fn options_and_variables_in_the_documents_exist() {
-    let help = config::help();
-    for text in [PROTOCOL, RUNNING] {
+    let is_option = |option: &str| {
+        let others = OTHER_OPTIONS
+            .iter()
+            .flat_map(|(it, _)| it.split([' ', ',']));
+        SETTINGS
+            .iter()
+            .any(|it| option == format!("--{}", it.option))
+            || others.into_iter().any(|it| it == option)
+    };
+    let readme = include_str!("../README.md");
+    for text in [PROTOCOL, RUNNING, DOCUMENT_OF_SETTINGS] {
         // In code, and not in the middle of another program's command.
         for code in text.split('`').filter(|code| code.starts_with("--")) {
             let option = code.split([' ', '=']).next().expect("it has a start");
-            assert!(help.contains(&format!("  {option}")), "{option}");
+            assert!(is_option(option), "{option}");
         }
+    }
+    for text in [PROTOCOL, RUNNING, DOCUMENT_OF_SETTINGS, readme] {
         for word in text.split(|c: char| !(c.is_ascii_uppercase() || c == '_')) {
-            if ["MAX_", "VOICE_", "METRICS_", "BIND_", "BAN_", "PIN_"]
-                .iter()
-                .any(|start| word.starts_with(start))
-            {
-                assert!(help.contains(&format!("(or {word})")), "{word}");
+            let is_variable = |word: &str| SETTINGS.iter().any(|it| it.variable() == word);
+            if word.len() > "VOICEAPP_".len() && word.starts_with("VOICEAPP_") {
+                assert!(is_variable(word) || word == "VOICEAPP_CONFIG", "{word}");
+            } else if word != "MAX_USERS" || text != DOCUMENT_OF_SETTINGS {
+                // One is there as an example of a variable that sets nothing.
+                let looks_so = SETTINGS
+                    .iter()
+                    .any(|it| word == it.option.to_uppercase().replace('-', "_"));
+                assert!(!looks_so || is_variable(word), "{word}");
             }
         }
     }
@@ -319,7 +335,7 @@ fn warnings_are_quoted_as_they_are_written() {
         ),
         (
             "src/server/sockets.rs",
-            "sent one by one, voice leaves a machine with several addresses from the one that its routes choose, and clients that dialled another hear nothing: bind to one address (--bind-address)",
+            "sent one by one, voice leaves a machine with several addresses from the one that its routes choose, and clients that dialled another hear nothing: bind to one address (bind_address)",
         ),
         (
             "src/udp/linux/outbound.rs",
@@ -330,7 +346,10 @@ fn warnings_are_quoted_as_they_are_written() {
         ("src/management/journal.rs", "left out of the log in "),
         ("src/management/journal.rs", " logged in as "),
         ("src/management/journal.rs", " without login ended: "),
-        ("src/log_level.rs", " from now on, and by the next SIGUSR2 "),
+        (
+            "src/cli/log_level.rs",
+            " from now on, and by the next SIGUSR2 ",
+        ),
         (
             "src/bans.rs",
             " is no address and no network such as 192.0.2.0/24 or 2001:db8::/32",
@@ -351,8 +370,14 @@ fn an_outage_that_ends_nobody_is_as_long_everywhere() {
     assert_eq!(limits.outage(), limits.dead_peer_timeout * 5 / 12);
     assert_eq!(limits.outage().as_secs(), 25);
     let readme = source("README.md");
-    let package = source("packaging/voiceapp-server.default");
-    for text in [&readme, PROTOCOL, &package, &config::help()] {
+    let package = source("packaging/config.toml");
+    for text in [
+        &readme,
+        PROTOCOL,
+        DOCUMENT_OF_SETTINGS,
+        &package,
+        &cli::help(),
+    ] {
         let promises: Vec<_> = text
             .lines()
             .filter(|line| line.contains("outage"))
@@ -407,7 +432,12 @@ fn the_table_of_capacity_is_what_its_formula_gives() {
 #[test]
 fn links_lead_to_files_and_headings() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for file in ["docs/protocol.md", "docs/running.md", "CHANGELOG.md"] {
+    for file in [
+        "docs/protocol.md",
+        "docs/running.md",
+        "docs/settings.md",
+        "CHANGELOG.md",
+    ] {
         let text = fs::read_to_string(root.join(file)).expect("it is there");
         let folder = root
             .join(file)

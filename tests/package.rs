@@ -1,9 +1,12 @@
 //! What the Debian package brings: a manual page with every setting in the words of `--help`, a
 //! changelog for this version, and files that are there.
 
+#![cfg(feature = "cli")]
+
 use std::path::Path;
 use std::process::Command;
-use voiceapp_server::config;
+use voiceapp_server::Config;
+use voiceapp_server::cli::{Group, SETTINGS, Setting};
 
 const MANUAL: &str = include_str!("../packaging/voiceapp-server.8");
 const CHANGELOG: &str = include_str!("../packaging/changelog");
@@ -15,29 +18,26 @@ fn escaped(text: &str) -> String {
     text.replace('-', "\\-")
 }
 
-/// What the manual must have of an entry of `--help`, which is three lines.
-fn entry(option: &str, help: &str, expected: &str) -> String {
-    let (name, rest) = option.trim().split_once(' ').expect("it has a value");
-    let (value, variable) = rest.split_once(" (or ").expect("it has a variable");
+/// What the manual must have of a setting.
+fn entry(setting: &Setting) -> String {
+    let default = (setting.show)(&Config::default());
     format!(
-        ".TP\n\\fB{}\\fR \\fI{}\\fR (or \\fB{}\\fR)\n{}\n.br\n{}\n",
-        escaped(name),
-        escaped(value),
-        escaped(variable.trim_end_matches(')')),
-        escaped(help.trim()),
-        escaped(expected.trim()),
+        ".TP\n\\fB\\-\\-{}\\fR \\fI{}\\fR\n{}\n.br\n{} [default: {}]\n",
+        escaped(setting.option),
+        escaped(setting.value),
+        escaped(setting.help),
+        escaped(setting.expected),
+        escaped(&default),
     )
 }
 
 #[test]
 fn the_manual_has_every_setting_and_no_other() {
-    let help = config::help();
-    let lines: Vec<&str> = help.lines().collect();
     let mut expected = String::new();
-    for (place, line) in lines.iter().enumerate() {
-        if line.starts_with("  --") && line.contains(" (or ") {
-            expected += &entry(line, lines[place + 1], lines[place + 2]);
-        }
+    for group in Group::ALL {
+        expected += &format!(".SS {}\n", group.title());
+        let settings = SETTINGS.iter().filter(|it| it.group == group);
+        expected.extend(settings.map(entry));
     }
     assert!(expected.lines().count() > 100, "{expected}");
     assert!(
@@ -45,10 +45,18 @@ fn the_manual_has_every_setting_and_no_other() {
         "these entries belong into packaging/voiceapp-server.8:\n{expected}"
     );
     assert_eq!(
-        MANUAL.matches("(or \\fB").count(),
-        expected.matches("(or ").count()
+        MANUAL.matches(".TP\n\\fB\\-\\-").count(),
+        SETTINGS.len() + 2,
+        "two are no settings"
     );
-    for other in ["--check-config", "--help", "--version", "-h", "-V"] {
+    for other in [
+        "--config",
+        "--check-config",
+        "--help",
+        "--version",
+        "-h",
+        "-V",
+    ] {
         let name = format!("\\fB{}\\fR", escaped(other));
         assert!(MANUAL.contains(&name), "{other} is missing");
     }

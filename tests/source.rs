@@ -250,7 +250,11 @@ fn unsafe_stays_behind_its_doors() {
 /// to offer, where it must.
 #[test]
 fn the_library_changes_neither_allocator_nor_log() {
-    let of_the_binary = ["src/main.rs", "src/log_level.rs", "src/log_writer.rs"];
+    let of_the_binary = [
+        "src/main.rs",
+        "src/cli/log_level.rs",
+        "src/cli/log_writer.rs",
+    ];
     let offered = ["src/lib.rs", "src/system.rs"];
     let process_wide = [
         ("return_large_buffers", &offered[..]),
@@ -273,6 +277,26 @@ fn the_library_changes_neither_allocator_nor_log() {
         }
         // The one that offers it does not call it.
         assert!(source.find("return_large_buffers").count() <= 1);
+    }
+}
+
+/// An application with a server inside has no command line: what it is told speaks of fields.
+#[test]
+fn only_the_command_line_speaks_of_options() {
+    let folders = ["src/server", "src/config"]
+        .into_iter()
+        .flat_map(files_below);
+    let files = ["src/server.rs", "src/config.rs"].map(PathBuf::from);
+    let is_product = |path: &PathBuf| !path.starts_with("src/server/simulation");
+    let paths = files.into_iter().chain(folders).filter(is_product);
+    for path in paths.filter(|path| !path.ends_with("simulation.rs")) {
+        let source = Source::read(&path);
+        for (number, line) in source.lines {
+            let is_option = line
+                .match_indices("--")
+                .any(|(at, _)| line[at + 2..].starts_with(|char: char| char.is_ascii_lowercase()));
+            assert!(!is_option, "{}:{number}: {line}", path.display());
+        }
     }
 }
 

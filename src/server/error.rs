@@ -18,8 +18,8 @@ pub enum ServerError {
         protocol: &'static str,
         /// The address and port that were asked for.
         address: SocketAddr,
-        /// The option to change, so that it can be.
-        setting: &'static str,
+        /// The field of [`Config`](crate::Config) to change, so that it can be.
+        field: &'static str,
         /// What the system said.
         source: io::Error,
     },
@@ -34,6 +34,8 @@ pub enum ServerError {
     System {
         /// What was attempted, to be read after "cannot".
         doing: String,
+        /// The field of [`Config`](crate::Config) that asks for it, if one does.
+        field: Option<&'static str>,
         /// What the system said.
         source: io::Error,
     },
@@ -41,31 +43,65 @@ pub enum ServerError {
 
 impl ServerError {
     pub(super) fn system(doing: impl Into<String>, source: io::Error) -> Self {
-        let doing = doing.into();
-        ServerError::System { doing, source }
+        ServerError::System {
+            doing: doing.into(),
+            field: None,
+            source,
+        }
+    }
+
+    /// The system refuses what a setting asks for.
+    pub(super) fn refused(
+        doing: impl Into<String>,
+        field: &'static str,
+        source: io::Error,
+    ) -> Self {
+        ServerError::System {
+            doing: doing.into(),
+            field: Some(field),
+            source,
+        }
+    }
+
+    /// Says what is wrong, with `name` for a field of the settings.
+    pub(crate) fn write(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        name: &dyn Fn(&'static str) -> String,
+    ) -> fmt::Result {
+        match self {
+            ServerError::Config(error) => write!(f, "{error}"),
+            ServerError::Listen {
+                protocol,
+                address,
+                field,
+                source,
+            } => write!(
+                f,
+                "cannot listen on {protocol} port {} of {} ({}): {source}",
+                address.port(),
+                address.ip(),
+                name(field),
+            ),
+            ServerError::BanFile { path, source } => {
+                let field = name("ban_file");
+                write!(f, "ban file {} ({field}): {source}", path.display())
+            }
+            ServerError::System {
+                doing,
+                field,
+                source,
+            } => {
+                let field = field.map_or(String::new(), |field| format!(" ({})", name(field)));
+                write!(f, "cannot {doing}{field}: {source}")
+            }
+        }
     }
 }
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ServerError::Config(error) => error.fmt(f),
-            ServerError::Listen {
-                protocol,
-                address,
-                setting,
-                source,
-            } => write!(
-                f,
-                "cannot listen on {protocol} port {} of {} ({setting}): {source}",
-                address.port(),
-                address.ip()
-            ),
-            ServerError::BanFile { path, source } => {
-                write!(f, "ban file {} (--ban-file): {source}", path.display())
-            }
-            ServerError::System { doing, source } => write!(f, "cannot {doing}: {source}"),
-        }
+        self.write(f, &|field| field.into())
     }
 }
 
@@ -107,7 +143,7 @@ mod tests {
             ServerError::Listen {
                 protocol: "TCP",
                 address: ([127, 0, 0, 1], 9001).into(),
-                setting: "--management-port",
+                field: "management_port",
                 source: source(),
             },
             ServerError::BanFile {
@@ -115,8 +151,13 @@ mod tests {
                 source: io::Error::other(bad),
             },
             ServerError::system("do it", source()),
+            ServerError::refused("lock memory", "lock_memory", source()),
         ] {
             let whole = error.to_string();
+            assert!(
+                !whole.contains("--"),
+                "an application has no options: {whole}"
+            );
             let mut next = error.source();
             while let Some(source) = next {
                 let text = source.to_string();

@@ -28,7 +28,7 @@ pub(super) fn bind(config: &Config) -> Result<(TcpListener, UdpSocket), ServerEr
     if is_plain && address.is_unspecified() {
         warn!(
             "sent one by one, voice leaves a machine with several addresses from the one that its routes choose, and \
-             clients that dialled another hear nothing: bind to one address (--bind-address)"
+             clients that dialled another hear nothing: bind to one address (bind_address)"
         );
     }
     Ok((listener, bind_voice(address, config.voice_relay_port)?))
@@ -67,7 +67,7 @@ fn listen_at(address: IpAddr, port: u16) -> Result<TcpListener, ServerError> {
     listen(SocketAddr::new(address, port)).map_err(|source| ServerError::Listen {
         protocol: "TCP",
         address: SocketAddr::new(address, port),
-        setting: setting_at_fault(&source, "--management-port"),
+        field: field_at_fault(&source, "management_port"),
         source,
     })
 }
@@ -77,15 +77,15 @@ pub(super) fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, Ser
     listen(address).map_err(|source| ServerError::Listen {
         protocol: "TCP",
         address,
-        setting: "--metrics-address",
+        field: "metrics_address",
         source,
     })
 }
 
 /// What to change where one of the two ports cannot be listened on.
-fn setting_at_fault(error: &io::Error, port: &'static str) -> &'static str {
+fn field_at_fault(error: &io::Error, port: &'static str) -> &'static str {
     match means_no_address(error) {
-        true => "--bind-address",
+        true => "bind_address",
         false => port,
     }
 }
@@ -115,7 +115,7 @@ fn bind_voice(address: IpAddr, port: u16) -> Result<UdpSocket, ServerError> {
         .map_err(|source| ServerError::Listen {
             protocol: "UDP",
             address,
-            setting: setting_at_fault(&source, "--voice-relay-port"),
+            field: field_at_fault(&source, "voice_relay_port"),
             source,
         })
 }

@@ -43,7 +43,7 @@ pub(super) fn flush(server: &mut Server) {
                 connection.is_writable = true;
             }
         }
-        #[cfg(unix)]
+        #[cfg(all(unix, feature = "cli"))]
         if server.take_signals_of_stop() {
             return;
         }

@@ -27,25 +27,25 @@ impl ThreadOptions {
     pub(super) fn apply(&self) -> Result<(), ServerError> {
         if let Some(cpu) = self.cpu {
             system::pin_to_cpu(cpu).map_err(|source| {
-                let doing = format!("run on CPU {cpu} (--pin-to-cpu), is it there and allowed");
-                ServerError::system(doing, source)
+                let doing = format!("run on CPU {cpu}, which must be there and allowed");
+                ServerError::refused(doing, "pin_to_cpu", source)
             })?;
         }
         if self.realtime_priority > 0 {
             system::set_realtime_priority(self.realtime_priority).map_err(|source| {
                 let priority = self.realtime_priority;
                 let doing = format!(
-                    "take real-time priority {priority} (--realtime-priority), which needs \
-                     CAP_SYS_NICE or an RLIMIT_RTPRIO of {priority} (ulimit -r)"
+                    "take real-time priority {priority}, which needs CAP_SYS_NICE or an \
+                     RLIMIT_RTPRIO of {priority} by ulimit -r"
                 );
-                ServerError::system(doing, source)
+                ServerError::refused(doing, "realtime_priority", source)
             })?;
         }
         if self.lock_memory {
             system::lock_memory().map_err(|source| {
-                let doing = "lock memory (--lock-memory), which needs CAP_IPC_LOCK or an \
-                             RLIMIT_MEMLOCK as large as the process (ulimit -l)";
-                ServerError::system(doing, source)
+                let doing = "lock memory, which needs CAP_IPC_LOCK or an RLIMIT_MEMLOCK as large \
+                             as the process by ulimit -l";
+                ServerError::refused(doing, "lock_memory", source)
             })?;
         }
         Ok(())

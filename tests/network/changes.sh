@@ -69,7 +69,7 @@ outage() {
     local netem=(delay 60ms) tap=(--delay 60)
     server=$(address 4 1)
     lay_wire server ann cat
-    start_server server DEAD_PEER_TIMEOUT="$OUTAGE_DEAD_PEER_TIMEOUT_S"
+    start_server server --dead-peer-timeout "$OUTAGE_DEAD_PEER_TIMEOUT_S"
     enter ann "$server"
     enter cat "$server"
     for phase in 0.05 0.3 0.55 0.8; do

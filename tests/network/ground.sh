@@ -167,11 +167,11 @@ expect() {
     wait_for "$@" || failed "$1 did not say '$2' within $3 s; its last line is: $(tail -n 1 "$logs/$1.log")"
 }
 
-# start_server NODE [SETTING=VALUE...]
+# start_server NODE [OPTION...]
 start_server() {
     local node=$1
     shift
-    start "$node" server env "$@" "$bin/voiceapp-server"
+    start "$node" server "$bin/voiceapp-server" "$@"
     expect server 'management on TCP' 5
 }
 

@@ -11,7 +11,7 @@ talk() {
     local server name line hearing heard_by=()
     server=$(address "$1" 1)
     lay_wire server ann bob cat
-    start_server server MAX_CHAT_RATE=0
+    start_server server --max-chat-rate 0
     for name in ann bob cat; do
         enter "$name" "$server"
     done
@@ -104,9 +104,7 @@ full() {
     ip netns add "$prefix-server"
     ip -n "$prefix-server" link set lo up
     tc -n "$prefix-server" qdisc add dev lo root tbf "${full_queue[@]}"
-    start_server server UDP_SEND="$1" MAX_USERS=1000 MAX_VOICE_RATE=0 MAX_VOICE_BANDWIDTH=0 MAX_CONNECTION_RATE=0 \
-        MAX_VOICE_RATE_PER_ADDRESS=0 MAX_VOICE_BANDWIDTH_PER_ADDRESS=0 MAX_CONNECTIONS_PER_ADDRESS=0 MAX_LOGIN_RATE=0 \
-        MAX_BROADCAST_BANDWIDTH=0 MAX_BROADCAST_BANDWIDTH_PER_ADDRESS=0
+    start_server server --config "$here/../../benches/unlimited.toml" --max-users 1000 --udp-send "$1"
     inside server timeout 60 "$bin/crowd" --users "$users" --speakers 60 --seconds 3 --pattern together \
         >"$logs/crowd.log" 2>&1 || failed "the crowd went wrong: $(tail -n 1 "$logs/crowd.log")"
 
@@ -130,6 +128,6 @@ full() {
     ((full > 0)) || failed "the send buffer was never full"
     ((failed_sends == 0)) || failed "$failed_sends sends failed for another reason"
     ((sent + full == wanted)) || failed "$sent sent and $full not taken make $((sent + full)), not $wanted"
-    passed "UDP_SEND=$1: $received received, $sent sent and $full not taken make the $wanted to be delivered; then ann" \
+    passed "--udp-send $1: $received received, $sent sent and $full not taken make the $wanted to be delivered; then ann" \
         "and bob talk without a loss"
 }

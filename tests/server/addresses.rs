@@ -125,8 +125,8 @@ fn the_binary_reads_its_bans_again_at_sighup_and_keeps_them_if_they_are_bad() {
     let file = BanFile::new("sighup", "127.0.0.2\n");
     let mut server = Started::new(
         command(BINARY)
-            .env("BAN_FILE", file.path())
-            .env("LOG_LEVEL", "info"),
+            .env("VOICEAPP_BAN_FILE", file.path())
+            .env("VOICEAPP_LOG_LEVEL", "info"),
     );
     let place = server.place;
     assert!(!is_welcome(place, BAD) && is_welcome(place, GOOD));

@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::process::{self, Child, ChildStderr};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use voiceapp_server::cli;
 #[cfg(unix)]
 use voiceapp_server::limits::HTTP_EXCHANGES_MAX;
 #[cfg(unix)]
@@ -48,11 +49,10 @@ fn end_after_patience(process: u32) -> Sender<()> {
 /// A command that sees none of the settings that the tests' own environment may have.
 pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
-    let help = voiceapp_server::config::help();
-    let variables = help.split("(or ").skip(1);
-    for variable in variables.filter_map(|rest| rest.split(')').next()) {
-        command.env_remove(variable);
+    for setting in cli::SETTINGS {
+        command.env_remove(setting.variable());
     }
+    command.env_remove("VOICEAPP_CONFIG");
     command
 }
 
@@ -64,7 +64,7 @@ pub fn text(bytes: &[u8]) -> String {
 fn help_and_version_go_to_standard_output() {
     let help = run(&["--help"]);
     assert!(help.status.success());
-    assert_eq!(text(&help.stdout), voiceapp_server::config::help());
+    assert_eq!(text(&help.stdout), cli::help());
     let version = run(&["--version"]);
     assert!(version.status.success());
     let expected = format!("voiceapp-server {}\n", env!("CARGO_PKG_VERSION"));
@@ -175,7 +175,10 @@ fn a_port_that_cannot_be_had_is_named_with_its_setting_and_exit_code_1() {
     ] {
         let output = command(BINARY)
             .envs([("MANAGEMENT_PORT", "0"), ("VOICE_RELAY_PORT", "0")])
-            .envs([("BIND_ADDRESS", "127.0.0.1"), ("LOG_LEVEL", "off")])
+            .envs([
+                ("VOICEAPP_BIND_ADDRESS", "127.0.0.1"),
+                ("VOICEAPP_LOG_LEVEL", "off"),
+            ])
             .args([option, value])
             .output()
             .expect("the binary starts");
@@ -346,8 +349,8 @@ fn what_the_machine_does_not_grant_is_named_and_exit_code_1() {
 fn a_log_that_nobody_reads_stops_nobody() {
     let server = Started::new(
         command(BINARY)
-            .env("MAX_LOGIN_RATE", "0")
-            .env("MAX_CONNECTION_RATE", "0"),
+            .env("VOICEAPP_MAX_LOGIN_RATE", "0")
+            .env("VOICEAPP_MAX_CONNECTION_RATE", "0"),
     );
     for _ in 0..500 {
         Client::log_in(server.place, "a name of thirty-two bytes, whole");
@@ -397,8 +400,8 @@ fn when_descriptors_run_out_newcomers_are_refused_and_whoever_looks_after_it_is_
     std::fs::write(&bans, "").expect("the folder is writable");
     let mut shell = command("sh");
     shell.args(["-c", "ulimit -n 40 && exec \"$0\"", BINARY]);
-    shell.env("METRICS_ADDRESS", "127.0.0.1:0");
-    shell.env("BAN_FILE", &bans);
+    shell.env("VOICEAPP_METRICS_ADDRESS", "127.0.0.1:0");
+    shell.env("VOICEAPP_BAN_FILE", &bans);
     let mut server = Started::new(&mut shell);
     let log = server.log_until("metrics on http://");
     let (_, rest) = log.split_once("http://").expect("it was awaited");
@@ -459,7 +462,10 @@ fn plain_sending_from_every_address_is_warned_of() {
         ("plain", "127.0.0.1", false),
         ("auto", "any", false),
     ] {
-        let server = start_under(&[("UDP_SEND", way), ("BIND_ADDRESS", address)]);
+        let server = start_under(&[
+            ("VOICEAPP_UDP_SEND", way),
+            ("VOICEAPP_BIND_ADDRESS", address),
+        ]);
         let warnings = &server.warnings;
         assert_eq!(
             warnings.contains(WARNING),

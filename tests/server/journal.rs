@@ -82,9 +82,9 @@ fn many_refusals_are_some_lines_and_a_count_of_the_others() {
     let start = Instant::now();
     let mut server = Started::new(
         command(BINARY)
-            .env("MAX_CONNECTIONS_PER_ADDRESS", "1")
-            .env("MAX_CONNECTION_RATE", "0")
-            .env("MAX_LOGIN_RATE", "0"),
+            .env("VOICEAPP_MAX_CONNECTIONS_PER_ADDRESS", "1")
+            .env("VOICEAPP_MAX_CONNECTION_RATE", "0")
+            .env("VOICEAPP_MAX_LOGIN_RATE", "0"),
     );
     let place = server.place;
     let mut alice = Client::log_in(place, "alice");
@@ -150,7 +150,7 @@ fn sigusr2_has_more_told_and_then_less_again() {
 fn signals_do_not_fill_the_log() {
     let start = Instant::now();
     let bans = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/bans");
-    let mut server = Started::new(command(BINARY).env("BAN_FILE", bans));
+    let mut server = Started::new(command(BINARY).env("VOICEAPP_BAN_FILE", bans));
     let mut alice = Client::log_in(server.place, "alice");
     for _ in 0..50 {
         server.signal("HUP");

@@ -1,12 +1,13 @@
 //! The whole server over real sockets on loopback: what only they can show.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "cli"))]
 mod addresses;
+#[cfg(feature = "cli")]
 mod binary;
 mod client;
 mod faults;
 mod floods;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "cli"))]
 mod journal;
 mod metrics;
 #[cfg(target_os = "linux")]

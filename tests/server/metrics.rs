@@ -117,21 +117,21 @@ fn every_limit_is_a_gauge_in_base_units_and_infinite_where_there_is_none() {
         assert_eq!(value(&page, &format!("voiceapp_limit_{name}")), expected);
     }
     // None is forgotten, and each is found by the name of its option.
-    let help = voiceapp_server::config::help();
-    let options = help.lines().filter_map(|line| line.strip_prefix("  --"));
-    let options = options.filter_map(|line| line.split(' ').next());
-    let mut seen = 0;
-    for option in options {
-        if option.starts_with("max-") || option.ends_with("-timeout") {
-            let name = option.trim_start_matches("max-").replace('-', "_");
-            let start = format!("voiceapp_limit_{name}");
-            let named = format!("at most (--{option}).");
-            assert!(page.contains(&format!("# TYPE {start}")), "{start}");
-            assert!(page.contains(&named), "{named}");
-            seen += 1;
+    #[cfg(feature = "cli")]
+    {
+        let mut seen = 0;
+        for option in voiceapp_server::cli::SETTINGS.iter().map(|it| it.option) {
+            if option.starts_with("max-") || option.ends_with("-timeout") {
+                let name = option.trim_start_matches("max-").replace('-', "_");
+                let start = format!("voiceapp_limit_{name}");
+                let named = format!("at most (--{option}).");
+                assert!(page.contains(&format!("# TYPE {start}")), "{start}");
+                assert!(page.contains(&named), "{named}");
+                seen += 1;
+            }
         }
+        assert_eq!(page.matches("# TYPE voiceapp_limit_").count(), seen);
     }
-    assert_eq!(page.matches("# TYPE voiceapp_limit_").count(), seen);
     // Nothing is near to where there is no limit.
     let page = render(Limits::UNLIMITED);
     for name in [
@@ -146,12 +146,13 @@ fn every_limit_is_a_gauge_in_base_units_and_infinite_where_there_is_none() {
 }
 
 /// In a process of its own, in which nobody else opens descriptors.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "cli"))]
 #[test]
 fn the_process_s_own_figures_are_its_own() {
     let mut shell = crate::binary::command("sh");
     shell.args(["-c", "ulimit -n 1234 && exec \"$0\"", crate::binary::BINARY]);
-    let mut server = crate::binary::Started::new(shell.env("METRICS_ADDRESS", "127.0.0.1:0"));
+    let mut server =
+        crate::binary::Started::new(shell.env("VOICEAPP_METRICS_ADDRESS", "127.0.0.1:0"));
     let log = server.log_until("/metrics\n");
     let address = log
         .split("http://")
@@ -233,7 +234,7 @@ fn a_request_may_come_in_pieces_and_whoever_finds_no_place_waits() {
     server.stop();
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "cli"))]
 #[test]
 fn a_service_manager_hears_when_it_is_ready_that_it_turns_and_when_it_stops() {
     use std::os::unix::net::UnixDatagram;

@@ -154,14 +154,14 @@ fn a_login_that_is_refused_says_what_to_set() {
                 users: 1,
                 ..Limits::default()
             },
-            ["MAX_USERS", "MAX_LOGIN_RATE=0"],
+            ["--max-users", "--max-login-rate 0"],
         ),
         (
             Limits {
                 connections_per_address: 1,
                 ..Limits::default()
             },
-            ["MAX_CONNECTIONS_PER_ADDRESS=0", "MAX_CONNECTION_RATE=0"],
+            ["--max-connections-per-address 0", "--max-connection-rate 0"],
         ),
     ] {
         let server = Running::start_with(limits);

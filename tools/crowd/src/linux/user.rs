@@ -24,11 +24,11 @@ const PROOF_INTERVAL: Duration = Duration::from_millis(250);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The protocol doesn't say why.
-pub const LOGIN_REFUSED: &str = "the login was refused: the server needs MAX_USERS for everyone, and MAX_LOGIN_RATE=0, \
-                                 MAX_BROADCAST_BANDWIDTH=0 and MAX_BROADCAST_BANDWIDTH_PER_ADDRESS=0 for many logins at \
-                                 once (--help shows all that a crowd needs)";
+pub const LOGIN_REFUSED: &str = "the login was refused: the server needs --max-users for everyone, and --max-login-rate 0, \
+                                 --max-broadcast-bandwidth 0 and --max-broadcast-bandwidth-per-address 0 for many \
+                                 logins at once (--help shows all that a crowd needs)";
 /// Behind what became of a connection before its login.
-const ENDED_EARLY: &str = ": the server needs MAX_CONNECTIONS_PER_ADDRESS=0 and MAX_CONNECTION_RATE=0 where many connect \
+const ENDED_EARLY: &str = ": the server needs --max-connections-per-address 0 and --max-connection-rate 0 where many connect \
                            from one address (--help shows all that a crowd needs)";
 
 /// The two servers that a user's datagrams can go through.

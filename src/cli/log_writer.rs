@@ -2,6 +2,8 @@
 //! a pipe that nobody reads, would otherwise hold up everyone's voice. Lines go to a thread of their
 //! own through a queue of bounded length, and what does not fit is left out and counted.
 
+use log::LevelFilter;
+use simplelog::{ConfigBuilder, WriteLogger};
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
@@ -19,8 +21,25 @@ enum Message {
     Flush(Sender<()>),
 }
 
+/// Makes what the server logs go to standard error, at this level, which SIGUSR2 steps to another and
+/// back. It is for the binary, once: the log is the whole process's.
+pub fn start_log(level: LevelFilter) {
+    let format = ConfigBuilder::new()
+        .set_time_format_rfc3339()
+        .set_target_level(LevelFilter::Off)
+        .set_thread_level(LevelFilter::Off)
+        .add_filter_allow_str("voiceapp_server")
+        .build();
+    // The logger would take all there is, and the level is the one that can be changed later.
+    WriteLogger::init(LevelFilter::Trace, format, LogWriter::start())
+        .expect("nothing else has started a log");
+    log::set_max_level(level);
+    #[cfg(unix)]
+    super::log_level::step_on_signal(level);
+}
+
 /// Takes log lines, and never blocks on writing them.
-pub struct LogWriter {
+struct LogWriter {
     line: Vec<u8>,
     queue: SyncSender<Message>,
     left_out: u64,
@@ -28,7 +47,7 @@ pub struct LogWriter {
 
 impl LogWriter {
     /// Starts the thread that writes to standard error.
-    pub fn start() -> Self {
+    fn start() -> Self {
         let (queue, messages) = sync_channel(LINES_MAX);
         thread::spawn(move || write_all(&messages, io::stderr()));
         LogWriter {

@@ -11,7 +11,7 @@ use std::time::Duration;
 const STEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Steps whenever the signal comes.
-pub fn step_on_signal(set: LevelFilter) {
+pub(super) fn step_on_signal(set: LevelFilter) {
     let mut signals = match Signals::new([SIGUSR2]) {
         Ok(signals) => signals,
         Err(error) => return warn!("cannot change the log level on SIGUSR2: {error}"),

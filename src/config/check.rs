@@ -1,0 +1,342 @@
+//! Whether settings can be used: each in its range, and all of them together. Errors speak of the
+//! fields of [`Config`]; whoever reads settings from elsewhere puts other names in their place.
+
+use super::Config;
+use crate::limits::{
+    CHAT_BYTES_MAX, Limits, MAX_USERS_CEILING, PENDING_CONNECTIONS_CEILING, RATE_CEILING,
+    VOICE_DATA_BYTES_MAX, outbound_bytes_max,
+};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// The CPUs that a thread can be kept on, from 0.
+const CPUS_MAX: usize = 1_024;
+const REALTIME_PRIORITY_MAX: u8 = 99;
+const MIB: usize = 1_024 * 1_024;
+/// A tebibyte, where there can be as much.
+const OUTBOUND_BYTES_CEILING: usize = MIB.saturating_mul(MIB);
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// It is out of its range.
+    Range {
+        /// The field of [`Config`], such as `limits.users`.
+        field: &'static str,
+        /// What it is.
+        value: String,
+        /// What it must be, to be read after "is not".
+        expected: String,
+    },
+    /// It makes no sense together with another.
+    Together {
+        /// The field of [`Config`] that is at fault, and what it is.
+        field: (&'static str, String),
+        /// What is wrong, to be read between the two fields.
+        relation: &'static str,
+        /// The other field, and what it is.
+        other: (&'static str, String),
+        /// What follows, to be read after the two fields.
+        because: String,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::Range {
+                field,
+                value,
+                expected,
+            } => write!(f, "{field}: {value} is not {expected}"),
+            ConfigError::Together {
+                field: (field, value),
+                relation,
+                other: (other, other_value),
+                because,
+            } => write!(
+                f,
+                "{field} {value} {relation} {other} {other_value}{because}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Whether every value is in its range, and all of them make sense together.
+    /// [`Server::bind`](crate::Server::bind) looks at this first.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for the first setting that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_ranges()?;
+        self.check_together()
+    }
+
+    /// Whether every value is in its range.
+    pub(crate) fn check_ranges(&self) -> Result<(), ConfigError> {
+        if let Some(address) = self.bind_address
+            && (address.is_multicast() || address == Ipv4Addr::BROADCAST)
+        {
+            return Err(ConfigError::Range {
+                field: "bind_address",
+                value: address.to_string(),
+                expected: "an address of one machine".into(),
+            });
+        }
+        if self
+            .ban_file
+            .as_ref()
+            .is_some_and(|path| path.as_os_str().is_empty())
+        {
+            return Err(ConfigError::Range {
+                field: "ban_file",
+                value: "\"\"".into(),
+                expected: "a path".into(),
+            });
+        }
+        within("pin_to_cpu", self.pin_to_cpu.unwrap_or(0), 0..=CPUS_MAX - 1)?;
+        within(
+            "realtime_priority",
+            self.realtime_priority,
+            0..=REALTIME_PRIORITY_MAX,
+        )?;
+        check_limits(&self.limits)
+    }
+
+    /// Whether the values make sense together.
+    pub(crate) fn check_together(&self) -> Result<(), ConfigError> {
+        let limits = self.limits;
+        let cannot_be_reached = "cannot be reached with";
+        for (field, rate, other, of_more, because) in [
+            (
+                "limits.login_rate",
+                limits.login_rate,
+                "limits.connection_rate",
+                limits.connection_rate,
+                ": each login needs a connection",
+            ),
+            (
+                "limits.voice_rate",
+                limits.voice_rate,
+                "limits.voice_rate_per_address",
+                limits.voice_rate_per_address,
+                "",
+            ),
+            (
+                "limits.voice_bandwidth",
+                limits.voice_bandwidth,
+                "limits.voice_bandwidth_per_address",
+                limits.voice_bandwidth_per_address,
+                "",
+            ),
+            (
+                "limits.broadcast_bandwidth_per_address",
+                limits.broadcast_bandwidth_per_address,
+                "limits.broadcast_bandwidth",
+                limits.broadcast_bandwidth,
+                "",
+            ),
+        ] {
+            if rate > of_more && of_more > 0 {
+                return Err(ConfigError::Together {
+                    field: (field, rate.to_string()),
+                    relation: cannot_be_reached,
+                    other: (other, of_more.to_string()),
+                    because: because.into(),
+                });
+            }
+        }
+        if let Some(metrics) = self.metrics_address.filter(|it| self.would_listen_at(*it)) {
+            return Err(ConfigError::Together {
+                field: ("metrics_address", metrics.to_string()),
+                relation: "is taken by",
+                other: ("management_port", self.management_port.to_string()),
+                because: ": give each a port of its own".into(),
+            });
+        }
+        let (bandwidth, frame) = (limits.voice_bandwidth, limits.voice_frame_bytes());
+        if bandwidth > 0 && (bandwidth as usize) < frame {
+            return Err(ConfigError::Together {
+                field: ("limits.voice_bandwidth", bandwidth.to_string()),
+                relation: "is less than one datagram a second of",
+                other: ("limits.voice_bytes", limits.voice_bytes.to_string()),
+                because: format!(" ({frame} bytes with its header)"),
+            });
+        }
+        let one = outbound_bytes_max(limits.users);
+        if limits.outbound_bytes < one {
+            return Err(ConfigError::Together {
+                field: ("limits.outbound_bytes", limits.outbound_bytes.to_string()),
+                relation: "has no room for one login among",
+                other: ("limits.users", limits.users.to_string()),
+                because: format!(": that takes up to {} MiB", one.div_ceil(MIB)),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether management would keep a TCP address from being listened on.
+    fn would_listen_at(&self, address: SocketAddr) -> bool {
+        let (theirs, port) = (address.ip(), address.port());
+        let meet = match self.bind_address.map(|own| own.to_canonical()) {
+            None => true,
+            Some(own) if own.is_unspecified() || theirs.is_unspecified() => {
+                // IPv6's "every address" is all of IPv4 too.
+                own.is_ipv4() == theirs.is_ipv4()
+                    || [own, theirs].contains(&IpAddr::from(Ipv6Addr::UNSPECIFIED))
+            }
+            Some(own) => own == theirs,
+        };
+        meet && port == self.management_port && port != 0
+    }
+}
+
+fn check_limits(limits: &Limits) -> Result<(), ConfigError> {
+    let seconds = |least, most| Duration::from_secs(least)..=Duration::from_secs(most);
+    within("limits.users", limits.users, 1..=MAX_USERS_CEILING)?;
+    within(
+        "limits.pending_connections",
+        limits.pending_connections,
+        4..=PENDING_CONNECTIONS_CEILING,
+    )?;
+    within(
+        "limits.connections_per_address",
+        limits.connections_per_address,
+        0..=MAX_USERS_CEILING,
+    )?;
+    within(
+        "limits.login_timeout",
+        limits.login_timeout,
+        seconds(1, 300),
+    )?;
+    within(
+        "limits.stall_timeout",
+        limits.stall_timeout,
+        seconds(1, 300),
+    )?;
+    within(
+        "limits.dead_peer_timeout",
+        limits.dead_peer_timeout,
+        seconds(12, 3_600),
+    )?;
+    within(
+        "limits.outbound_bytes",
+        limits.outbound_bytes,
+        MIB..=OUTBOUND_BYTES_CEILING,
+    )?;
+    within("limits.chat_bytes", limits.chat_bytes, 1..=CHAT_BYTES_MAX)?;
+    within(
+        "limits.voice_bytes",
+        limits.voice_bytes,
+        1..=VOICE_DATA_BYTES_MAX,
+    )?;
+    let age = Duration::from_millis(20)..=Duration::from_secs(60);
+    within("limits.voice_age", limits.voice_age, age)?;
+    for (field, rate) in [
+        ("limits.connection_rate", limits.connection_rate),
+        ("limits.login_rate", limits.login_rate),
+        ("limits.chat_rate", limits.chat_rate),
+        ("limits.state_rate", limits.state_rate),
+        (
+            "limits.broadcast_bandwidth_per_address",
+            limits.broadcast_bandwidth_per_address,
+        ),
+        ("limits.broadcast_bandwidth", limits.broadcast_bandwidth),
+        ("limits.voice_rate", limits.voice_rate),
+        ("limits.voice_bandwidth", limits.voice_bandwidth),
+        (
+            "limits.voice_rate_per_address",
+            limits.voice_rate_per_address,
+        ),
+        (
+            "limits.voice_bandwidth_per_address",
+            limits.voice_bandwidth_per_address,
+        ),
+    ] {
+        within(field, rate, 0..=RATE_CEILING)?;
+    }
+    Ok(())
+}
+
+fn within<T: PartialOrd + fmt::Debug>(
+    field: &'static str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (least, most) = range.into_inner();
+    Err(ConfigError::Range {
+        field,
+        value: format!("{value:?}"),
+        expected: format!("from {least:?} to {most:?}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_made_by_hand_is_checked_and_its_fields_are_named() {
+        assert_eq!(Config::default().check(), Ok(()));
+        let error = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().expect_err("it cannot be used").to_string()
+        };
+        for (said, expected) in [
+            (
+                error(|it| it.limits.users = 0),
+                "limits.users: 0 is not from 1 to 100000",
+            ),
+            (
+                error(|it| it.limits.users = MAX_USERS_CEILING + 1),
+                "limits.users: 100001 is not from 1 to 100000",
+            ),
+            (
+                error(|it| it.limits.stall_timeout = Duration::ZERO),
+                "limits.stall_timeout: 0ns is not from 1s to 300s",
+            ),
+            (
+                error(|it| it.limits.chat_rate = RATE_CEILING + 1),
+                "limits.chat_rate: 500000001 is not from 0 to 500000000",
+            ),
+            (
+                error(|it| it.ban_file = Some("".into())),
+                "ban_file: \"\" is not a path",
+            ),
+            (
+                error(|it| it.bind_address = Some(Ipv4Addr::BROADCAST.into())),
+                "bind_address: 255.255.255.255 is not an address of one machine",
+            ),
+            (
+                error(|it| it.pin_to_cpu = Some(1_024)),
+                "pin_to_cpu: 1024 is not from 0 to 1023",
+            ),
+            (
+                error(|it| it.realtime_priority = 100),
+                "realtime_priority: 100 is not from 0 to 99",
+            ),
+            (
+                error(|it| it.limits.login_rate = 121),
+                "limits.login_rate 121 cannot be reached with limits.connection_rate 120: each \
+                 login needs a connection",
+            ),
+            (
+                error(|it| it.metrics_address = Some(([127, 0, 0, 1], 9001).into())),
+                "metrics_address 127.0.0.1:9001 is taken by management_port 9001: give each a \
+                 port of its own",
+            ),
+        ] {
+            assert_eq!(said, expected);
+        }
+    }
+}
