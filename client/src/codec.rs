@@ -115,6 +115,12 @@ impl Encoder {
 /// Frames out of Opus packets of one speaker.
 pub struct Decoder(ropus::Decoder);
 
+impl Default for Decoder {
+    fn default() -> Self {
+        Decoder::new()
+    }
+}
+
 impl Decoder {
     /// A decoder that has heard nothing.
     pub fn new() -> Self {

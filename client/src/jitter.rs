@@ -153,6 +153,12 @@ enum Phase {
     Playing { dry: u32 },
 }
 
+impl Default for JitterBuffer {
+    fn default() -> Self {
+        JitterBuffer::new()
+    }
+}
+
 impl JitterBuffer {
     /// A buffer to which nothing has come.
     pub fn new() -> Self {

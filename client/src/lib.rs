@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Only [`link`] has sockets, threads and a clock. All else is told what was received and when, so that it
-//! runs as well in a browser, in a simulation or in a test whose time is its own.
+//! runs as well in a simulation, or in a test whose time is its own.
 //!
 //! A client connects a [`Link`](link::Link), hands what arrives to a [`Session`](session::Session), sends
 //! what the session has to send, and looks at its events. `examples/client.rs` in the repository is one
@@ -29,7 +29,7 @@ pub mod link;
 pub mod listener;
 mod microphone;
 pub mod outlet;
-pub mod proof;
+mod proof;
 pub mod session;
 pub mod speaker;
 pub mod speech;

@@ -19,6 +19,12 @@ pub struct Limiter {
     held_most: f32,
 }
 
+impl Default for Limiter {
+    fn default() -> Self {
+        Limiter::new()
+    }
+}
+
 impl Limiter {
     /// A limiter that has heard nothing.
     pub fn new() -> Self {

@@ -246,6 +246,7 @@ fn lost_because(error: &io::Error) -> String {
 
 /// How long to wait before connecting again: hardly at first, and ever longer, with a share of
 /// chance, so that a server that comes back does not meet all of its clients at once.
+#[derive(Default)]
 pub struct Backoff {
     failures: u32,
 }
@@ -253,7 +254,7 @@ pub struct Backoff {
 impl Backoff {
     /// A row that has not begun.
     pub fn new() -> Self {
-        Backoff { failures: 0 }
+        Backoff::default()
     }
 
     /// The next wait of this row. `random` is any number.
