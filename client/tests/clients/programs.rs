@@ -6,6 +6,7 @@ use crate::proxy::Proxy;
 use crate::{PATIENCE, Running, TempFile};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
+#[cfg(unix)]
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
