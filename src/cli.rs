@@ -1,5 +1,5 @@
 //! The binary's command line: settings from options, environment variables and a file, and the log on
-//! standard error. An application that has a server inside fills in a [`Config`](crate::Config) by
+//! standard error. An application that has a server inside fills in a [`Config`] by
 //! itself, and leaves all of this out (`default-features = false`).
 //!
 //! An option beats its variable, a variable beats the file, and the file beats the default.
@@ -41,7 +41,7 @@ pub enum Command {
     Run(Start),
     /// Print the [report](Start::report) of what it would be run with, and exit.
     Check(Start),
-    /// Print [`help`] and exit.
+    /// Print [`help()`] and exit.
     Help,
     /// Print the version and exit.
     Version,

@@ -382,7 +382,8 @@ fn an_outage_that_ends_nobody_is_as_long_everywhere() {
             .lines()
             .filter(|line| line.contains("outage"))
             .collect();
-        assert!(!promises.is_empty());
+        // The README may leave it to the document of the settings.
+        assert!(!promises.is_empty() || text == readme);
         for promise in promises {
             let is_said = promise.contains("up to five twelfths of it");
             assert!(is_said && promise.contains("ends nobody"), "{promise}");

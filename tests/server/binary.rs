@@ -51,6 +51,8 @@ pub fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     for setting in cli::SETTINGS {
         command.env_remove(setting.variable());
+        // Those that would be warned of, too.
+        command.env_remove(setting.option.to_uppercase().replace('-', "_"));
     }
     command.env_remove("VOICEAPP_CONFIG");
     command
@@ -192,6 +194,85 @@ fn a_port_that_cannot_be_had_is_named_with_its_setting_and_exit_code_1() {
     }
 }
 
+/// A file of settings in a folder of the system's, which is gone with this.
+struct SettingsFile(std::path::PathBuf);
+
+impl SettingsFile {
+    fn new(name: &str, text: &str) -> Self {
+        let name = format!("voiceapp-server-{name}-{}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).expect("the folder is writable");
+        SettingsFile(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("it is text")
+    }
+}
+
+impl Drop for SettingsFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_one_line_that_names_its_line() {
+    for (name, text, said, code) in [
+        ("range", "\nmax-users = 0\n", ":2: max-users: ", 2),
+        ("typo", "max-user = 5\n", ":1: there is no setting ", 2),
+        ("syntax", "max-users 5\n", ":1: ", 2),
+        (
+            "bans",
+            "management-port = 0\nban-file = \"/nowhere/to/be/found\"\n",
+            ":2: ban-file): ",
+            1,
+        ),
+    ] {
+        let file = SettingsFile::new(name, text);
+        let output = run(&["--voice-relay-port", "0", "--config", file.path()]);
+        assert_eq!(output.status.code(), Some(code));
+        let message = text_of_last_line(&output.stderr);
+        let named = format!("{}{said}", file.path());
+        assert!(message.contains(&named), "{message}");
+    }
+    let output = run(&["--config", "/nowhere/to/be/found"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--config: cannot read /nowhere/to/be/found: "));
+}
+
+fn text_of_last_line(bytes: &[u8]) -> String {
+    let text = text(bytes);
+    text.lines().next_back().unwrap_or_default().into()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_is_in_force_and_variables_of_before_are_told_in_one_line() {
+    let text = "max-users = 17\nlog-level = \"info\"\n";
+    let file = SettingsFile::new("in-force", text);
+    let mut command = command(BINARY);
+    command.env("VOICEAPP_CONFIG", file.path());
+    command.envs([("MAX_USERS", "5"), ("LOG_LEVEL", "off")]);
+    let server = Started::new(&mut command);
+    let in_vain: Vec<_> = server
+        .warnings
+        .lines()
+        .filter(|line| line.contains("change nothing"))
+        .collect();
+    assert_eq!(in_vain.len(), 1, "{}", server.warnings);
+    for named in [
+        "[WARN]",
+        "MAX_USERS (it is VOICEAPP_MAX_USERS)",
+        "LOG_LEVEL",
+    ] {
+        assert!(in_vain[0].contains(named), "{named}: {}", in_vain[0]);
+    }
+    assert!(server.first_line.contains("at most 17 users"));
+    server.signal("TERM");
+    assert_eq!(server.wait().0, Some(0));
+}
+
 #[test]
 fn a_ban_file_that_cannot_be_read_is_named_with_its_setting() {
     let missing = "/nowhere/to/be/found";
@@ -217,8 +298,9 @@ pub struct Started {
     child: Child,
     pub place: Place,
     /// What it said before it listened.
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     warnings: String,
+    /// What it said when it did.
+    first_line: String,
     stderr: BufReader<ChildStderr>,
 }
 
@@ -255,6 +337,7 @@ impl Started {
             child,
             place,
             warnings,
+            first_line: line,
             stderr,
         }
     }
