@@ -11,6 +11,7 @@
 //! exchange  switchboard   both halves under one roof, events handed over at once
 //! minds     management    people                    relay   addresses
 //! words     protocol      frames and packets, both directions
+//! stats     figures       the one table behind the statistics page and the metrics
 //! ground    event, limits, bans, cause    ids, bounds, who is kept out, what was turned away and why
 //!           name          what a user may be called
 //! ```
@@ -93,6 +94,7 @@ pub mod cli;
 pub mod config;
 mod connection;
 pub mod event;
+pub mod figures;
 mod hash;
 pub mod histogram;
 pub mod limits;
