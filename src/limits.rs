@@ -285,6 +285,10 @@ pub const JOURNAL_SILENCE: Duration = Duration::from_secs(2);
 /// earliest, however often somebody asks: each leaves lines in the log.
 pub const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Requests of an application's threads that wait for the loop. Whoever asks waits for the answer in any
+/// case, so that more room would gain nothing.
+pub const REQUESTS_WAITING_MAX: usize = 64;
+
 /// Exchanges on the metrics port at a time: collectors are few.
 pub const HTTP_EXCHANGES_MAX: usize = 4;
 

@@ -58,6 +58,9 @@ pub struct Statistics {
     /// Datagrams that the kernel dropped because the voice socket's receive buffer was full. Known
     /// on Linux only, from `SO_RXQ_OVFL` (socket(7)), and with the first datagram after the drops.
     pub kernel_drops: u64,
+    /// Events that the application did not read in time, if it has asked for
+    /// [events](crate::Server::events).
+    pub events_lost: Option<u64>,
     /// Nanoseconds from a voice datagram's arrival at the machine to when its last copy was handed
     /// to the kernel. Known on Linux only, unless
     /// [`measure_latency`](crate::Config::measure_latency) is off.
@@ -168,6 +171,7 @@ mod tests {
             datagrams_sent: 7,
             bytes_sent: 70,
             kernel_drops: 0,
+            events_lost: None,
             latency_ns,
             turn_ns: Histogram::new(),
             batches: Histogram::new(),

@@ -308,6 +308,8 @@ fn page_and_metrics_are_the_table_of_figures() {
     // What not every system tells.
     (statistics.memory_bytes, statistics.cpu_time) = (Some(1), Some(Duration::ZERO));
     (statistics.open_descriptors, statistics.descriptor_limit) = (Some(1), Some(1));
+    // What only an application asks for.
+    statistics.events_lost = Some(0);
 
     let rendered = metrics::render(&statistics);
     let mut types: Vec<_> = figures::FIGURES

@@ -85,6 +85,8 @@ pub const FIGURES: &[Figure] = &[
     counter("voiceapp_kernel_drops_total",
         "Datagrams that the kernel dropped because the voice socket's receive buffer was full.",
         Value::Count(|it| it.kernel_drops)).at(14, "datagrams the kernel dropped"),
+    counter("voiceapp_application_events_lost_total", "Events that the application did not read in time.",
+        Value::Known(|it| it.events_lost)).at(15, "events lost"),
     counter("voiceapp_datagrams_dropped_total", "Datagrams that were dropped, or answered with a refusal.",
         Value::Causes(CauseKind::Datagram)).at(16, ""),
     counter("voiceapp_frames_refused_total", "Requests and other frames on TCP that were refused, ignored or put off.",
