@@ -327,7 +327,7 @@ fn events_that_nobody_reads_are_counted_and_keep_nobody_waiting() {
     drop(events);
     alice.expect_quiet();
     drop(alice);
-    Client::log_in(server.place(), "bob").expect_quiet();
+    let _bob = Client::log_in(server.place(), "bob");
     assert_eq!(server.stop().events_lost, Some(9));
 }
 
@@ -398,6 +398,7 @@ fn an_application_can_turn_the_loop_itself() {
         alice.expect_end();
         bob.await_packet(Packet::UserLeftServer { user_id: alice.id });
         handle.stop();
+        bob
     });
     let mut heard = Vec::new();
     let mut is_over = false;
@@ -413,7 +414,7 @@ fn an_application_can_turn_the_loop_itself() {
             assert!(is_over);
         }
     }
-    talking.join().expect("all of it has come");
+    let _bob = talking.join().expect("all of it has come");
     let turned = server.turn(None).expect("it can wait");
     assert!(turned.is_break(), "it is over");
     let statistics = server.finish();
