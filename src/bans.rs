@@ -5,6 +5,7 @@ use crate::quoted::Quoted;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 /// Banned addresses and networks. The default is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,6 +13,30 @@ pub struct BanList {
     /// First and last addresses of one family, by rising first. No two of them meet.
     ranges: Box<[(IpAddr, IpAddr)]>,
 }
+
+/// An address, or all addresses of a network.
+///
+/// ```
+/// use voiceapp_server::bans::Network;
+///
+/// let network: Network = "192.0.2.0/24".parse()?;
+/// assert_eq!(network.to_string(), "192.0.2.0/24");
+/// assert!("192.0.2.7/24".parse::<Network>().is_err(), "it has bits beyond its prefix");
+/// # Ok::<(), voiceapp_server::bans::NetworkError>(())
+/// ```
+///
+/// Whoever has one address of an IPv6 /64 has them all (RFC 4291, section 2.5.4): ban that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Network {
+    /// Of one family, and the network's lowest.
+    first: IpAddr,
+    /// Its highest.
+    last: IpAddr,
+}
+
+/// A text that is no address and no network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkError(String);
 
 /// A line that is no ban, or one too many.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +69,23 @@ impl BanList {
             if ranges.len() == BANS_MAX {
                 return Err(error(format!("there are more than {BANS_MAX} entries")));
             }
-            ranges.push(range(entry).map_err(error)?);
+            let network: Network = entry
+                .parse()
+                .map_err(|NetworkError(problem)| error(problem))?;
+            ranges.push((network.first, network.last));
         }
-        ranges.sort_unstable();
+        Ok(BanList::of(ranges))
+    }
+
+    /// This list, and these networks.
+    pub fn with(&self, networks: impl IntoIterator<Item = Network>) -> Self {
+        let networks = networks.into_iter().map(|it| (it.first, it.last));
+        BanList::of(self.ranges.iter().copied().chain(networks).collect())
+    }
+
+    fn of(mut ranges: Vec<(IpAddr, IpAddr)>) -> Self {
+        // Mostly in order already, where a list gets some more; this takes one pass then.
+        ranges.sort();
         ranges.dedup_by(|next, before| {
             // Every IPv4 address is before every IPv6 address.
             let meets = next.0 <= before.1;
@@ -55,9 +94,9 @@ impl BanList {
             }
             meets
         });
-        Ok(BanList {
+        BanList {
             ranges: ranges.into(),
-        })
+        }
     }
 
     /// Whether this address is banned. An IPv4 address in its IPv6 form is the same address.
@@ -89,33 +128,74 @@ impl fmt::Display for BanListError {
 
 impl std::error::Error for BanListError {}
 
-/// The first and the last address of an entry. A network of IPv4 addresses in their IPv6 form is
-/// theirs, while a larger IPv6 network that has them in it bans no IPv4.
-fn range(entry: &str) -> Result<(IpAddr, IpAddr), String> {
-    if let Ok(ip) = entry.parse::<IpAddr>() {
+impl From<IpAddr> for Network {
+    fn from(ip: IpAddr) -> Self {
         let ip = ip.to_canonical();
-        return Ok((ip, ip));
+        Network {
+            first: ip,
+            last: ip,
+        }
     }
-    let Ok(net) = entry.parse::<IpNet>() else {
-        return Err(format!(
-            "{} is no address and no network such as 192.0.2.0/24 or 2001:db8::/32",
-            Quoted(entry)
-        ));
-    };
-    if net.addr() != net.network() {
-        let meant = net.trunc();
-        return Err(format!(
-            "{} has bits beyond its prefix: the network is {meant}",
-            Quoted(entry)
-        ));
-    }
-    let (first, last) = (net.network(), net.broadcast());
-    let as_ipv4 = (first.to_canonical(), last.to_canonical());
-    Ok(match as_ipv4 {
-        (IpAddr::V4(_), IpAddr::V4(_)) => as_ipv4,
-        _ => (first, last),
-    })
 }
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    /// Reads an address, or a network in CIDR notation. A network of IPv4 addresses in their IPv6 form
+    /// is theirs, while a larger IPv6 network that has them in it has no IPv4.
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Ok(ip.into());
+        }
+        let Ok(net) = text.parse::<IpNet>() else {
+            return Err(NetworkError(format!(
+                "{} is no address and no network such as 192.0.2.0/24 or 2001:db8::/32",
+                Quoted(text)
+            )));
+        };
+        if net.addr() != net.network() {
+            let meant = net.trunc();
+            return Err(NetworkError(format!(
+                "{} has bits beyond its prefix: the network is {meant}",
+                Quoted(text)
+            )));
+        }
+        let (first, last) = (net.network(), net.broadcast());
+        let as_ipv4 = (first.to_canonical(), last.to_canonical());
+        let (first, last) = match as_ipv4 {
+            (IpAddr::V4(_), IpAddr::V4(_)) => as_ipv4,
+            _ => (first, last),
+        };
+        Ok(Network { first, last })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // They differ in the bits behind the prefix, and in each of them.
+        let (len, behind) = match (self.first, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => {
+                (32, (first.to_bits() ^ last.to_bits()).count_ones())
+            }
+            (IpAddr::V6(first), IpAddr::V6(last)) => {
+                (128, (first.to_bits() ^ last.to_bits()).count_ones())
+            }
+            _ => unreachable!("a network is of one family"),
+        };
+        match behind {
+            0 => self.first.fmt(f),
+            _ => write!(f, "{}/{}", self.first, len - behind),
+        }
+    }
+}
+
+impl fmt::Display for NetworkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NetworkError {}
 
 #[cfg(test)]
 mod tests {

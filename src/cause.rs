@@ -159,6 +159,8 @@ causes! {
         ClosedVanished => "closed_vanished",
         /// A connection ended because its address was banned.
         ClosedBanned => "closed_banned",
+        /// A connection ended because the application that the server is inside of disconnected its user.
+        ClosedByApplication => "closed_by_application",
         /// A connection ended that had not logged in, for another to have its place: it was the oldest of
         /// too many, or one of too many in the middle of long frames.
         ClosedCrowdedOut => "closed_crowded_out",

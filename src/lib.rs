@@ -11,6 +11,7 @@
 //! exchange  switchboard   both halves under one roof, events handed over at once
 //! minds     management    people                    relay   addresses
 //! words     protocol      frames and packets, both directions
+//! stats     figures       the one table behind the statistics page and the metrics
 //! ground    event, limits, bans, cause    ids, bounds, who is kept out, what was turned away and why
 //!           name          what a user may be called
 //! ```
@@ -50,39 +51,139 @@
 //! # Ok::<(), voiceapp_server::ServerError>(())
 //! ```
 //!
+//! Another thread can look at the server and keep order on it meanwhile, and hear what happens there:
+//!
+//! ```
+//! use voiceapp_server::bans::Network;
+//! # use voiceapp_server::{Config, Server};
+//! # let ports = Config { management_port: 0, voice_relay_port: 0, ..Config::default() };
+//! # let mut server = Server::bind(&ports)?;
+//!
+//! let (handle, events) = (server.handle(), server.events(1_000));
+//! let thread = std::thread::spawn(move || server.run());
+//! for user in handle.users()? {
+//!     println!("{} {} from {}, in voice: {}", user.id, user.name, user.address, user.in_voice);
+//!     handle.disconnect(user.id)?;
+//! }
+//! handle.ban("192.0.2.0/24".parse::<Network>()?)?;
+//! handle.announce("Host", "that is enough for today")?;
+//! println!("{} users", handle.statistics()?.users);
+//! handle.stop();
+//! thread.join().expect("the server does not panic")?;
+//! for event in events {
+//!     println!("{event:?}");
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! An application with a loop of its own calls [`Server::turn`] in it, and asks the server itself.
+//!
 //! What the server logs goes to the [`log`] crate's facade. It installs no logger, and no signal
 //! handlers unless `Server::handle_signals` is called, which comes with the default feature `cli`; without
 //! default features, neither a logger nor an argument parser nor signals are built. It leaves the allocator as it is; what the
 //! binary sets is in [`return_large_buffers`], for an application whose memory is mostly the server's.
 //!
-//! # The halves without sockets
+//! # The server without sockets
+//!
+//! A [`Switchboard`] is told of connections, frames, datagrams and the time, and says what is to be sent
+//! to whom. This is a whole run of one: two log in and join voice, one speaks, chats and leaves.
 //!
 //! ```
 //! use std::time::Instant;
-//! use voiceapp_server::event::{ConnectionId, Now, VoiceToken};
-//! use voiceapp_server::management::Outbox;
-//! use voiceapp_server::protocol::{Frame, Packet};
-//! use voiceapp_server::{HashKey, Limits, ManagementServer};
+//! use voiceapp_server::event::{ConnectionId, Now, Peer, UserId, VoiceToken};
+//! use voiceapp_server::protocol::{Frame, FrameBuffer, Packet};
+//! use voiceapp_server::relay::Verdict;
+//! use voiceapp_server::switchboard::Deliver;
+//! use voiceapp_server::{Cause, HashKey, Limits, Switchboard};
 //!
+//! /// What each connection was sent.
+//! struct Wires([FrameBuffer; 2]);
+//!
+//! impl Deliver for Wires {
+//!     fn deliver(&mut self, to: ConnectionId, frames: &[u8]) {
+//!         self.0[to.0 as usize].extend(frames);
+//!     }
+//!
+//!     fn end(&mut self, connection: ConnectionId, cause: Cause) {
+//!         panic!("{connection} is to end: {cause:?}"); // not in this run
+//!     }
+//! }
+//!
+//! impl Wires {
+//!     /// The next packet for this one must be as it is said to be.
+//!     fn expect(&mut self, to: ConnectionId, check: impl FnOnce(Packet<'_>) -> bool) {
+//!         let frame = self.0[to.0 as usize].next_frame().expect("something was sent");
+//!         assert!(check(frame.parse().expect("servers send packets")), "{frame:?}");
+//!     }
+//! }
+//!
+//! fn encoded(packet: Packet<'_>) -> Vec<u8> {
+//!     let mut bytes = Vec::new();
+//!     packet.encode(&mut bytes).expect("it fits");
+//!     bytes
+//! }
+//!
+//! let mut wires = Wires(Default::default());
 //! let key = HashKey(1, 2); // random where it matters
-//! let mut server = ManagementServer::new(Limits::default(), key);
-//! let mut outbox = Outbox::new();
+//! let mut switchboard = Switchboard::new(Limits::default(), key);
 //! let now = Now { instant: Instant::now(), unix_ms: 0 };
-//! let alice = ConnectionId(0);
-//! let address = [192, 0, 2, 1].into();
-//! server.handle_connect(now, alice, address, VoiceToken(42), &mut outbox).expect("there is room");
+//! let [alice, bob] = [ConnectionId(0), ConnectionId(1)];
+//! let peer = |port| Peer { remote: ([192, 0, 2, 1], port).into(), local: None };
 //!
-//! let mut bytes = Vec::new();
-//! Packet::LoginRequest { request_id: 1, username: "alice" }.encode(&mut bytes)?;
-//! let frame = Frame::first_of(&bytes)?;
-//! server.handle_frame(now, alice, frame, &mut outbox);
-//! assert!(outbox.ends().is_empty(), "it is well formed");
+//! // Each connects, logs in, proves its UDP address and joins voice.
+//! for (id, name) in [(alice, "alice"), (bob, "bob")] {
+//!     let token = VoiceToken(0xbead + u64::from(id.0)); // random as well
+//!     let address = [192, 0, 2, 1].into();
+//!     switchboard.handle_connect(now, id, address, token, &mut wires).expect("there is room");
+//!     for packet in [
+//!         Packet::LoginRequest { request_id: 1, username: name },
+//!         Packet::JoinVoiceChannelRequest { request_id: 2 },
+//!     ] {
+//!         let bytes = encoded(packet);
+//!         let frame = Frame::first_of(&bytes)?;
+//!         switchboard.handle_frame(now, id, frame, &mut wires);
+//!     }
+//!     let mut proof = encoded(Packet::VoiceAuthRequest { request_id: 3, voice_token: token });
+//!     let verdict = switchboard.handle_datagram(now, peer(5_000 + id.0 as u16), &mut proof);
+//!     assert!(matches!(verdict, Verdict::Answer(_)));
+//! }
+//! wires.expect(alice, |it| matches!(it, Packet::LoginResponse { id: UserId(1), .. }));
+//! wires.expect(alice, |it| matches!(it, Packet::JoinVoiceChannelResponse { success: true, .. }));
+//! wires.expect(alice, |it| matches!(it, Packet::UserJoinedServer { .. }));
+//! wires.expect(alice, |it| it == Packet::UserJoinedVoice { user_id: UserId(2) });
 //!
-//! let (_, frames) = outbox.deliveries().next().expect("the login is answered");
-//! let answer = Frame::first_of(frames)?.parse()?;
-//! assert!(matches!(answer, Packet::LoginResponse { voice_token: VoiceToken(42), .. }));
+//! // Alice speaks: the relay writes her id into the datagram, and says who is to get it.
+//! let mut voice = encoded(Packet::VoiceData {
+//!     user_id: UserId(0),
+//!     sequence: 0,
+//!     timestamp: 0,
+//!     data: b"20 ms of Opus",
+//! });
+//! match switchboard.handle_datagram(now, peer(5_000), &mut voice) {
+//!     Verdict::Relay { frame, recipients } => {
+//!         let heard = Frame::first_of(frame)?.parse()?;
+//!         assert!(matches!(heard, Packet::VoiceData { user_id: UserId(1), .. }));
+//!         assert_eq!(recipients.iter().collect::<Vec<_>>(), [&peer(5_001)]);
+//!     }
+//!     other => panic!("{other:?}"),
+//! }
+//!
+//! // She says something, which everyone reads, and goes, which the others are told.
+//! let said = encoded(Packet::ChatMessageRequest { request_id: 4, message: "bye" });
+//! let frame = Frame::first_of(&said)?;
+//! switchboard.handle_frame(now, alice, frame, &mut wires);
+//! switchboard.handle_disconnect(now, alice, Cause::ClosedByPeer, &mut wires);
+//! wires.expect(bob, |it| matches!(it, Packet::LoginResponse { id: UserId(2), .. }));
+//! wires.expect(bob, |it| it == Packet::UserJoinedVoice { user_id: UserId(1) });
+//! wires.expect(bob, |it| matches!(it, Packet::JoinVoiceChannelResponse { .. }));
+//! wires.expect(bob, |it| matches!(it, Packet::UserSentMessage { message: "bye", .. }));
+//! wires.expect(bob, |it| it == Packet::UserLeftVoice { user_id: UserId(1) });
+//! wires.expect(bob, |it| it == Packet::UserLeftServer { user_id: UserId(1) });
+//! assert_eq!(switchboard.counters().get(Cause::ClosedByPeer), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Each half alone is such a machine too: [`ManagementServer`] and [`VoiceRelayServer`].
 
 #![deny(missing_docs, unsafe_code)]
 
@@ -93,12 +194,14 @@ pub mod cli;
 pub mod config;
 mod connection;
 pub mod event;
+pub mod figures;
 mod hash;
 pub mod histogram;
 pub mod limits;
 pub mod management;
 pub mod metrics;
 pub mod name;
+pub mod news;
 mod quoted;
 mod rate;
 pub mod relay;
@@ -116,8 +219,9 @@ pub use config::Config;
 pub use hash::HashKey;
 pub use limits::Limits;
 pub use management::ManagementServer;
+pub use news::{ServerEvent, UserInfo};
 pub use relay::VoiceRelayServer;
-pub use server::{Server, ServerError, ServerHandle};
+pub use server::{RequestError, Server, ServerError, ServerHandle};
 pub use statistics::Statistics;
 pub use switchboard::Switchboard;
 pub use system::return_large_buffers;

@@ -2,6 +2,9 @@
 //! can be set, in [`Limits`].
 //!
 //! Sizes are in bytes, and counts are per server unless the name says otherwise.
+//!
+//! Public is what an application sets, or what it and its clients meet: ranges of settings, bursts, lengths.
+//! How the server divides its work and what it asks of the kernel is its own.
 
 mod settable;
 
@@ -34,7 +37,7 @@ pub const BROADCAST_BURST_PER_ADDRESS: u32 = 8;
 /// What all users may make everyone read at once, in half seconds of the permitted rate. At the default it
 /// is 192 KiB, so that it fits into the queue of a reader that has stopped for a moment
 /// ([`outbound_bytes_max`]).
-pub const BROADCAST_BURST_HALF_SECONDS: u32 = 3;
+pub(crate) const BROADCAST_BURST_HALF_SECONDS: u32 = 3;
 
 /// What a frame that everyone gets costs beside its bytes, as if it were this many more: the share of a
 /// packet's headers and of a reader's work.
@@ -70,12 +73,12 @@ pub const PENDING_CONNECTIONS_CEILING: usize = 65_536;
 
 /// Bytes of a connection that has not logged in: a login, a ping and a mute state are below a hundred
 /// bytes.
-pub const STRANGER_BYTES: usize = 4_096;
+pub(crate) const STRANGER_BYTES: usize = 4_096;
 
 /// Connections that may exceed [`STRANGER_BYTES`] before their login at a time: the protocol lets
 /// anyone send a frame of any length, but few who have not logged in would, and together they hold at
 /// most 4 MiB.
-pub const LARGE_STRANGERS_MAX: usize = 64;
+pub(crate) const LARGE_STRANGERS_MAX: usize = 64;
 
 /// How long an address is refused that has come too often.
 pub const REFUSAL_TIME: Duration = Duration::from_secs(60);
@@ -86,7 +89,7 @@ pub const ADDRESS_BURST_MINUTES: u32 = 2;
 
 /// Addresses without a connection whose coming and going is remembered; those that have been gone the
 /// longest are forgotten first.
-pub const SOURCES_REMEMBERED_MAX: usize = 4_096;
+pub(crate) const SOURCES_REMEMBERED_MAX: usize = 4_096;
 
 /// Events about a user's voice and mute state that the others are told at once before the rate counts:
 /// someone who cannot decide, for a moment.
@@ -96,7 +99,7 @@ pub const STATE_BURST: u32 = 10;
 pub const BANS_MAX: usize = 100_000;
 
 /// The length of a ban file, in bytes: room for that many, with comments.
-pub const BAN_FILE_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
+pub(crate) const BAN_FILE_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
 
 /// Bytes received on a connection and not yet handled: one whole frame, so that the longest can be
 /// completed. Whatever else has arrived waits in the kernel.
@@ -119,52 +122,52 @@ pub const fn outbound_bytes_max(max_users: usize) -> usize {
 
 /// An emptied buffer of a connection keeps at most this much memory: most frames fit, and ten
 /// thousand idle users keep at most 2.5 MiB in their two buffers.
-pub const IDLE_BUFFER_BYTES_MAX: usize = 128;
+pub(crate) const IDLE_BUFFER_BYTES_MAX: usize = 128;
 
 /// What is asked of the kernel for each of the voice socket's buffers. Half a second of 100
 /// speakers, as the kernel counts (a small datagram takes about a kilobyte of it), so that no stall
 /// short of that loses voice.
-pub const SOCKET_BUFFER_BYTES: usize = 4 * 1_024 * 1_024;
+pub(crate) const SOCKET_BUFFER_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// The differentiated services code point of voice: expedited forwarding (RFC 3246), as RFC 4594
 /// recommends for telephony.
-pub const DSCP_EXPEDITED_FORWARDING: u32 = 46;
+pub(crate) const DSCP_EXPEDITED_FORWARDING: u32 = 46;
 
 /// The priority of voice in the machine's own queues (`SO_PRIORITY`, socket(7)): the highest that
 /// needs no privilege.
-pub const SOCKET_PRIORITY: u32 = 6;
+pub(crate) const SOCKET_PRIORITY: u32 = 6;
 
 /// Descriptors beside those of connections: standard streams, the sockets, the poll, those kept for
 /// when there are no others left, and some for whoever embeds the server.
-pub const OTHER_DESCRIPTORS: usize = 32;
+pub(crate) const OTHER_DESCRIPTORS: usize = 32;
 
 /// Datagrams received by one call, and sent on together at most.
-pub const DATAGRAMS_PER_BATCH: usize = 64;
+pub(crate) const DATAGRAMS_PER_BATCH: usize = 64;
 
 /// Calls that receive a batch in one look at the voice socket. Reading has to keep up with whatever
 /// comes, or else the kernel's buffer fills, and all voice waits as long as it is: with this many, it
 /// keeps up with 70,000 datagrams a second while each look sends for 3 ms. More of them cost throughput
 /// when flat out, because what is read must be dropped.
-pub const RECEIVES_PER_LOOK: usize = 4;
+pub(crate) const RECEIVES_PER_LOOK: usize = 4;
 
 /// Slots that received datagrams lie in, 2 MiB in all.
-pub const VOICE_SLOTS: usize = 1_024;
+pub(crate) const VOICE_SLOTS: usize = 1_024;
 
 /// Deliveries (datagrams times listeners) in one look at voice, and so the most that go out without the
 /// kernel being asked for newer voice: some milliseconds. Half as many made voice beside a flood a third
 /// faster (p99 10 instead of 17 ms), and cost an eighth of the throughput.
-pub const DELIVERIES_PER_LOOK: usize = 8_192;
+pub(crate) const DELIVERIES_PER_LOOK: usize = 8_192;
 
 /// Datagrams that go out in one look whatever the number of listeners: with so few in a message, coalescing
 /// saves three quarters of a delivery's price already, which a large room needs.
-pub const DATAGRAMS_TOGETHER_MIN: usize = 16;
+pub(crate) const DATAGRAMS_TOGETHER_MIN: usize = 16;
 
 /// Deliveries that may wait in the server. With more, equal shares of half of it stay, and the rest is
 /// dropped: all of it would take 25 to 150 ms.
-pub const WAITING_DELIVERIES_MAX: usize = 65_536;
+pub(crate) const WAITING_DELIVERIES_MAX: usize = 65_536;
 
 /// Datagrams that may wait whatever the number of listeners: some people who speak at the same moment.
-pub const WAITING_DATAGRAMS_MIN: usize = 16;
+pub(crate) const WAITING_DATAGRAMS_MIN: usize = 16;
 
 /// Datagrams that may wait among so many listeners.
 pub(crate) fn waiting_max(listeners: usize) -> usize {
@@ -179,82 +182,82 @@ pub(crate) fn sent_per_look_max(listeners: usize) -> usize {
 
 /// Messages handed to the kernel by one send call. Longer batches gain nothing: the price of the
 /// call itself is already spread over this many.
-pub const SENDS_PER_CALL: usize = 64;
+pub(crate) const SENDS_PER_CALL: usize = 64;
 
 /// Pieces of memory that the messages of one send call consist of. A message needs one, and one
 /// more for every frame of its recipient's own that is left out of it.
-pub const PIECES_PER_CALL: usize = 256;
+pub(crate) const PIECES_PER_CALL: usize = 256;
 
 /// Datagrams in one message, by `UDP_SEGMENT`: what every kernel that knows it takes
 /// (`UDP_MAX_SEGMENTS`, raised to 128 later).
-pub const SEGMENTS_PER_MESSAGE: usize = 64;
+pub(crate) const SEGMENTS_PER_MESSAGE: usize = 64;
 
 /// Bytes in one message: the IPv4 and UDP headers (28) must still fit into 65,535.
-pub const MESSAGE_BYTES_MAX: usize = 65_507;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 65_507;
 
 /// The longest datagram that shares a message. A segment over the path's MTU is refused instead of
 /// fragmented; this fits every path that can carry IPv6 (an MTU of 1,280, less 48 bytes of headers;
 /// RFC 8200, section 5) and so stays clear of the usual 1,472 and 1,452. Voice is far below it, and
 /// longer datagrams are few and gain little.
-pub const SEGMENT_BYTES_MAX: usize = 1_232;
+pub(crate) const SEGMENT_BYTES_MAX: usize = 1_232;
 
 /// Messages with several datagrams that must be refused in a row, while their datagrams are taken one
 /// by one, until no more are tried. One listener behind a path that cannot take them is not enough.
-pub const SEGMENT_REFUSALS_MAX: u32 = 4;
+pub(crate) const SEGMENT_REFUSALS_MAX: u32 = 4;
 
 /// Zeros that may be added to a datagram so that it can share a message with longer ones. Sharing
 /// saves about a microsecond per datagram and costs these bytes on the wire, only while several
 /// datagrams wait at once. Opus at 96 kbit/s varies by about this much from frame to frame, so that
 /// a room of speakers makes one message; it adds a quarter to their bytes on average, headers
 /// included. Frames that differ more, such as silence and speech, make two messages.
-pub const PADDING_BYTES_MAX: usize = 128;
+pub(crate) const PADDING_BYTES_MAX: usize = 128;
 
 /// Frames and reads per connection and turn. A client has one or two under way; one that has more
 /// shares the loop with the others.
-pub const FRAMES_PER_CONNECTION_PER_TURN: usize = 32;
+pub(crate) const FRAMES_PER_CONNECTION_PER_TURN: usize = 32;
 
 /// Units of work per turn for each of accepting, handling frames, ending connections and flushing,
 /// so that none of them keeps the others waiting. One unit is a frame, a read, an accepted or an
 /// ended connection, a write, or [`WORK_UNIT_BYTES`] read or copied: most of them a system call. Voice
 /// that is looked at in between counts too. What is begun is finished, so that one costly frame may go
 /// past it.
-pub const WORK_PER_STAGE: usize = 512;
+pub(crate) const WORK_PER_STAGE: usize = 512;
 
 /// Datagrams that count as one unit of work when they are looked at.
-pub const DATAGRAMS_PER_WORK_UNIT: usize = 64;
+pub(crate) const DATAGRAMS_PER_WORK_UNIT: usize = 64;
 
 /// Deliveries that count as one unit of work: more than cost as much time, because voice goes first, and
 /// few enough that a turn full of voice ends within some tens of milliseconds.
-pub const DELIVERIES_PER_WORK_UNIT: usize = 128;
+pub(crate) const DELIVERIES_PER_WORK_UNIT: usize = 128;
 
 /// Units of work on TCP between two looks at the voice socket: some twenty microseconds. A look costs
 /// half a microsecond where nothing has come, and with 16 units the slowest 0.1 % of deliveries took
 /// a third to almost twice as long under a storm of events or logins. The longest that voice waits is
 /// for this and one frame more, the costliest being a login on a full server, which is told of
 /// everyone, and everyone of it.
-pub const WORK_BETWEEN_VOICE: usize = 4;
+pub(crate) const WORK_BETWEEN_VOICE: usize = 4;
 
 /// The same while more voice waits than a look sends. Each look takes some milliseconds then, and without
 /// a share that is worth the name, logins would wait for as long as that goes on.
-pub const WORK_BETWEEN_FULL_LOOKS: usize = 32;
+pub(crate) const WORK_BETWEEN_FULL_LOOKS: usize = 32;
 
 /// Bytes read, or copied into outbound queues, that count as one unit of work.
-pub const WORK_UNIT_BYTES: usize = 8 * 1_024;
+pub(crate) const WORK_UNIT_BYTES: usize = 8 * 1_024;
 
 /// What a copy costs beside its bytes, as if it were this many more: reaching a connection's queue
 /// is a cache miss or two.
-pub const COPY_OVERHEAD_BYTES: usize = 64;
+pub(crate) const COPY_OVERHEAD_BYTES: usize = 64;
 
 /// How long what everyone is told may wait for more of the same, so that a thousand logins are not
 /// a million writes. Answers are never held back, and take with them what waits.
-pub const HOLD_BACK: Duration = Duration::from_millis(5);
+pub(crate) const HOLD_BACK: Duration = Duration::from_millis(5);
 
 /// With at most this many connections waiting so, nobody waits: writing to a few at once costs
 /// little.
-pub const HELD_BACK_MIN: usize = 64;
+pub(crate) const HELD_BACK_MIN: usize = 64;
 
 /// Events taken from one poll. What is left comes with the next.
-pub const POLL_EVENTS: usize = 1_024;
+pub(crate) const POLL_EVENTS: usize = 1_024;
 
 /// Answers of `success = false` that one source (an IPv4 address or an IPv6 /64, whatever the port)
 /// gets in a row. A client asks once and again after 5 s, so this is a dozen refused clients behind
@@ -267,7 +270,7 @@ pub const FALSE_ANSWER_INTERVAL: Duration = Duration::from_millis(500);
 /// Sources told apart for that limit, by a keyed hash. The table never grows: sources that meet in
 /// one place share its allowance, so that forged sources cannot get more than the table as a whole
 /// allows (2,048 answers, or 24 KiB, a second).
-pub const FALSE_ANSWER_SOURCES: usize = 1_024;
+pub(crate) const FALSE_ANSWER_SOURCES: usize = 1_024;
 
 /// Lines in the log about who comes, goes and is refused, at once before the rate counts: everyone of
 /// a large server leaves and comes back. Logins and departures have this for themselves, and refusals
@@ -276,14 +279,18 @@ pub const JOURNAL_BURST: u32 = 2_000;
 
 /// So many such lines a second after that: about 100 MB a day, with a flood that lasts as long. One
 /// address can cause half as many logins and departures.
-pub const JOURNAL_LINES_PER_SECOND: u32 = 10;
+pub(crate) const JOURNAL_LINES_PER_SECOND: u32 = 10;
 
 /// How long lines that are left out are counted until the log says how many they were.
-pub const JOURNAL_SILENCE: Duration = Duration::from_secs(2);
+pub(crate) const JOURNAL_SILENCE: Duration = Duration::from_secs(2);
 
 /// How long after one page of statistics, or one reading of the ban file, the next is due at the
 /// earliest, however often somebody asks: each leaves lines in the log.
 pub const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Requests of an application's threads that wait for the loop. Whoever asks waits for the answer in any
+/// case, so that more room would gain nothing.
+pub const REQUESTS_WAITING_MAX: usize = 64;
 
 /// Exchanges on the metrics port at a time: collectors are few.
 pub const HTTP_EXCHANGES_MAX: usize = 4;
@@ -292,47 +299,47 @@ pub const HTTP_EXCHANGES_MAX: usize = 4;
 pub const HTTP_REQUEST_BYTES_MAX: usize = 8 * 1_024;
 
 /// How long an exchange on the metrics port may take.
-pub const HTTP_DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const HTTP_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long accepting pauses when nobody can be taken in nor refused.
-pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that the kernel has completed and the server has not accepted yet: enough for a
 /// thousand clients that come back at the same moment. Linux caps it at the sysctl
 /// `net.core.somaxconn`, 4,096 by default (listen(2)).
-pub const LISTEN_BACKLOG: i32 = 1_024;
+pub(crate) const LISTEN_BACKLOG: i32 = 1_024;
 
 /// Bytes of a connection that the kernel takes beyond what the client's machine has room for
 /// (`TCP_NOTSENT_LOWAT`, tcp(7)): a client that does not read takes some 40 KiB of the kernel's memory.
 /// By itself the kernel lets that grow to megabytes. It costs no throughput: a list of 700 KB, for the
 /// busiest server of ten thousand, took as long with it as without, over round trips of 10 to 300 ms.
-pub const UNSENT_BYTES: usize = 32 * 1_024;
+pub(crate) const UNSENT_BYTES: usize = 32 * 1_024;
 
 /// What is asked of the kernel for the send buffer of a connection, of which Linux makes twice as much
 /// for its own bookkeeping: the bound for a client that says it has room and then acknowledges nothing.
 /// That list took a sixth longer with it at a round trip of 100 ms, a fifth longer at 300 ms, and no
 /// longer at 20 ms. With half of it, it took over half as long again.
-pub const SEND_BUFFER_BYTES: usize = 128 * 1_024;
+pub(crate) const SEND_BUFFER_BYTES: usize = 128 * 1_024;
 
 /// The same for the receive buffer. A client sends requests of some bytes, and what a flood of them
 /// takes until it is read is the machine's.
-pub const RECEIVE_BUFFER_BYTES: usize = 64 * 1_024;
+pub(crate) const RECEIVE_BUFFER_BYTES: usize = 64 * 1_024;
 
 /// Bytes of a connection that the kernel has taken and that may have been acknowledged since, until
 /// it is asked before its time.
-pub const KERNEL_BYTES_UNSEEN: usize = 16 * 1_024;
+pub(crate) const KERNEL_BYTES_UNSEEN: usize = 16 * 1_024;
 
 /// Looks at a connection for which something waits, in the time after which it counts as stalled if it
 /// takes nothing.
-pub const LOOKS_PER_STALL: u32 = 10;
+pub(crate) const LOOKS_PER_STALL: u32 = 10;
 
 /// Further looks, in the time in which nothing may be heard of a client, at one that has not been
 /// asked by then.
-pub const SILENCE_LOOKS: u32 = 60;
+pub(crate) const SILENCE_LOOKS: u32 = 60;
 
 /// Reads with which a connection is emptied that is about to be closed, so that no client can keep the
 /// server busy.
-pub const CLOSING_READS_MAX: usize = 4;
+pub(crate) const CLOSING_READS_MAX: usize = 4;
 
 /// How long a stop may take: queued bytes that their readers have not taken by then are given up.
 pub const STOP_DEADLINE: Duration = Duration::from_secs(1);

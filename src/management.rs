@@ -5,6 +5,7 @@
 //! and the time, and answers with frames and events in an [`Outbox`]. It owns no socket, reads no
 //! clock, draws no random number, and knows nothing of addresses or of the relay.
 
+mod announce;
 mod chat;
 mod journal;
 mod login;
@@ -17,6 +18,7 @@ mod tests;
 mod user;
 mod view;
 
+pub use announce::AnnounceError;
 pub use outbox::{Outbox, To};
 
 use crate::cause::{Cause, ConnectionRefused, Counters};

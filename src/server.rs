@@ -7,12 +7,14 @@
 //! the loop does not sleep before it is done.
 
 mod accept;
+mod application;
 mod bans;
 pub(crate) mod connections;
 mod core;
 mod error;
 mod handle;
 mod http;
+mod request;
 #[cfg(test)]
 mod simulation;
 mod sockets;
@@ -25,6 +27,7 @@ mod voice;
 
 pub use error::ServerError;
 pub use handle::ServerHandle;
+pub use request::RequestError;
 
 use self::core::Core;
 use crate::config::Config;
@@ -36,15 +39,18 @@ use crate::statistics::Statistics;
 use crate::system;
 use crate::udp::VoiceSocket;
 use accept::TcpPort;
+use application::{Bans, EventPort};
 use bans::BanFile;
 use handle::{Pace, Request};
 use http::HttpPort;
 use log::info;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use request::Asked;
 use spare::Spare;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime};
 #[cfg(target_os = "linux")]
 use supervisor::Supervisor;
@@ -57,11 +63,18 @@ const WAKER: Token = Token(usize::MAX - 2);
 #[cfg(all(unix, feature = "cli"))]
 const SIGNALS: Token = Token(usize::MAX - 3);
 
-/// A bound server, not running yet. [`run`](Server::run) takes over the thread that calls it.
+/// A bound server. [`run`](Server::run) takes over the thread that calls it; or the application has a
+/// loop of its own, and calls [`turn`](Server::turn) in it.
 pub struct Server {
     poll: Poll,
+    /// What the poll has reported.
+    readiness: Events,
+    is_started: bool,
     core: Core<TcpPort, VoicePort<VoiceSocket>>,
     ban_file: BanFile,
+    bans: Bans,
+    events: EventPort,
+    asked: Asked,
     http: Option<HttpPort>,
     /// For the files that statistics come from.
     spare: Spare,
@@ -116,8 +129,9 @@ impl Server {
         let now = read_clock();
         let voice = VoicePort::new(now, voice, port, config.limits);
         let poll = Poll::new().map_err(system("create the poll"))?;
+        let (asker, asked) = request::queue();
         let handle =
-            ServerHandle::new(poll.registry(), WAKER).map_err(system("create the waker"))?;
+            ServerHandle::new(poll.registry(), WAKER, asker).map_err(system("create the waker"))?;
         let mut key = [0; 2];
         for half in &mut key {
             *half = getrandom::u64()
@@ -150,8 +164,13 @@ impl Server {
         };
         let mut server = Server {
             poll,
+            readiness: Events::with_capacity(POLL_EVENTS),
+            is_started: false,
             core: Core::new(now, config.limits, HashKey(key[0], key[1]), port, voice),
             ban_file,
+            bans: Bans::default(),
+            events: EventPort::default(),
+            asked,
             http,
             spare: Spare::new(),
             #[cfg(target_os = "linux")]
@@ -183,7 +202,8 @@ impl Server {
         registry
             .register(server.core.voice.socket.socket(), VOICE, Interest::READABLE)
             .map_err(system("register the UDP port"))?;
-        server.core.set_bans(config.read_bans()?);
+        server.bans.of_the_file = config.read_bans()?;
+        server.apply_bans();
         Ok(server)
     }
 
@@ -269,6 +289,7 @@ impl Server {
             datagrams_sent: traffic.datagrams_sent,
             bytes_sent: traffic.bytes_sent,
             kernel_drops: traffic.kernel_drops,
+            events_lost: self.events_lost(),
             latency_ns: traffic.latency_ns.clone(),
             turn_ns: self.turn_ns.clone(),
             batches: traffic.batches.clone(),
@@ -276,14 +297,76 @@ impl Server {
         }
     }
 
-    /// Serves until it is stopped, on the thread that calls this. Then nothing more is accepted or
-    /// read, what is queued is flushed within [`STOP_DEADLINE`](crate::limits::STOP_DEADLINE), and
-    /// the connections are closed. Returns what was done.
+    /// Serves until it is stopped, on the thread that calls this, and [finishes](Self::finish). Returns
+    /// what was done.
+    ///
+    /// # Errors
+    ///
+    /// As for [`turn`](Self::turn).
+    pub fn run(mut self) -> Result<Statistics, ServerError> {
+        while self.turn(None)?.is_continue() {}
+        Ok(self.finish())
+    }
+
+    /// One turn of the loop, for an application that has a loop of its own: waits for something to do,
+    /// for so long at most if that is said, and does it, a bounded share of it. To be called again at
+    /// once, or voice waits, until it breaks off because the server is to stop; then
+    /// [finish](Self::finish).
+    ///
+    /// The first turn sets its thread up as the settings for bare metal want it, and the others are
+    /// meant to be on the same.
     ///
     /// # Errors
     ///
     /// [`ServerError::System`] if a setting for bare metal is refused, or waiting for events fails.
-    pub fn run(mut self) -> Result<Statistics, ServerError> {
+    pub fn turn(&mut self, timeout: Option<Duration>) -> Result<ControlFlow<()>, ServerError> {
+        if !self.is_started {
+            self.start()?;
+            self.is_started = true;
+        }
+        if self.handle.wants_stop() {
+            return Ok(ControlFlow::Break(()));
+        }
+        self.attend_to_paces();
+        let timeout = self.timeout().into_iter().chain(timeout).min();
+        if let Err(source) = self.poll.poll(&mut self.readiness, timeout) {
+            if source.kind() != io::ErrorKind::Interrupted {
+                return Err(ServerError::system("wait for events", source));
+            }
+            // Whatever interrupted it, deadlines are met.
+            self.readiness.clear();
+        }
+        let now = read_clock();
+        self.note_readiness();
+        self.core.turn(now);
+        self.pass_events_on();
+        self.attend_metrics(now.instant);
+        self.attend_requests();
+        #[cfg(target_os = "linux")]
+        self.supervisor.turned(now.instant);
+        self.turn_ended = Instant::now();
+        let turn = self.turn_ended.duration_since(now.instant);
+        self.turn_ns.record(turn.as_nanos() as u64);
+        Ok(match self.handle.wants_stop() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
+    }
+
+    /// Ends in order: nothing more is accepted or read, what is queued is flushed within
+    /// [`STOP_DEADLINE`](crate::limits::STOP_DEADLINE), and the connections are closed. Returns what was
+    /// done.
+    pub fn finish(mut self) -> Statistics {
+        #[cfg(target_os = "linux")]
+        self.supervisor.stopping();
+        stop::flush(&mut self);
+        let statistics = stop::close(self);
+        info!("stopped\n{}", statistics.to_string().trim_end());
+        statistics
+    }
+
+    /// What is done once, on the thread that serves.
+    fn start(&mut self) -> Result<(), ServerError> {
         self.thread_options.apply()?;
         if system::open_descriptors().is_none() {
             self.descriptors_at_start = system::count_open_descriptors();
@@ -300,47 +383,22 @@ impl Server {
         }
         #[cfg(target_os = "linux")]
         self.supervisor.ready(Instant::now());
-        let mut events = Events::with_capacity(POLL_EVENTS);
-        while !self.handle.wants_stop() {
-            if self.statistics_pace.is_due(self.turn_ended, &self.handle) {
-                let statistics = self.statistics_at_any_price();
-                info!("statistics\n{}", statistics.to_string().trim_end());
-            }
-            if self.reload_pace.is_due(self.turn_ended, &self.handle) {
-                self.ban_file.reload();
-            }
-            if let Some(bans) = self.ban_file.fresh() {
-                self.core.set_bans(bans);
-            }
-            self.turn(&mut events)?;
-        }
-        #[cfg(target_os = "linux")]
-        self.supervisor.stopping();
-        stop::flush(&mut self);
-        let statistics = stop::close(self);
-        info!("stopped\n{}", statistics.to_string().trim_end());
-        Ok(statistics)
+        Ok(())
     }
 
-    /// One turn of the loop.
-    fn turn(&mut self, events: &mut Events) -> Result<(), ServerError> {
-        if let Err(source) = self.poll.poll(events, self.timeout()) {
-            if source.kind() != io::ErrorKind::Interrupted {
-                return Err(ServerError::system("wait for events", source));
-            }
-            // Whatever interrupted it, deadlines are met.
-            events.clear();
+    /// What is asked for at any time, and done once in a while.
+    fn attend_to_paces(&mut self) {
+        if self.statistics_pace.is_due(self.turn_ended, &self.handle) {
+            let statistics = self.statistics_at_any_price();
+            info!("statistics\n{}", statistics.to_string().trim_end());
         }
-        let now = read_clock();
-        self.note_readiness(events);
-        self.core.turn(now);
-        self.attend_metrics(now.instant);
-        #[cfg(target_os = "linux")]
-        self.supervisor.turned(now.instant);
-        self.turn_ended = Instant::now();
-        let turn = self.turn_ended.duration_since(now.instant);
-        self.turn_ns.record(turn.as_nanos() as u64);
-        Ok(())
+        if self.reload_pace.is_due(self.turn_ended, &self.handle) {
+            self.ban_file.reload();
+        }
+        if let Some(bans) = self.ban_file.fresh() {
+            self.bans.of_the_file = bans;
+            self.apply_bans();
+        }
     }
 
     /// How long the loop may sleep.
@@ -348,7 +406,7 @@ impl Server {
         if self.thread_options.busy_poll {
             return Some(Duration::ZERO);
         }
-        if self.http.as_ref().is_some_and(|http| http.is_ready) {
+        if self.asked.is_ready || self.http.as_ref().is_some_and(|http| http.is_ready) {
             return Some(Duration::ZERO);
         }
         #[cfg(target_os = "linux")]
@@ -383,12 +441,14 @@ impl Server {
         statistics
     }
 
-    fn note_readiness(&mut self, events: &Events) {
-        for event in events {
+    fn note_readiness(&mut self) {
+        // Put back below: what is looked at here stays as it is.
+        let events = std::mem::replace(&mut self.readiness, Events::with_capacity(0));
+        for event in &events {
             match event.token() {
                 VOICE => self.core.voice.note_readable(),
                 LISTENER => self.core.door.is_ready = true,
-                WAKER => {}
+                WAKER => self.asked.is_ready = true,
                 #[cfg(all(unix, feature = "cli"))]
                 SIGNALS => {
                     if self.take_signals_of_stop() {
@@ -412,6 +472,7 @@ impl Server {
                 }
             }
         }
+        self.readiness = events;
     }
 
     /// Takes note of the signals that have come, and says whether one of them means stop.

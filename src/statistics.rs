@@ -1,6 +1,7 @@
 //! What a server has done and how quickly, as numbers and as a page for people.
 
 use crate::cause::Counters;
+use crate::figures::{self, Value};
 use crate::histogram::Histogram;
 use crate::limits::Limits;
 use std::fmt;
@@ -57,6 +58,9 @@ pub struct Statistics {
     /// Datagrams that the kernel dropped because the voice socket's receive buffer was full. Known
     /// on Linux only, from `SO_RXQ_OVFL` (socket(7)), and with the first datagram after the drops.
     pub kernel_drops: u64,
+    /// Events that the application did not read in time, if it has asked for
+    /// [events](crate::Server::events).
+    pub events_lost: Option<u64>,
     /// Nanoseconds from a voice datagram's arrival at the machine to when its last copy was handed
     /// to the kernel. Known on Linux only, unless
     /// [`measure_latency`](crate::Config::measure_latency) is off.
@@ -71,36 +75,51 @@ pub struct Statistics {
 
 impl fmt::Display for Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut count = |name: &str, value: u64| writeln!(f, "  {name:<28} {value:>14}");
-        count("uptime, s", self.uptime.as_secs())?;
-        if let Some(bytes) = self.memory_bytes {
-            count("memory, KiB", bytes / 1_024)?;
-        }
-        count("connections", self.connections)?;
-        count("  not logged in now", self.pending as u64)?;
-        count("logins", self.logins)?;
-        count("users now", self.users as u64)?;
-        count("  in voice", self.users_in_voice as u64)?;
-        count("users at most", self.users_at_most as u64)?;
-        count("chat messages", self.chat_messages)?;
-        count("queued bytes at most", self.outbound_bytes_at_most as u64)?;
-        count("datagrams received", self.datagrams_received)?;
-        count("  bytes", self.bytes_received)?;
-        count("datagrams sent", self.datagrams_sent)?;
-        count("  bytes", self.bytes_sent)?;
-        count("datagrams the kernel dropped", self.kernel_drops)?;
-        for (cause, occurrences) in self.counters.occurred() {
-            count(cause.name(), occurrences)?;
+        let (distributions, counts): (Vec<_>, Vec<_>) = figures::page()
+            .into_iter()
+            .partition(|(_, figure)| figure.is_distribution());
+        for (line, figure) in counts {
+            self.write_count(f, line.label, figure.value)?;
         }
         writeln!(
             f,
             "  {:<28} {:>14} {:>9} {:>9} {:>9} {:>9}",
             "", "count", "p50", "p99", "p99.9", "max"
         )?;
-        distribution(f, "relay latency, µs", &self.latency_ns, 1_000.0)?;
-        distribution(f, "loop turns, µs", &self.turn_ns, 1_000.0)?;
-        distribution(f, "datagrams per batch", &self.batches, 1.0)
+        for (line, figure) in distributions {
+            match figure.value {
+                Value::Times(of) => distribution(f, line.label, of(self), 1_000.0)?,
+                Value::Counts(of, _) => distribution(f, line.label, of(self), 1.0)?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
+}
+
+impl Statistics {
+    /// The line of one number, or of each cause that has occurred. What is not known has none.
+    fn write_count(&self, f: &mut fmt::Formatter<'_>, label: &str, value: Value) -> fmt::Result {
+        let count = match value {
+            Value::Count(of) => Some(of(self)),
+            Value::Known(of) => of(self),
+            Value::Kibibytes(of) => of(self).map(|bytes| bytes / 1_024),
+            Value::Time(of) => of(self).map(|time| time.as_secs()),
+            Value::Causes(kind) => {
+                let occurred = self.counters.occurred();
+                for (cause, count) in occurred.filter(|(cause, _)| cause.kind() == kind) {
+                    count_line(f, cause.name(), count)?;
+                }
+                None
+            }
+            Value::Limit(_) | Value::Times(_) | Value::Counts(..) => None,
+        };
+        count.map_or(Ok(()), |count| count_line(f, label, count))
+    }
+}
+
+fn count_line(f: &mut fmt::Formatter<'_>, name: &str, count: u64) -> fmt::Result {
+    writeln!(f, "  {name:<28} {count:>14}")
 }
 
 /// One line about a distribution, in units of so many.
@@ -152,6 +171,7 @@ mod tests {
             datagrams_sent: 7,
             bytes_sent: 70,
             kernel_drops: 0,
+            events_lost: None,
             latency_ns,
             turn_ns: Histogram::new(),
             batches: Histogram::new(),

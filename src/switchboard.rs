@@ -6,10 +6,11 @@
 
 use crate::bans::BanList;
 use crate::cause::{Cause, ConnectionRefused, Counters};
-use crate::event::{ConnectionId, Now, Peer, VoiceToken};
+use crate::event::{ConnectionId, Now, Peer, UserId, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::Limits;
-use crate::management::{ManagementServer, Outbox, To};
+use crate::management::{AnnounceError, ManagementServer, Outbox, To};
+use crate::news::{News, ServerEvent};
 use crate::protocol::Frame;
 use crate::relay::{Claim, Finding, Recipients, Speaker, Verdict, VoiceRelayServer};
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +41,7 @@ pub struct Switchboard {
     relay: VoiceRelayServer,
     outbox: Outbox,
     bans: BanList,
+    news: News,
     /// Why connections ended, and who was kept out of both halves.
     counters: Counters,
 }
@@ -52,6 +54,7 @@ impl Switchboard {
             relay: VoiceRelayServer::new(limits, key),
             outbox: Outbox::new(),
             bans: BanList::default(),
+            news: News::default(),
             counters: Counters::new(),
         }
     }
@@ -121,9 +124,57 @@ impl Switchboard {
         connections: &mut impl Deliver,
     ) {
         self.counters.count(cause);
+        let leaving = match self.news.is_wanted() {
+            true => self.management.user_of(connection),
+            false => None,
+        };
         self.management
             .handle_disconnect(now, connection, &mut self.outbox);
         self.pass_on(connections);
+        if let Some(user) = leaving {
+            self.news.add(ServerEvent::Left { user, cause });
+        }
+    }
+
+    /// As [`ManagementServer::announce`], and delivers it.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn announce(
+        &mut self,
+        now: Now,
+        author: &str,
+        message: &str,
+        connections: &mut impl Deliver,
+    ) -> Result<(), AnnounceError> {
+        let outbox = &mut self.outbox;
+        self.management.announce(now, author, message, outbox)?;
+        self.pass_on(connections);
+        Ok(())
+    }
+
+    /// As [`ManagementServer::end_user`], and delivers it.
+    pub fn end_user(&mut self, id: UserId, connections: &mut impl Deliver) -> bool {
+        let was_here = self.management.end_user(id, &mut self.outbox);
+        self.pass_on(connections);
+        was_here
+    }
+
+    /// Takes note of what happens from now on, and keeps at most so many events until they are
+    /// [fetched](Self::take_event); 0 ends it.
+    pub fn observe(&mut self, capacity: usize) {
+        self.news.observe(capacity);
+    }
+
+    /// The oldest event that waits.
+    pub fn take_event(&mut self) -> Option<ServerEvent> {
+        self.news.take()
+    }
+
+    /// How many events were lost, because too many waited.
+    pub fn events_lost(&self) -> u64 {
+        self.news.lost()
     }
 
     /// As [`ManagementServer::log_end`].
@@ -233,7 +284,9 @@ impl Switchboard {
     pub(crate) fn pass_on(&mut self, connections: &mut impl Deliver) {
         for &event in self.outbox.events() {
             self.relay.handle_event(event);
+            self.news.add_event(event, &self.management);
         }
+        self.news.add_chat(&self.outbox);
         for (to, frames) in self.outbox.deliveries() {
             match to {
                 To::One(connection) => connections.deliver(connection, frames),

@@ -5,9 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 use voiceapp_server::cli::{self, OTHER_OPTIONS, SETTINGS};
+use voiceapp_server::figures::{self, Kind};
 use voiceapp_server::protocol::{Frame, Packet, Participant};
-use voiceapp_server::{Cause, Config, Server, Statistics, metrics};
+use voiceapp_server::{Cause, Config, Server, metrics};
 
 const PROTOCOL: &str = include_str!("../docs/protocol.md");
 const RUNNING: &str = include_str!("../docs/running.md");
@@ -253,53 +255,89 @@ fn every_cause_is_explained_to_whoever_runs_the_server() {
     }
 }
 
-/// The statistics of a server that has done nothing.
-fn statistics() -> Statistics {
-    let config = Config {
-        management_port: 0,
-        voice_relay_port: 0,
-        ..Config::default()
-    };
-    Server::bind(&config)
-        .expect("the system has free ports")
-        .statistics()
-}
-
 #[test]
 fn every_line_of_the_statistics_page_is_explained() {
     let named = named_in_rows(RUNNING);
-    let page = statistics().to_string();
-    let mut seen = 0;
-    for line in page
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("count"))
-    {
-        let name = line.trim_start().split("  ").next().expect("it has a name");
-        // A long name has one space behind it.
-        let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ');
-        assert!(named.contains(name), "{name:?} is missing");
-        seen += 1;
+    let labels = figures::page().into_iter().map(|(line, _)| line.label);
+    // The causes have rows of their own.
+    let labels: Vec<_> = labels.filter(|label| !label.is_empty()).collect();
+    assert!(labels.len() > 15, "{labels:?}");
+    for label in labels {
+        assert!(named.contains(label.trim_start()), "{label:?} is missing");
     }
-    assert!(seen > 15, "{page}");
 }
 
 #[test]
 fn metrics_in_the_documents_exist() {
-    let page = metrics::render(&statistics());
+    let metrics: BTreeMap<_, _> = figures::FIGURES
+        .iter()
+        .filter_map(|figure| figure.metric)
+        .map(|metric| (metric.name, metric.kind))
+        .collect();
+    let exists = |word: &str| {
+        let parts = ["_bucket", "_count", "_sum"];
+        let of = parts.iter().find_map(|part| word.strip_suffix(part));
+        metrics.contains_key(word)
+            || of.is_some_and(|name| metrics.get(name) == Some(&Kind::Histogram))
+    };
     let words = RUNNING.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let is_metric = |word: &&str| {
         let starts = ["voiceapp_", "process_"];
         starts.iter().any(|start| word.starts_with(start)) && !word.ends_with("_nat")
     };
-    let metrics: BTreeSet<_> = words.filter(is_metric).collect();
-    assert!(metrics.len() > 4, "{metrics:?}");
-    for metric in metrics {
-        let is_there = page.lines().any(|line| {
-            line.split(['{', ' ']).next() == Some(metric)
-                || line.contains(&format!("# TYPE {metric} "))
-        });
-        assert!(is_there, "there is no {metric}");
+    let named: BTreeSet<_> = words.filter(is_metric).collect();
+    assert!(named.len() > 4, "{named:?}");
+    for metric in named {
+        assert!(exists(metric), "there is no {metric}");
     }
+}
+
+/// The page and the metrics of a server have what the table says, and nothing else.
+#[test]
+fn page_and_metrics_are_the_table_of_figures() {
+    let config = Config {
+        management_port: 0,
+        voice_relay_port: 0,
+        ..Config::default()
+    };
+    let server = Server::bind(&config).expect("the system has free ports");
+    let mut statistics = server.statistics();
+    for &cause in Cause::ALL {
+        statistics.counters.count(cause);
+    }
+    // What not every system tells.
+    (statistics.memory_bytes, statistics.cpu_time) = (Some(1), Some(Duration::ZERO));
+    (statistics.open_descriptors, statistics.descriptor_limit) = (Some(1), Some(1));
+    // What only an application asks for.
+    statistics.events_lost = Some(0);
+
+    let rendered = metrics::render(&statistics);
+    let mut types: Vec<_> = figures::FIGURES
+        .iter()
+        .filter_map(|figure| figure.metric)
+        .map(|metric| format!("# TYPE {} {}", metric.name, metric.kind.name()))
+        .collect();
+    types.dedup();
+    let told: Vec<_> = rendered
+        .lines()
+        .filter(|line| line.starts_with("# TYPE"))
+        .collect();
+    assert_eq!(told, types);
+
+    let page = statistics.to_string();
+    let line_of = |label: &str| {
+        page.lines()
+            .filter(move |line| line.contains(label))
+            .count()
+    };
+    let labels = figures::page().into_iter().map(|(line, _)| line.label);
+    let labels: Vec<_> = labels.filter(|label| !label.is_empty()).collect();
+    assert!(labels.iter().all(|label| line_of(label) > 0), "{page}");
+    let heading = 1;
+    assert_eq!(
+        page.lines().count(),
+        labels.len() + Cause::ALL.len() + heading
+    );
 }
 
 /// A source file with strings that go over several lines put together.

@@ -57,15 +57,21 @@ impl ManagementServer {
 
     pub(super) fn say(&mut self, now: Now, id: UserId, message: &str, outbox: &mut Outbox) {
         self.chat_messages += 1;
-        self.last_chat_ms = now.unix_ms.max(self.last_chat_ms + 1);
+        let timestamp_ms = self.next_chat_ms(now);
         outbox.send(
             To::Everyone,
             &Packet::UserSentMessage {
                 user_id: id,
-                timestamp_ms: self.last_chat_ms,
+                timestamp_ms,
                 message,
             },
         );
+    }
+
+    /// The time stamp of a message: each is later than the one before.
+    pub(super) fn next_chat_ms(&mut self, now: Now) -> u64 {
+        self.last_chat_ms = now.unix_ms.max(self.last_chat_ms + 1);
+        self.last_chat_ms
     }
 }
 

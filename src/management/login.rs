@@ -150,7 +150,7 @@ impl ManagementServer {
         self.pending.remove(&deadline);
         self.sources.no_longer_pending(Source::of(address));
         self.users
-            .push(User::new(id, connection, username, is_muted));
+            .push(User::new(now, id, connection, username, is_muted));
         self.users_at_most = self.users_at_most.max(self.users.len());
         self.journal.logged_in(now.instant, id, username, address);
         let source = Source::of(address);

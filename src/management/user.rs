@@ -1,7 +1,7 @@
 //! Someone who is logged in: their state, and what the others have been told of it.
 
 use super::{Outbox, To};
-use crate::event::{ConnectionId, Event, UserId};
+use crate::event::{ConnectionId, Event, Now, UserId};
 use crate::protocol::{Packet, Participant};
 use crate::rate::Spent;
 use std::time::Instant;
@@ -23,6 +23,7 @@ pub(super) struct User {
     pub(super) telling_at: Option<Instant>,
     /// Chat messages, against the rate.
     pub(super) chat: Spent,
+    pub(super) logged_in_unix_ms: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,13 @@ struct State {
 }
 
 impl User {
-    pub(super) fn new(id: UserId, connection: ConnectionId, name: &str, is_muted: bool) -> Self {
+    pub(super) fn new(
+        now: Now,
+        id: UserId,
+        connection: ConnectionId,
+        name: &str,
+        is_muted: bool,
+    ) -> Self {
         let state = State {
             in_voice: false,
             is_muted,
@@ -47,6 +54,7 @@ impl User {
             events: Spent::default(),
             telling_at: None,
             chat: Spent::default(),
+            logged_in_unix_ms: now.unix_ms,
         }
     }
 

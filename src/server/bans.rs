@@ -146,7 +146,8 @@ mod tests {
         let path = std::env::temp_dir().join(name);
         let write = |text: &str| std::fs::write(&path, text).expect("the folder is writable");
         let poll = Poll::new().expect("the system has one");
-        let handle = ServerHandle::new(poll.registry(), Token(0)).expect("it can be woken");
+        let (asker, _) = super::super::request::queue();
+        let handle = ServerHandle::new(poll.registry(), Token(0), asker).expect("it can be woken");
         let mut file = BanFile::new(Some(path.clone()), handle);
         let contains = |bans: &BanList, ip: [u8; 4]| bans.contains(ip.into());
 

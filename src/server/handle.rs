@@ -1,6 +1,12 @@
 //! The handle with which other threads reach a running server.
 
+use super::Server;
+use super::request::{Asker, RequestError};
+use crate::bans::Network;
+use crate::event::UserId;
 use crate::limits::REQUEST_INTERVAL;
+use crate::news::UserInfo;
+use crate::statistics::Statistics;
 use log::warn;
 use mio::{Registry, Token, Waker};
 use std::io;
@@ -13,6 +19,7 @@ use std::time::Instant;
 #[derive(Clone)]
 pub struct ServerHandle {
     requests: Arc<Requests>,
+    asker: Asker,
     waker: Arc<Waker>,
 }
 
@@ -65,9 +72,10 @@ impl Pace {
 }
 
 impl ServerHandle {
-    pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+    pub(super) fn new(registry: &Registry, token: Token, asker: Asker) -> io::Result<Self> {
         Ok(ServerHandle {
             requests: Arc::default(),
+            asker,
             waker: Arc::new(Waker::new(registry, token)?),
         })
     }
@@ -91,6 +99,74 @@ impl ServerHandle {
     pub fn reload_bans(&self) {
         self.request(Request::Reload);
         self.wake();
+    }
+
+    /// The server's statistics as they are.
+    ///
+    /// This and the following wait until the loop has done what they ask for, which is soon, and
+    /// without end while nobody [runs](crate::Server::run) the server. Who turns the loop asks the
+    /// [server itself](crate::Server::statistics).
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::ServerStopped`] if the server has ended; so for all of them.
+    pub fn statistics(&self) -> Result<Statistics, RequestError> {
+        self.ask(Server::statistics_at_any_price)
+    }
+
+    /// As [`Server::users`].
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::ServerStopped`].
+    pub fn users(&self) -> Result<Vec<UserInfo>, RequestError> {
+        self.ask(|server| server.users())
+    }
+
+    /// As [`Server::disconnect`].
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::ServerStopped`].
+    pub fn disconnect(&self, id: UserId) -> Result<bool, RequestError> {
+        self.ask(move |server| server.disconnect(id))
+    }
+
+    /// As [`Server::ban`].
+    ///
+    /// # Errors
+    ///
+    /// The same, and [`RequestError::ServerStopped`].
+    pub fn ban(&self, network: impl Into<Network>) -> Result<bool, RequestError> {
+        let network = network.into();
+        self.ask(move |server| server.ban(network))?
+    }
+
+    /// As [`Server::unban`].
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::ServerStopped`].
+    pub fn unban(&self, network: impl Into<Network>) -> Result<bool, RequestError> {
+        let network = network.into();
+        self.ask(move |server| server.unban(network))
+    }
+
+    /// As [`Server::announce`].
+    ///
+    /// # Errors
+    ///
+    /// The same, and [`RequestError::ServerStopped`].
+    pub fn announce(&self, author: &str, message: &str) -> Result<(), RequestError> {
+        let (author, message) = (author.to_owned(), message.to_owned());
+        self.ask(move |server| server.announce(&author, &message))?
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Server) -> T + Send + 'static,
+    ) -> Result<T, RequestError> {
+        self.asker.ask(|| self.wake(), work)
     }
 
     pub(super) fn request_stop(&self) {
@@ -121,6 +197,7 @@ impl ServerHandle {
 
 #[cfg(test)]
 mod tests {
+    use super::super::request;
     use super::*;
     use mio::Poll;
     use std::time::Duration;
@@ -128,7 +205,8 @@ mod tests {
     #[test]
     fn what_is_asked_for_often_is_done_now_and_once_more() {
         let poll = Poll::new().expect("the system has one");
-        let handle = ServerHandle::new(poll.registry(), Token(0)).expect("it can be woken");
+        let (asker, _) = request::queue();
+        let handle = ServerHandle::new(poll.registry(), Token(0), asker).expect("it can be woken");
         let mut pace = Pace::new(Request::Reload);
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);

@@ -2,6 +2,7 @@
 
 #[cfg(all(target_os = "linux", feature = "cli"))]
 mod addresses;
+mod application;
 #[cfg(feature = "cli")]
 mod binary;
 mod client;
