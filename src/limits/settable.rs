@@ -51,7 +51,8 @@ pub struct Limits {
     pub broadcast_bandwidth_per_address: u32,
     /// The same for all users together, or 0, after a burst of one and a half seconds' worth. The
     /// nearer they come to it, the less each address may: an address may have used no greater part of
-    /// its own than is left of this.
+    /// its own than is left of this. For those who have said little there is a
+    /// [reserve](super::BROADCAST_RESERVE_PART) beyond it.
     pub broadcast_bandwidth: u32,
     /// Voice datagrams a second from one user, or 0, after a burst of
     /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. What is over is dropped.

@@ -5,8 +5,9 @@ use crate::cause::ConnectionRefused;
 use crate::event::Source;
 use crate::hash::HashKey;
 use crate::limits::{
-    BROADCAST_BURST_HALF_SECONDS, BROADCAST_BURST_PER_ADDRESS, BROADCAST_BYTES_MAX, Limits,
-    REFUSAL_TIME, SOURCES_REMEMBERED_MAX,
+    BROADCAST_BURST_HALF_SECONDS, BROADCAST_BURST_PER_ADDRESS, BROADCAST_BYTES_MAX,
+    BROADCAST_QUIET_MILLIONTHS, BROADCAST_RESERVE_PART, BROADCAST_SHARES, Limits, REFUSAL_TIME,
+    SOURCES_REMEMBERED_MAX,
 };
 use crate::rate::{RateLimit, Spent};
 use crate::throttle::Throttle;
@@ -23,6 +24,8 @@ struct Entry {
     came: Spent,
     logins: Spent,
     broadcasts: Spent,
+    /// Of what any address may make everyone read, however much the others do.
+    share: Spent,
     refused_until: Option<Instant>,
     /// Its place among those without a connection, if it has none.
     idle: Option<u64>,
@@ -39,6 +42,7 @@ pub(super) struct Sources {
     /// Bytes that everyone is made to read, by one address and by all.
     broadcasts: RateLimit,
     all_broadcasts: RateLimit,
+    share: RateLimit,
     all_spent: Spent,
     entries: HashMap<Source, Entry, HashKey>,
     /// Those without a connection, the one that has been so the longest first.
@@ -63,6 +67,7 @@ impl Sources {
                 limits.broadcast_bandwidth,
                 BROADCAST_BURST_HALF_SECONDS,
             ),
+            share: broadcast_limit(limits.broadcast_bandwidth.div_ceil(BROADCAST_SHARES), 0),
             all_spent: Spent::default(),
             entries: HashMap::with_capacity_and_hasher(most, key),
             idle: BTreeMap::new(),
@@ -111,19 +116,31 @@ impl Sources {
 
     /// Someone from here wants everyone to read so many bytes. Says whether they may: the more is spent
     /// by all, the less of its own may an address have spent, so that whoever makes others read much
-    /// cannot keep those quiet who don't.
+    /// cannot keep those quiet who don't. That is not enough where many addresses fill all there is by
+    /// small messages, for which there is always room before there is for a longer one: so there is a
+    /// reserve for those who have said little, which goes by a small share of all in the same way.
     pub(super) fn may_broadcast(&mut self, now: Instant, source: Source, bytes: u32) -> bool {
-        let spent = self.entry(source).broadcasts;
+        let Entry {
+            broadcasts: spent,
+            share,
+            ..
+        } = *self.entry(source);
         let own = self.broadcasts.part_spent(spent, now, bytes);
         let all = self.all_broadcasts.part_spent(self.all_spent, now, bytes);
-        own.saturating_add(all) <= 1_000_000
+        let share = self.share.part_spent(share, now, bytes);
+        let has_reserve = own <= BROADCAST_QUIET_MILLIONTHS
+            && all.saturating_add(share / BROADCAST_RESERVE_PART)
+                <= 1_000_000 + 1_000_000 / BROADCAST_RESERVE_PART;
+        own.saturating_add(all) <= 1_000_000 || has_reserve
     }
 
     /// Everyone is made to read so many bytes by someone from here.
     pub(super) fn broadcast(&mut self, now: Instant, source: Source, bytes: u32) {
-        let mut spent = self.entry(source).broadcasts;
-        self.broadcasts.spend(&mut spent, now, bytes);
-        self.entry(source).broadcasts = spent;
+        let entry = self.entries.get_mut(&source);
+        let entry = entry.expect("an address that has a connection is in the table");
+        self.broadcasts.spend(&mut entry.broadcasts, now, bytes);
+        // What goes past it leaves no debt: who has been loud is to be heard soon after.
+        self.share.try_spend(&mut entry.share, now, bytes);
         self.all_broadcasts.spend(&mut self.all_spent, now, bytes);
     }
 
@@ -242,7 +259,8 @@ mod tests {
             all += others[others.len() - 1];
         }
         assert!(others.is_sorted_by(|one, next| one >= next), "{others:?}");
-        assert!(all < 196_608);
+        // With the reserve for those who have said little.
+        assert!(all < 196_608 * 5 / 4);
         // Whoever has said little may still say something.
         assert!(sources.may_broadcast(start, source(45), 100) || all > 196_000);
         let second = start + Duration::from_secs(1);
@@ -279,6 +297,49 @@ mod tests {
                 sources.broadcast(now, source(0), 200);
             }
         }
+    }
+
+    /// Sixteen addresses ask all the time for the shortest event there is, and others for longer ones.
+    #[test]
+    fn small_messages_of_many_keep_no_one_quiet_either() {
+        let mut sources = sources(Limits {
+            broadcast_bandwidth_per_address: 16_384,
+            broadcast_bandwidth: 131_072,
+            ..Limits::UNLIMITED
+        });
+        let start = Instant::now();
+        for number in 0..30 {
+            assert_eq!(sources.connect(start, source(number)), Ok(()));
+        }
+        let mut loud = 0;
+        for ms in (0..60_000).step_by(10) {
+            let now = start + Duration::from_millis(ms);
+            for number in 10..26 {
+                loud += u64::from(granted(&mut sources, now, source(number), 44));
+            }
+            let quiet = source(ms as u32 / 1_000 % 10);
+            if ms % 1_000 == 0 {
+                assert!(sources.may_broadcast(now, quiet, 1_200), "at {ms}");
+                sources.broadcast(now, quiet, 1_200);
+            }
+        }
+        // The reserve is no second budget.
+        let all = loud + 60 * 1_200;
+        assert!(all < 131_072 * 60 + 196_608 * 5 / 4, "{all}");
+        assert!(all > 131_072 * 60, "{all}");
+    }
+
+    #[test]
+    fn the_reserve_goes_past_no_addresss_own_budget() {
+        let mut sources = sources(Limits {
+            broadcast_bandwidth_per_address: 1,
+            broadcast_bandwidth: 1_000_000,
+            ..Limits::UNLIMITED
+        });
+        let now = Instant::now();
+        assert_eq!(sources.connect(now, source(0)), Ok(()));
+        let own = granted(&mut sources, now, source(0), 100);
+        assert!(own <= 2 * BROADCAST_BYTES_MAX, "{own}");
     }
 
     #[test]

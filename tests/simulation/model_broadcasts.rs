@@ -27,6 +27,11 @@ impl Broadcasts {
         Broadcasts::new(rate, u64::from(rate) * 3 / 2)
     }
 
+    /// The share of all that nobody can take from a source.
+    pub fn of_share(limits: &Limits) -> Self {
+        Broadcasts::new(limits.broadcast_bandwidth.div_ceil(64), 0)
+    }
+
     fn new(rate: u32, burst: u64) -> Self {
         // Two of the longest messages may come at once, whatever the rate.
         let burst = burst.max(2 * (21 + 4_096 + BROADCAST_OVERHEAD_BYTES as u64));
@@ -65,7 +70,8 @@ fn cost(bytes: usize, frames: usize) -> usize {
 
 impl Model {
     /// Whether everyone may be made to read this: as long as what the source has spent of its own, and
-    /// all of theirs, are not more than one whole.
+    /// all of theirs, are not more than one whole. Or, for who has spent little, as long as a quarter of
+    /// what it has spent of its share, and all of theirs, are not more than five quarters.
     pub fn may_broadcast(
         &mut self,
         at: Duration,
@@ -75,13 +81,21 @@ impl Model {
     ) -> bool {
         let (ip, cost) = (self.connection(from).ip, cost(bytes, frames));
         let own = self.source(ip).broadcasts.part(at, cost);
-        own + self.broadcasts.part(at, cost) <= 1_000_000
+        let share = self.source(ip).share.part(at, cost);
+        let all = self.broadcasts.part(at, cost);
+        let whole = 1_000_000;
+        own + all <= whole || own <= whole / 8 && all + share / 4 <= whole * 5 / 4
     }
 
     pub fn broadcast(&mut self, at: Duration, from: ConnectionId, bytes: usize, frames: usize) {
         let (ip, cost) = (self.connection(from).ip, cost(bytes, frames));
         let owed = self.source(ip).broadcasts.owe(at, cost);
         self.source(ip).broadcasts.owed = owed;
+        let share = &mut self.source(ip).share;
+        let owed = share.owe(at, cost);
+        if owed <= share.most {
+            share.owed = owed;
+        }
         self.broadcasts.owed = self.broadcasts.owe(at, cost);
     }
 }

@@ -19,6 +19,7 @@ pub struct Source {
     came: Bucket,
     logins: Bucket,
     pub broadcasts: Broadcasts,
+    pub share: Broadcasts,
     /// Voice of all its users.
     pub voice_datagrams: Bucket,
     pub voice_bytes: Bucket,
@@ -198,6 +199,7 @@ impl Model {
                 came: Bucket::per_minute(self.limits.connection_rate),
                 logins: Bucket::per_minute(self.limits.login_rate),
                 broadcasts: Broadcasts::of_source(&self.limits),
+                share: Broadcasts::of_share(&self.limits),
                 voice_datagrams: Bucket::per_second(datagrams, VOICE_BURST * datagrams),
                 voice_bytes: Bucket::per_second(bytes, longest.max(VOICE_BURST * bytes)),
                 refused_until: Duration::ZERO,

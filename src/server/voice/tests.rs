@@ -232,6 +232,24 @@ fn who_sends_twice_as_much_as_others_takes_nothing_from_them() {
     assert!(room.dropped(Cause::VoiceOverload) > 500 * 13);
 }
 
+/// Among 1,000 listeners 65 may wait, and a look sends 16.
+#[test]
+fn with_one_more_than_may_wait_half_of_that_stays() {
+    for (spoken, kept) in [(65, 65), (66, 32)] {
+        let mut room = Room::new(unlimited(1_000));
+        let people: Vec<_> = (0..1_000).map(|_| room.enter([192, 0, 2, 2])).collect();
+        room.heard();
+        for person in &people[..spoken] {
+            room.speak(*person, 0);
+        }
+        room.look();
+        assert_eq!(room.heard().len(), 16);
+        assert_eq!(room.port.waiting(), kept - 16);
+        let dropped = room.dropped(Cause::VoiceOverload);
+        assert_eq!(dropped as usize, spoken - kept);
+    }
+}
+
 #[test]
 fn a_burst_that_can_go_out_soon_is_no_overload() {
     let mut room = Room::new(unlimited(100));
