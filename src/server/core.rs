@@ -295,3 +295,6 @@ impl<L: Listener, V: Voice> Core<L, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

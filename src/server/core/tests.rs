@@ -1,0 +1,124 @@
+//! What the simulation cannot see: whose time to log in is over is heard before it is judged.
+
+use super::*;
+use crate::connection::delivery::Contact;
+use crate::protocol::Packet;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// What a client has written, for the server to read.
+#[derive(Clone, Default)]
+struct Written(Rc<RefCell<VecDeque<u8>>>);
+
+impl Read for Written {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.0.borrow_mut().read(into) {
+            Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+            result => result,
+        }
+    }
+}
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Written {
+    fn unacknowledged(&self) -> Option<usize> {
+        None
+    }
+
+    fn contact(&self) -> Option<Contact> {
+        None
+    }
+
+    fn finish(&mut self, _scratch: &mut [u8]) {}
+
+    fn bequeath(&self, _time: Duration) {}
+}
+
+/// Those who wait to be taken in.
+struct Waiting(VecDeque<Written>);
+
+impl Listener for Waiting {
+    type Stream = Written;
+
+    fn accept(&mut self) -> io::Result<(Written, SocketAddr)> {
+        let stream = self.0.pop_front().ok_or(io::ErrorKind::WouldBlock)?;
+        Ok((stream, ([192, 0, 2, 1], 1_000).into()))
+    }
+
+    fn refuse(&mut self) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn draw_token(&mut self) -> Option<VoiceToken> {
+        Some(VoiceToken(7))
+    }
+
+    fn register(&mut self, _id: ConnectionId, _stream: &mut Written) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Silence;
+
+impl Voice for Silence {
+    fn look(&mut self, _now: Now, _switchboard: &mut Switchboard) -> usize {
+        0
+    }
+
+    fn is_ready(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_login_that_has_arrived_in_time_counts_though_nobody_has_looked() {
+    let (instant, limits) = (Instant::now(), Limits::default());
+    let now = Now {
+        instant,
+        unix_ms: 0,
+    };
+    let clients = [Written::default(), Written::default()];
+    let waiting = Waiting(clients.clone().into());
+    let mut core = Core::new(now, limits, HashKey(1, 2), waiting, Silence);
+    core.door.is_ready = true;
+    core.turn(now);
+    assert_eq!(core.switchboard.management().pending_count(), 2);
+
+    let mut login = Vec::new();
+    let packet = Packet::LoginRequest {
+        request_id: 1,
+        username: "alice",
+    };
+    packet.encode(&mut login).expect("it fits");
+    clients[1].0.borrow_mut().extend(login);
+    let instant = instant + limits.login_timeout;
+    for _ in 0..2 {
+        core.turn(Now {
+            instant,
+            unix_ms: 0,
+        });
+    }
+    let management = core.switchboard.management();
+    assert_eq!(
+        (management.user_count(), management.pending_count()),
+        (1, 0)
+    );
+    let counters = core.switchboard.counters();
+    assert_eq!(
+        counters.get(Cause::ClosedLoginDeadline),
+        1,
+        "the silent one"
+    );
+}
