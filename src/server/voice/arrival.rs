@@ -86,6 +86,10 @@ mod tests {
                 for is_before in [false, true] {
                     let age = age(arrived, looked, step, is_before);
                     assert!((0..=looked - arrived).contains(&age), "{step} {is_before}");
+                    // Set back before it came, the clock tells its age as it is.
+                    if step < 0 && is_before {
+                        assert_eq!(age, looked - arrived, "{step}");
+                    }
                 }
             }
         }
@@ -97,7 +101,12 @@ mod tests {
             instant: Instant::now(),
             unix_ms: 5,
         };
-        assert_eq!(Arrivals::new(now).arrived_at(now, None), now.instant);
+        let later = Now {
+            instant: now.instant + Duration::from_secs(1),
+            unix_ms: 1_005,
+        };
+        let arrivals = Arrivals::new(now);
+        assert_eq!(arrivals.arrived_at(later, None), later.instant);
     }
 
     /// A datagram that arrives while a turn lasts has a stamp after the turn's reading of the clock.

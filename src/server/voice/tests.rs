@@ -20,6 +20,7 @@ struct Wire {
     /// Who spoke, with the sequence number, for each datagram that was sent on.
     sent: Vec<(u64, u32)>,
     answers: usize,
+    last_answers: [usize; 2],
 }
 
 impl DatagramSocket for Wire {
@@ -55,8 +56,9 @@ impl DatagramSocket for Wire {
         }
     }
 
-    fn answer(&mut self, _datagram: &[u8], _to: &Peer) {
+    fn answer(&mut self, datagram: &[u8], _to: &Peer) {
         self.answers += 1;
+        self.last_answers = [self.last_answers[1], datagram.len()];
     }
 
     fn may_be_own(&self, ip: IpAddr) -> bool {
@@ -350,6 +352,43 @@ fn who_leaves_is_not_heard_even_if_their_voice_waits() {
     assert!(not_heard > 0 && gone > 0);
 }
 
+/// After the refusal of token 0, and of no other, an empty datagram follows.
+#[test]
+fn a_refused_login_ends_its_half_of_voice() {
+    let mut room = Room::new(unlimited(2));
+    let speaker = room.enter([192, 0, 2, 1]);
+    assert_eq!(room.port.socket.last_answers, [0, 12]);
+    room.prove(speaker, VoiceToken(77));
+    room.look();
+    assert_eq!(room.port.socket.last_answers, [12, 12]);
+    room.prove(speaker, VoiceToken(0));
+    room.look();
+    assert_eq!(room.port.socket.last_answers, [12, 0]);
+    assert_eq!(room.port.socket.answers, 4);
+}
+
+/// A look reads four batches, and what it read and sent is work. It is wanted again while there may be
+/// more.
+#[test]
+fn a_look_says_what_it_did_and_whether_there_is_more() {
+    let mut room = Room::new(unlimited(1_000));
+    let junk = ([192, 0, 2, 9], 1).into();
+    for _ in 0..256 + 63 {
+        room.arrive(junk, vec![0x99]);
+    }
+    let look = |room: &mut Room| room.port.look(room.now, &mut room.switchboard);
+    assert_eq!(look(&mut room), 256 / 64);
+    assert!(room.port.is_ready());
+    assert_eq!(look(&mut room), 0);
+    assert!(!room.port.is_ready());
+    let people: Vec<_> = (0..257).map(|_| room.enter([192, 0, 2, 2])).collect();
+    room.heard();
+    for person in &people[..3] {
+        room.speak(*person, 0);
+    }
+    assert_eq!(look(&mut room), 3 * 256 / 128);
+}
+
 #[test]
 fn the_servers_own_port_is_nobodys_address() {
     let mut room = Room::new(unlimited(2));
@@ -363,4 +402,11 @@ fn the_servers_own_port_is_nobodys_address() {
         let more = room.port.socket.answers - answers;
         assert_eq!(more, usize::from(!is_own));
     }
+    // Another program of this machine is welcome, and what is no proof has another cause.
+    room.prove((Ipv4Addr::LOCALHOST, PORT + 1).into(), VoiceToken(1));
+    room.speak((Ipv4Addr::LOCALHOST, PORT).into(), 0);
+    room.look();
+    assert_eq!(room.port.socket.answers - answers, 2);
+    assert_eq!(room.dropped(Cause::VoiceAuthOwnAddress), 1);
+    assert_eq!(room.dropped(Cause::VoiceUnknownSource), 1);
 }
