@@ -85,6 +85,25 @@ fn whoever_made_the_package_is_named_by_an_address_that_can_be_one() {
     assert!(CHANGELOG.contains(&format!("\n -- {maintainer}  ")));
 }
 
+/// `cargo run` at the root starts the server: of all packages there, one names a program to run.
+#[test]
+fn the_server_is_what_is_run() {
+    let members = MANIFEST
+        .lines()
+        .find(|it| it.starts_with("default-members = "));
+    let members = members.expect("they are listed").split('"');
+    let members: Vec<_> = members.skip(1).step_by(2).collect();
+    assert!(members.len() > 3, "{members:?}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for member in members {
+        let manifest = root.join(member).join("Cargo.toml");
+        let manifest = std::fs::read_to_string(manifest).expect("it is a package");
+        let is_run = manifest.contains("\ndefault-run = ");
+        assert_eq!(is_run, member == ".", "{member}");
+    }
+    assert!(MANIFEST.contains("\ndefault-run = \"voiceapp-server\"\n"));
+}
+
 /// The library's and the binary's own harness would take Criterion's options for theirs, and fail.
 #[test]
 fn benchmarks_are_criterion_s_alone() {
