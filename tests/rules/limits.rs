@@ -213,6 +213,34 @@ fn the_users_of_one_address_make_everyone_read_so_much_and_no_more() {
     );
 }
 
+/// A login costs 48 bytes with a name of one letter, and a state or a departure 44: of 8,298, two messages
+/// of the greatest length.
+#[test]
+fn coming_joining_and_going_are_paid_for_by_the_address() {
+    let limits = Limits {
+        broadcast_bandwidth_per_address: 1,
+        ..Limits::UNLIMITED
+    };
+    let come = |world: &mut World| {
+        let connection = world.try_connect_from(ip("192.0.2.7")).expect("room");
+        world.log_in(connection, "a")
+    };
+    let mut world = World::with(limits);
+    let came = (0..1_000).map_while(|_| come(&mut world)).count();
+    assert_eq!(came, 8_298 / 48);
+    // The last one may go, though it is over the budget then.
+    let mut world = World::with(limits);
+    let gone = (0..1_000).map_while(|_| {
+        let person = come(&mut world)?;
+        world.join(person);
+        world.disconnect(person, Cause::ClosedByPeer);
+        Some(())
+    });
+    assert_eq!(gone.count(), 8_298 / (48 + 3 * 44));
+    let refused = (Cause::BroadcastTooMuch, 1);
+    assert!(world.counted().contains(&refused));
+}
+
 /// Twenty addresses with ten users each, so that it is what all may do that ends it.
 #[test]
 fn all_together_make_everyone_read_so_much_and_no_more() {
