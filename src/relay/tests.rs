@@ -280,3 +280,38 @@ fn what_is_refused_for_its_bytes_costs_no_datagram() {
     }
     assert_eq!(say(500, 1), Some(Cause::VoiceTooFast), "for their number");
 }
+
+/// Voice that waits is nobody else's, even if another user has come to the speaker's place meanwhile.
+#[test]
+fn voice_that_waits_is_not_that_of_who_comes_to_its_speakers_place() {
+    let mut relay = relay_of([ALICE, BOB]);
+    let enter = |relay: &mut VoiceRelayServer, id, peer| {
+        assert!(prove(relay, id, peer));
+        relay.handle_event(Event::VoiceJoined { id });
+    };
+    enter(&mut relay, ALICE, at(1));
+    enter(&mut relay, BOB, at(2));
+    let now = Now {
+        instant: Instant::now(),
+        unix_ms: 0,
+    };
+    let mut datagram = [0; 20];
+    (datagram[0], datagram[2]) = (id::VOICE_DATA, 17);
+    let found = relay.examine(now, at(1), &mut datagram, false);
+    let Finding::Voice { speaker, .. } = found else {
+        panic!("it is voice: {found:?}");
+    };
+    assert!(relay.recipients(speaker).is_ok());
+    relay.handle_event(Event::UserDisconnected { id: ALICE });
+    let carol = UserId(3);
+    relay.handle_event(Event::UserConnected {
+        id: carol,
+        token: VoiceToken(carol.0),
+        source: Source::of([192, 0, 2, 1].into()),
+    });
+    enter(&mut relay, carol, at(1));
+    let key = relay.tables.by_id[&carol];
+    assert_eq!(key, speaker.user, "the place is used again");
+    let later = relay.recipients(speaker).map(|_| ());
+    assert_eq!(later, Err(Cause::VoiceUnknownSource));
+}
