@@ -6,6 +6,11 @@
 //! Public is what an application sets, or what it and its clients meet: ranges of settings, bursts, lengths.
 //! How the server divides its work and what it asks of the kernel is its own.
 
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "some of them bound what only Linux can do")
+)]
+
 mod settable;
 
 pub use settable::Limits;

@@ -2,6 +2,7 @@
 
 #[cfg(all(unix, feature = "cli"))]
 use super::SIGNALS;
+#[cfg(all(unix, feature = "cli"))]
 use super::handle::Request;
 use super::http::{self, HttpPort};
 use super::{LISTENER, Server, ServerError, VOICE, WAKER, read_clock, stop};

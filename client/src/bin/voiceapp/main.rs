@@ -65,8 +65,6 @@ mod terminal {
 
         pub fn close(&self, _: Duration) {}
     }
-
-    pub fn restore() {}
 }
 
 /// What the threads deliver. Bounded, so that a reader who is held up makes the network wait instead
