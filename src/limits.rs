@@ -103,8 +103,8 @@ pub const REFUSAL_TIME: Duration = Duration::from_secs(60);
 /// again at once, such as a party behind one NAT whose router was restarted.
 pub const ADDRESS_BURST_MINUTES: u32 = 2;
 
-/// Addresses without a connection whose coming and going is remembered; those that have been gone the
-/// longest are forgotten first.
+/// Addresses without a connection whose coming and going is remembered, and what voice they have sent; those
+/// that have been gone the longest are forgotten first.
 pub(crate) const SOURCES_REMEMBERED_MAX: usize = 4_096;
 
 /// Events about a user's voice and mute state that the others are told at once before the rate counts:

@@ -9,6 +9,7 @@
 //! It owns no datagram, only the numbers of the slots that they lie in, and allocates at start alone.
 
 use super::{AddressKey, Speaker, UserKey};
+use crate::limits::SOURCES_REMEMBERED_MAX;
 use std::collections::VecDeque;
 
 /// No slot.
@@ -103,7 +104,7 @@ impl Backlog {
         Backlog {
             waiting: vec![nothing; slots].into(),
             users: vec![UserLine::EMPTY; users].into(),
-            addresses: vec![AddressLine::EMPTY; users].into(),
+            addresses: vec![AddressLine::EMPTY; users + SOURCES_REMEMBERED_MAX].into(),
             order: VecDeque::with_capacity(lines),
             len: 0,
             turns: 0,

@@ -5,8 +5,9 @@ use super::voice::VoiceSpent;
 use crate::cause::Cause;
 use crate::event::{Peer, Source, UserId, VoiceToken};
 use crate::hash::HashKey;
+use crate::limits::SOURCES_REMEMBERED_MAX;
 use slab::Slab;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 /// A user's place in the table. It can be another's once this user has gone.
@@ -91,6 +92,8 @@ impl User {
 pub(super) struct Address {
     pub(super) source: Source,
     users: usize,
+    /// How often the last of them has gone.
+    departures: u32,
     /// Of all of them together.
     pub(super) voice: VoiceSpent,
 }
@@ -103,6 +106,9 @@ pub(super) struct Tables {
     pub(super) by_address: HashMap<SocketAddr, UserKey, HashKey>,
     pub(super) addresses: Slab<Address>,
     by_source: HashMap<Source, AddressKey, HashKey>,
+    /// Addresses whose last user has gone, with how often that was, the longest ago first. They are
+    /// remembered for a while, so that nobody renews a budget by leaving and coming back.
+    departed: VecDeque<(AddressKey, u32)>,
     /// Who receives voice on a plain route, without gaps. `listener_users` tells whose place each is.
     pub(super) listeners: Vec<Peer>,
     pub(super) listener_users: Vec<UserKey>,
@@ -113,13 +119,15 @@ impl Tables {
     /// place, and so never allocates while addresses come and go.
     pub(super) fn new(max_users: usize, key: HashKey) -> Self {
         let table_size = 2 * max_users;
+        let max_addresses = max_users + SOURCES_REMEMBERED_MAX;
         Tables {
             users: Slab::with_capacity(max_users),
             by_id: HashMap::with_capacity_and_hasher(table_size, key),
             by_token: HashMap::with_capacity_and_hasher(table_size, key),
             by_address: HashMap::with_capacity_and_hasher(table_size, key),
-            addresses: Slab::with_capacity(max_users),
-            by_source: HashMap::with_capacity_and_hasher(table_size, key),
+            addresses: Slab::with_capacity(max_addresses),
+            by_source: HashMap::with_capacity_and_hasher(2 * max_addresses, key),
+            departed: VecDeque::with_capacity(SOURCES_REMEMBERED_MAX + 1),
             listeners: Vec::with_capacity(max_users),
             listener_users: Vec::with_capacity(max_users),
         }
@@ -144,11 +152,11 @@ impl Tables {
         debug_assert!(!self.by_id.contains_key(&id), "ids are never reused");
         let addresses = &mut self.addresses;
         let address = *self.by_source.entry(source).or_insert_with(|| {
-            let (users, voice) = (0, VoiceSpent::default());
             AddressKey(narrow(addresses.insert(Address {
                 source,
-                users,
-                voice,
+                users: 0,
+                departures: 0,
+                voice: VoiceSpent::default(),
             })))
         });
         self.addresses[address.index()].users += 1;
@@ -176,12 +184,28 @@ impl Tables {
         let place = &mut self.addresses[address.index()];
         place.users -= 1;
         if place.users == 0 {
-            let source = self.addresses.remove(address.index()).source;
-            self.by_source.remove(&source);
+            place.departures += 1;
+            self.departed.push_back((address, place.departures));
+            self.forget_departed();
         }
         // Should two live users ever have drawn one token, it is the later one's.
         if self.by_token.get(&token) == Some(&user) {
             self.by_token.remove(&token);
+        }
+    }
+
+    /// Forgets the address that has been without users for the longest, if they are too many.
+    fn forget_departed(&mut self) {
+        if self.departed.len() <= SOURCES_REMEMBERED_MAX {
+            return;
+        }
+        if let Some((address, departures)) = self.departed.pop_front() {
+            let place = &self.addresses[address.index()];
+            // Else somebody has come from there since, and the entry means nothing.
+            if place.users == 0 && place.departures == departures {
+                let source = self.addresses.remove(address.index()).source;
+                self.by_source.remove(&source);
+            }
         }
     }
 

@@ -369,12 +369,18 @@ fn voice_of_all_users_of_an_address_has_a_rate() {
     );
     let fast = (Cause::VoiceTooFastFromAddress, 10_000 - 600 - 102);
     assert_eq!(world.counted(), [fast]);
-    // The last of them takes what was spent along.
+    // Nobody renews it by leaving and coming back.
     for person in people {
         world.disconnect(person, Cause::ClosedByPeer);
     }
     let again = here(&mut world);
     world.join_from(again, at(1));
+    let frame = voice(0, b"opus");
+    for _ in 0..2 {
+        let outcome = world.send_datagram(at(1), &frame);
+        assert_eq!(outcome, Outcome::Dropped(Cause::VoiceTooFastFromAddress));
+    }
+    world.wait(Duration::from_secs(1));
     assert_eq!(world.speak(at(1)).map(|to| to.len()), Ok(1));
 }
 

@@ -40,11 +40,6 @@ impl Bucket {
         self.filled = at;
     }
 
-    /// Nothing was taken out.
-    pub fn refill(&mut self) {
-        self.stock = self.room;
-    }
-
     pub fn has(&mut self, at: Duration, units: u32) -> bool {
         self.fill(at);
         self.stock >= self.unit * units

@@ -344,7 +344,6 @@ impl Model {
         }
         let place = self.connections.iter().position(|c| c.id == id);
         let gone = self.connections.remove(place.expect("it is connected"));
-        self.forget_voice(gone.ip);
         let Some(user) = gone.user else { return };
         let who = Payload::new().u64(user.id);
         if user.told_in_voice {

@@ -175,17 +175,6 @@ impl Model {
         }
     }
 
-    /// What voice was sent from a source is known as long as one of its users is there.
-    pub fn forget_voice(&mut self, ip: IpAddr) {
-        let network = network_of(ip);
-        let has_user = |it: &Connection| it.user.is_some() && network_of(it.ip) == network;
-        if !self.connections.iter().any(has_user) {
-            let source = self.source(ip);
-            source.voice_datagrams.refill();
-            source.voice_bytes.refill();
-        }
-    }
-
     pub fn source(&mut self, ip: IpAddr) -> &mut Source {
         let network = network_of(ip);
         let limits = &self.limits;

@@ -65,9 +65,8 @@ impl Rooms {
     pub fn event(&mut self, event: Event) {
         match event {
             Event::UserConnected { id, token, source } => {
-                // An address is forgotten with its last user.
-                if !self.users.iter().any(|user| user.source == source) {
-                    self.sources.retain(|(other, ..)| *other != source);
+                // What an address has sent outlives its users.
+                if !self.sources.iter().any(|(other, ..)| *other == source) {
                     let unspent = (source, Bucket::default(), Bucket::default());
                     self.sources.push(unspent);
                 }
