@@ -1,4 +1,5 @@
-//! What the simulation cannot see: whose time to log in is over is heard before it is judged.
+//! What the simulation cannot see: whose time to log in is over is heard before it is judged, and how
+//! voice and TCP share a turn.
 
 use super::*;
 use crate::connection::delivery::Contact;
@@ -121,4 +122,68 @@ fn a_login_that_has_arrived_in_time_counts_though_nobody_has_looked() {
         1,
         "the silent one"
     );
+}
+
+/// Voice that counts how often it is looked at, and has always so much to do.
+#[derive(Default)]
+struct Counted {
+    looks: usize,
+    work: usize,
+    is_ready: bool,
+}
+
+impl Voice for Counted {
+    fn look(&mut self, _now: Now, _switchboard: &mut Switchboard) -> usize {
+        self.looks += 1;
+        self.work
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+}
+
+/// Does units of work on TCP, each of which copies so many bytes, until the stage is over. Returns how many
+/// units that were, and how often voice was looked at.
+fn stage(voice: Counted, copied: usize) -> (usize, usize) {
+    let now = Now {
+        instant: Instant::now(),
+        unix_ms: 0,
+    };
+    let waiting = Waiting(VecDeque::new());
+    let mut core = Core::new(now, Limits::default(), HashKey(1, 2), waiting, voice);
+    core.begin_stage();
+    let mut units = 0;
+    while !core.is_stage_over() {
+        core.connections.copying_cost = copied;
+        core.worked();
+        units += 1;
+    }
+    (units, core.voice.looks)
+}
+
+#[test]
+fn voice_is_looked_at_between_small_pieces_of_other_work() {
+    let quiet = Counted::default();
+    let looks = WORK_PER_STAGE / WORK_BETWEEN_VOICE;
+    assert_eq!(stage(quiet, 0), (WORK_PER_STAGE, looks));
+    // Copying is work as well: four units in each piece.
+    let units = WORK_PER_STAGE / 4;
+    assert_eq!(
+        stage(Counted::default(), 3 * WORK_UNIT_BYTES),
+        (units, units)
+    );
+}
+
+/// While more voice waits than a look sends, others get a share that is worth the name, and a turn has an
+/// end all the same.
+#[test]
+fn under_more_voice_than_can_go_out_other_work_goes_on_and_the_turn_ends() {
+    let busy = Counted {
+        work: 128,
+        is_ready: true,
+        ..Counted::default()
+    };
+    // Three looks and 96 units are 480 of 512.
+    assert_eq!(stage(busy, 0), (96 + 32, 4));
 }
