@@ -61,7 +61,7 @@ pub fn svg(title: &str, rounds: usize, lines: &[Line]) -> String {
     write_axes(&mut out, &scale);
     if rounds > 1 {
         let what = format!("all {rounds} rounds together; the table has medians over them");
-        write_text(&mut out, "note end", LEFT + PLOT_WIDTH, TOP - 6.0, &what);
+        write_text(&mut out, "note end", LEFT + PLOT_WIDTH, 26.0, &what);
     }
     for (place, line) in lines.iter().enumerate() {
         let look = place % LOOKS.len();
