@@ -9,22 +9,19 @@ pub fn help() -> String {
     let mut text = String::from(
         "A voice server: login, presence and chat over TCP, a voice relay over UDP.\n\n\
          Usage: voiceapp-server [OPTION...]\n\n\
-         Each setting is an option, an environment variable, or a line of a file (--config): max-users is\n\
-         --max-users 200, or VOICEAPP_MAX_USERS=200, or max-users = 200 in the file. The option wins over the\n\
-         variable, and the variable over the file. Variables begin with VOICEAPP_, but for MANAGEMENT_PORT and\n\
-         VOICE_RELAY_PORT. In the file, text has quotes, and yes and no are true and false.\n",
+         Set each value by an option (--max-users 200), by an environment variable (VOICEAPP_MAX_USERS=200), or\n\
+         in a TOML file (max-users = 200). An option wins over a variable, and a variable over the file.\n",
     );
     let defaults = Config::default();
     for group in Group::ALL {
         text += &format!("\n{}:\n", group.title());
         for setting in SETTINGS.iter().filter(|it| it.group == group) {
             text += &format!(
-                "  --{} {}\n      {}\n      {} [default: {}]\n",
+                "  --{} {} [default: {}]\n      {}\n",
                 setting.option,
                 setting.value,
-                setting.help,
-                setting.expected,
                 (setting.show)(&defaults),
+                setting.help,
             );
         }
     }
@@ -32,11 +29,10 @@ pub fn help() -> String {
     for (option, what) in OTHER_OPTIONS {
         text += &format!("  {option}\n      {what}\n");
     }
-    text += "\nAn \"address\" is an IPv4 address or an IPv6 /64. What each setting trades for what is in\n\
-             docs/settings.md.\n\
-             SIGINT or SIGTERM stops the server, SIGUSR1 writes its statistics to the log, SIGUSR2 sets the log\n\
-             level to debug and back, SIGHUP reads the ban file again.\n\
-             Exit codes: 0 stopped as asked, 1 could not run, 2 a setting cannot be used.\n";
+    text += "\nAn address is an IPv4 address or an IPv6 /64. Ranges, variables and trade-offs: docs/settings.md.\n\
+             Signals: SIGINT and SIGTERM stop the server, SIGUSR1 logs the statistics, SIGUSR2 turns debug\n\
+             logging on and off, SIGHUP reloads the ban file.\n\
+             Exit codes: 0 stopped by a signal, 1 cannot run, 2 invalid setting.\n";
     text
 }
 
@@ -48,7 +44,7 @@ pub const OTHER_OPTIONS: [(&str, &str); 4] = [
     ),
     (
         "--check-config",
-        "print what would be in force and where it comes from, and exit",
+        "print every value and where it comes from, and exit",
     ),
     ("-h, --help", "print this and exit"),
     ("-V, --version", "print the version and exit"),

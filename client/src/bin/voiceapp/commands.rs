@@ -11,19 +11,19 @@ use voiceapp_client::session::ProofState;
 
 pub const COMMANDS: &str = "\
 Commands:
-  /join            enter the voice channel
+  /join            join the voice channel
   /leave           leave it
-  /mute, /unmute   stop being heard, and be heard again
-  /play FILE.wav   speak a WAV file while you go on typing
+  /mute, /unmute   mute yourself, and unmute
+  /play FILE.wav   speak a WAV file
   /tone [SECONDS]  speak a tone of 440 Hz (default 3 s)
   /stop            stop speaking
-  /talk            with --push-to-talk, what Ctrl-T does: let the others hear you until the next one
-  /stats           what was heard, by speaker
+  /talk            with --push-to-talk: start or stop sending, as Ctrl-T does
+  /stats           what you heard, by speaker, and its quality
   /who             who is here
-  /ping            the round trip to the server and back
-  /wait SECONDS    read no more commands for a while (for scripts)
+  /ping            measure the round trip to the server
+  /wait SECONDS    wait before the next command (for scripts)
   /quit            leave the server
-Anything else is said to everyone; a message that starts with a slash is typed with two.";
+Anything else is a chat message to everyone. Type two slashes to begin one with a slash.";
 /// What `/tone` speaks if it isn't told otherwise.
 const TONE_LENGTH: Duration = Duration::from_secs(3);
 

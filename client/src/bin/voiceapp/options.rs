@@ -7,36 +7,39 @@ use voiceapp_client::gate::THRESHOLD_DB;
 use voiceapp_client::link::{Server, parse_port};
 
 pub const USAGE: &str = "\
-Usage: voiceapp [--name NAME] [--server HOST[:PORT]] [OPTION...]
+Usage: voiceapp [OPTION...]
 
-  --name NAME           what the others see, 1 to 32 bytes (default: $USER or $LOGNAME, else the
-                        name of the system's user who starts it, else guest)
-  --server HOST[:PORT]  the server, by name or address, [::1]:9001 too (default 127.0.0.1:9001);
-                        a link-local address needs its interface: fe80::1%eth0
-  --voice-port PORT     its UDP port (default 9002)
-  --speak FILE.wav      join voice, and speak this: 16, 24 or 32 bits or float, mono or stereo
-  --speak -             the same with standard input: raw 16-bit 48 kHz mono, little-endian
-  --voice-activation DB of standard input, say only what is this loud or louder, -90 to 0 dB of full
-                        scale, and half a second after it; off says everything (default -50, so that
-                        an open microphone costs nothing while nobody speaks; a file is said whole)
-  --push-to-talk        of standard input, say only what comes between one Ctrl-T and the next, typed
-                        at the terminal, which tells keys and not how long they are held;
-                        --voice-activation is off then, if it is not given
-  --bitrate KBIT        how much to send, 6 to 510 kbit/s while something is said (default 96)
-  --listen -            join voice, and play what is heard to standard output, in the same form;
-                        what is to be read goes to standard error
-  --record FILE.wav     join voice, and record what is heard, from login to end
-  --json                events as JSON, one a line
-  --reconnect SECONDS   try so long to get a lost connection back, 0 to 86400 (default 300)
-  -h, --help            this text
+Connect:
+  --name NAME           your name, 1 to 32 bytes (default: $USER, $LOGNAME or the system's user name,
+                        else guest)
+  --server HOST[:PORT]  the server's name or address (default 127.0.0.1:9001); IPv6 with a port:
+                        [::1]:9001; a link-local address with its interface: fe80::1%eth0
+  --voice-port PORT     the server's UDP port (default 9002)
+  --reconnect SECONDS   how long to retry a lost connection, 0 to 86400 (default 300)
 
-On a terminal, events are coloured unless NO_COLOR is set, and lines are edited: Ctrl-C clears what
-is typed, and leaves if nothing is. One that can do neither has TERM=dumb, or none. SIGINT and
-SIGTERM end the client in order.
+Speak (joins voice):
+  --speak FILE.wav      speak a file: 16, 24 or 32 bits or float, mono or stereo
+  --speak -             speak standard input: raw 16-bit 48 kHz mono, little-endian
+  --voice-activation DB send standard input only while it is at least this loud, and half a second
+                        longer: -90 to 0 dB of full scale, or off to send everything (default -50)
+  --push-to-talk        send standard input only between one Ctrl-T and the next, typed at the
+                        terminal; turns --voice-activation off unless that is given too
+  --bitrate KBIT        bit rate while speaking, 6 to 510 kbit/s (default 96)
 
-Exit codes: 0 after /quit, the end of input or a signal; 1 if a file, standard output or the like
-cannot be used; 2 for a bad option; 3 if the server or its voice cannot be reached, or is lost for
-good; 4 if it refuses the login.";
+Hear (joins voice):
+  --listen -            play voice to standard output, in the form of --speak -; text then goes to
+                        standard error
+  --record FILE.wav     record voice, from login to the end
+
+Other:
+  --json                print events as JSON, one per line
+  -h, --help            print this and exit
+
+On a terminal, events are coloured unless NO_COLOR is set. Ctrl-C clears the line, or leaves if it
+is empty. TERM=dumb turns colour and line editing off. SIGINT and SIGTERM log out and stop.
+
+Exit codes: 0 after /quit, end of input or a signal; 1 a file or standard output failed; 2 invalid
+option; 3 server or voice unreachable, or connection lost for good; 4 login refused.";
 
 pub struct Options {
     pub name: String,
