@@ -403,7 +403,7 @@ fn warnings_are_quoted_as_they_are_written() {
 
 /// Wherever it is promised, it is the same promise, and the one that the server keeps.
 #[test]
-fn an_outage_that_ends_nobody_is_as_long_everywhere() {
+fn an_outage_that_disconnects_nobody_is_as_long_everywhere() {
     let limits = Config::default().limits;
     assert_eq!(limits.outage(), limits.dead_peer_timeout * 5 / 12);
     assert_eq!(limits.outage().as_secs(), 25);
@@ -424,7 +424,10 @@ fn an_outage_that_ends_nobody_is_as_long_everywhere() {
         assert!(!promises.is_empty() || text == readme);
         for promise in promises {
             let is_said = promise.contains("up to five twelfths of it");
-            assert!(is_said && promise.contains("ends nobody"), "{promise}");
+            assert!(
+                is_said && promise.contains("disconnects nobody"),
+                "{promise}"
+            );
         }
     }
 }
