@@ -131,6 +131,14 @@ fn describe(packet: &Packet<'_>) -> String {
                 "VoiceData {{ user_id: {user_id}, sequence: {sequence}, timestamp: {timestamp}, data: {data} }}"
             )
         }
+        Packet::Sealed {
+            key_id,
+            counter,
+            sealed,
+        } => {
+            let sealed: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("Sealed {{ key_id: 0x{key_id}, counter: {counter}, sealed: {sealed} }}")
+        }
         // What is left has numbers, strings and truth values, and user ids as `UserId(1)`.
         other => format!("{other:?}")
             .replace("UserId(", "")

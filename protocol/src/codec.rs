@@ -1,6 +1,6 @@
 //! Reading and writing the fields of a payload. A read past the end is `None`, and never a panic.
 
-use crate::{UserId, VoiceToken};
+use crate::{KeyId, UserId, VoiceToken};
 use alloc::vec::Vec;
 use byteorder::{BigEndian, ByteOrder};
 
@@ -71,6 +71,16 @@ impl Field<'_> for u64 {
 
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.to_be_bytes());
+    }
+}
+
+impl Field<'_> for KeyId {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        u32::read(reader).map(KeyId)
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
     }
 }
 

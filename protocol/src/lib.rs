@@ -10,6 +10,9 @@
 //! that is not what its id promises ([`PacketError::Malformed`]).
 //!
 //! To add a packet, add it to the table in `packet.rs`.
+//!
+//! Sealed voice has its envelope here ([`SealedDatagram`]). What encrypts is in `sealing`, which the feature
+//! of that name adds, with `ring`.
 
 #![cfg_attr(not(test), no_std)]
 #![deny(missing_docs, unsafe_code)]
@@ -19,14 +22,22 @@ extern crate alloc;
 mod codec;
 mod packet;
 mod participant;
+mod sealed;
+#[cfg(feature = "sealing")]
+pub mod sealing;
+mod secrets;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod voice;
 
 pub use packet::{Direction, EncodeError, Packet, PacketError, PacketInfo, Transport, id};
-pub use packet::{LOGIN_RESPONSE_FIXED_BYTES, encode_login_response, voice_auth_response};
+pub use packet::{LOGIN_RESPONSE_FIXED_BYTES, encode_login_response};
+pub use packet::{path_challenge, voice_auth_response};
 pub use participant::{Participant, Participants};
+pub use sealed::{SEAL_OVERHEAD_BYTES, SEAL_TAG_BYTES, SEALED_HEADER_BYTES};
+pub use sealed::{SealedDatagram, SealedDatagramError};
+pub use secrets::{EXPORTER_LABEL, KeyId, SECRET_BYTES, Secret, Suite, VoiceSecrets};
 pub use stream::{Frame, FrameBuffer, Incomplete};
 pub use voice::{VoiceDatagram, VoiceDatagramError};
 

@@ -2,7 +2,7 @@
 
 use crate::codec::{Field, Reader};
 use crate::{FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX};
-use crate::{Participant, Participants, UserId, VoiceToken};
+use crate::{KeyId, Participant, Participants, UserId, VoiceToken};
 use alloc::vec::Vec;
 use byteorder::{BigEndian, ByteOrder};
 use core::fmt;
@@ -183,11 +183,18 @@ packets! {
         timestamp: u32,
         data: &'a [u8],
     }
+    /// A frame that is sealed, and its tag behind it.
+    /// [`SealedDatagram`](crate::SealedDatagram) is the same without parsing.
+    0x62 SEALED Both Udp Sealed { key_id: KeyId, counter: u64, sealed: &'a [u8] }
+    /// Inside a seal: if datagrams to this address reach you, say this number.
+    0x63 PATH_CHALLENGE ToClient Udp PathChallenge { value: u64 }
+    /// Inside a seal: the number that came to this address.
+    0x64 PATH_RESPONSE ToServer Udp PathResponse { value: u64 }
 }
 
 impl<'a> Packet<'a> {
     /// Reads the packet with this id from its payload. Bytes after the known fields are ignored,
-    /// except in VoiceData, whose data is all the rest.
+    /// except in VoiceData and Sealed, whose last field is all the rest.
     ///
     /// # Errors
     ///
@@ -286,6 +293,16 @@ pub fn voice_auth_response(request_id: u64, success: bool) -> [u8; 12] {
     BigEndian::write_u16(&mut frame[1..], payload_len as u16);
     BigEndian::write_u64(&mut frame[FRAME_HEADER_BYTES..], request_id);
     frame[11] = success.into();
+    frame
+}
+
+/// A PathChallenge, ready to be sealed, without a buffer.
+pub fn path_challenge(value: u64) -> [u8; 11] {
+    let mut frame = [0; 11];
+    let payload_len = frame.len() - FRAME_HEADER_BYTES;
+    frame[0] = id::PATH_CHALLENGE;
+    BigEndian::write_u16(&mut frame[1..], payload_len as u16);
+    BigEndian::write_u64(&mut frame[FRAME_HEADER_BYTES..], value);
     frame
 }
 

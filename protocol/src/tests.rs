@@ -2,7 +2,7 @@
 //! be wrong.
 
 #[path = "../../tests/common/random.rs"]
-mod random;
+pub(crate) mod random;
 
 use super::*;
 use random::Random;
@@ -32,7 +32,7 @@ const LOGIN_RESPONSE_OF_TWO: &[u8] = b"\x21\x00\x3e\
     \x00\x00\x00\x00\x00\x00\x00\x02\x00\x07J\xc3\xbcrgen\x00\x01";
 
 /// Every packet, with its frame.
-fn golden() -> [(Packet<'static>, &'static [u8]); 19] {
+fn golden() -> [(Packet<'static>, &'static [u8]); 22] {
     let request_id = REQUEST_ID;
     let user_id = ALICE.user_id;
     let login_response = Frame::first_of(LOGIN_RESPONSE_OF_TWO).unwrap();
@@ -144,6 +144,26 @@ fn golden() -> [(Packet<'static>, &'static [u8]); 19] {
             },
             b"\x61\x00\x14\x01\x02\x03\x04\x05\x06\x07\x08\
               \x21\x22\x23\x24\x31\x32\x33\x34opus",
+        ),
+        (
+            Packet::Sealed {
+                key_id: KeyId(0x4142_4344),
+                counter: 0x5152_5354_5556_5758,
+                sealed: b"frame and its tag",
+            },
+            b"\x62\x00\x1dABCDQRSTUVWXframe and its tag",
+        ),
+        (
+            Packet::PathChallenge {
+                value: 0x6162_6364_6566_6768,
+            },
+            b"\x63\x00\x08abcdefgh",
+        ),
+        (
+            Packet::PathResponse {
+                value: 0x6162_6364_6566_6768,
+            },
+            b"\x64\x00\x08abcdefgh",
         ),
     ]
 }
@@ -260,6 +280,13 @@ fn a_payload_shorter_than_its_fields_is_malformed() {
                     };
                     assert_eq!(data, &b"opus"[..cut - 16]);
                 }
+                // Whether the tag is whole is for who opens it.
+                Packet::Sealed { .. } if cut >= 12 => {
+                    let Ok(Packet::Sealed { sealed, .. }) = parsed else {
+                        panic!("{parsed:?}");
+                    };
+                    assert_eq!(sealed, &b"frame and its tag"[..cut - 12]);
+                }
                 _ => assert_eq!(parsed, Err(PacketError::Malformed), "{packet:?} at {cut}"),
             }
         }
@@ -267,7 +294,7 @@ fn a_payload_shorter_than_its_fields_is_malformed() {
 }
 
 #[test]
-fn bytes_after_the_fields_are_ignored_except_in_voice_data() {
+fn bytes_after_the_fields_are_ignored_where_the_last_is_not_all_the_rest() {
     for (packet, bytes) in golden() {
         let payload = [&bytes[3..], b"\xffroom for later"].concat();
         let parsed = Packet::parse(bytes[0], &payload);
@@ -276,6 +303,11 @@ fn bytes_after_the_fields_are_ignored_except_in_voice_data() {
                 panic!("{parsed:?}");
             };
             assert_eq!(data, b"opus\xffroom for later");
+        } else if let Packet::Sealed { .. } = packet {
+            let Ok(Packet::Sealed { sealed, .. }) = parsed else {
+                panic!("{parsed:?}");
+            };
+            assert_eq!(sealed, b"frame and its tag\xffroom for later");
         } else {
             assert_eq!(parsed, Ok(packet));
             // Nor do they come back when the packet is sent on.
@@ -692,6 +724,9 @@ fn an_answer_that_is_made_is_the_packet() {
         };
         assert_eq!(voice_auth_response(request_id, success), *encoded(&packet));
     }
+    let value = 0x6162_6364_6566_6768;
+    let challenge = Packet::PathChallenge { value };
+    assert_eq!(path_challenge(value), *encoded(&challenge));
 }
 
 #[test]
@@ -703,7 +738,8 @@ fn the_table_says_of_each_packet_who_sends_it_and_ids_that_open_other_protocols_
         assert_eq!(PacketInfo::of(packet.id), Some(packet));
         let by_id = match packet.id {
             0x01..=0x1f => Direction::ToServer,
-            0x20..=0x45 => Direction::ToClient,
+            0x20..=0x45 | 0x63 => Direction::ToClient,
+            0x64 => Direction::ToServer,
             _ => Direction::Both,
         };
         assert_eq!(packet.direction, by_id, "{}", packet.name);
@@ -714,18 +750,72 @@ fn the_table_says_of_each_packet_who_sends_it_and_ids_that_open_other_protocols_
     let by_udp: Vec<&str> = by_udp.map(|it| it.name).collect();
     assert_eq!(
         by_udp,
-        ["VoiceAuthRequest", "VoiceAuthResponse", "VoiceData"]
+        [
+            "VoiceAuthRequest",
+            "VoiceAuthResponse",
+            "VoiceData",
+            "Sealed",
+            "PathChallenge",
+            "PathResponse"
+        ]
     );
     assert_eq!(PacketInfo::of(0x16), None);
 }
 
+#[test]
+fn a_sealed_datagram_is_written_and_read_at_the_same_places() {
+    let mut bytes = *b"what was before.frame, and its tag 16.";
+    let key_id = KeyId(0x4142_4344);
+    let counter = 0x5152_5354_5556_5758;
+    let mut view = SealedDatagram::init(&mut bytes[..], key_id, counter).unwrap();
+    assert_eq!(view.inside_mut(), b".frame,");
+    assert_eq!(view.tag_mut(), b" and its tag 16.");
+    assert_eq!((view.key_id(), view.counter()), (key_id, counter));
+    assert_eq!(view.header(), *b"\x62\x00\x23ABCDQRSTUVWX");
+    assert_eq!(view.into_inside_and_tag(), b".frame, and its tag 16.");
+    let packet = Packet::Sealed {
+        key_id,
+        counter,
+        sealed: b".frame, and its tag 16.",
+    };
+    assert_eq!(bytes, *encoded(&packet));
+
+    let followed = [&bytes[..], b"more"].concat();
+    let view = SealedDatagram::check(&followed[..]).unwrap();
+    assert_eq!((view.frame(), view.counter()), (&bytes[..], counter));
+    for len in 0..bytes.len() {
+        let error = SealedDatagram::check(&bytes[..len]).unwrap_err();
+        assert_eq!(error == SealedDatagramError::Incomplete, len >= 3);
+    }
+    for payload_len in 0..=u16::MAX {
+        bytes[1..3].copy_from_slice(&payload_len.to_be_bytes());
+        let expected = match payload_len {
+            0..28 => Some(SealedDatagramError::Malformed),
+            28..36 => None,
+            _ => Some(SealedDatagramError::Incomplete),
+        };
+        let error = SealedDatagram::check(&bytes[..]).err();
+        assert_eq!(error, expected, "{payload_len}");
+    }
+    for (len, error) in [
+        (0, SealedDatagramError::Malformed),
+        (30, SealedDatagramError::Malformed),
+        (65_539, SealedDatagramError::TooLong),
+    ] {
+        let mut bytes = vec![0; len];
+        let made = SealedDatagram::init(&mut bytes[..], key_id, counter).err();
+        assert_eq!(made, Some(error));
+    }
+}
+
+/// Pure noise, or one
 /// Pure noise, or one or two packets with a few bytes changed, cut or added.
 fn noise(random: &mut Random) -> Vec<u8> {
     if random.below(3) == 0 {
         return (0..random.below(80)).map(|_| random.next() as u8).collect();
     }
-    let mut bytes = golden()[random.below(19)].1.to_vec();
-    bytes.extend_from_slice(golden()[random.below(19)].1);
+    let mut bytes = golden()[random.below(22)].1.to_vec();
+    bytes.extend_from_slice(golden()[random.below(22)].1);
     for _ in 0..random.below(4) {
         let place = random.below(bytes.len());
         let bit = 1 << random.below(8);

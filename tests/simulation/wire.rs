@@ -21,6 +21,9 @@ pub const USER_LEFT_SERVER: u8 = 0x44;
 pub const USER_SENT_MESSAGE: u8 = 0x45;
 pub const USER_MUTE_STATE: u8 = 0x46;
 pub const VOICE_DATA: u8 = 0x61;
+pub const SEALED: u8 = 0x62;
+pub const PATH_CHALLENGE: u8 = 0x63;
+pub const PATH_RESPONSE: u8 = 0x64;
 
 /// What a client may send on TCP.
 pub const FROM_CLIENTS: [u8; 6] = [
@@ -33,7 +36,7 @@ pub const FROM_CLIENTS: [u8; 6] = [
 ];
 
 /// What is known, but not for a client to send on TCP.
-pub const NOT_FROM_CLIENTS: [u8; 13] = [
+pub const NOT_FROM_CLIENTS: [u8; 16] = [
     VOICE_AUTH_REQUEST,
     LOGIN_RESPONSE,
     VOICE_AUTH_RESPONSE,
@@ -47,6 +50,9 @@ pub const NOT_FROM_CLIENTS: [u8; 13] = [
     USER_LEFT_SERVER,
     USER_SENT_MESSAGE,
     VOICE_DATA,
+    SEALED,
+    PATH_CHALLENGE,
+    PATH_RESPONSE,
 ];
 
 /// A payload, field by field.

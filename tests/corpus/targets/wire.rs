@@ -35,13 +35,14 @@ fn fields(id: u8) -> Option<&'static [Field]> {
     use Field::{Bool, List, Rest, Text, U32, U64};
     Some(match id {
         0x01 | 0x05 => &[U64, Text],
-        0x02 | 0x04 | 0x06 | 0x26 | 0x42..=0x44 => &[U64],
+        0x02 | 0x04 | 0x06 | 0x26 | 0x42..=0x44 | 0x63 | 0x64 => &[U64],
         0x03 => &[U64, U64],
         0x21 => &[U64, U64, U64, List],
         0x22..=0x25 | 0x46 => &[U64, Bool],
         0x41 => &[U64, Text, Bool, Bool],
         0x45 => &[U64, U64, Text],
         0x61 => &[U64, U32, U32, Rest],
+        0x62 => &[U32, U64, Rest],
         _ => return None,
     })
 }
