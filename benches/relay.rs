@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use voiceapp_server::VoiceRelayServer;
 use voiceapp_server::config::UdpSend;
-use voiceapp_server::event::{Event, Now, Peer, Source, UserId, VoiceToken};
+use voiceapp_server::event::{Event, Now, Source, UdpPath, UserId, VoiceToken};
 use voiceapp_server::protocol::{Frame, FrameBuffer, Packet, VoiceDatagram};
 use voiceapp_server::relay::Verdict;
 use voiceapp_server::{Config, HashKey, Limits, Server, ServerError, ServerHandle, Statistics};
@@ -71,7 +71,7 @@ fn parsing(criterion: &mut Criterion) {
 }
 
 /// A relay with so many listeners beside the one who speaks, who is the first.
-fn room(listeners: u16) -> (VoiceRelayServer, Now, Vec<Peer>) {
+fn room(listeners: u16) -> (VoiceRelayServer, Now, Vec<UdpPath>) {
     let users = usize::from(listeners) + 1;
     let mut relay = VoiceRelayServer::new(
         Limits {
@@ -84,8 +84,8 @@ fn room(listeners: u16) -> (VoiceRelayServer, Now, Vec<Peer>) {
         instant: Instant::now(),
         unix_ms: 0,
     };
-    let peers: Vec<Peer> = (0..=listeners)
-        .map(|user| Peer {
+    let peers: Vec<UdpPath> = (0..=listeners)
+        .map(|user| UdpPath {
             remote: (Ipv4Addr::new(192, 0, 2, 1), 10_000 + user).into(),
             local: Some(Ipv4Addr::LOCALHOST.into()),
         })

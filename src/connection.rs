@@ -5,7 +5,7 @@
 
 pub(crate) mod delivery;
 
-use crate::cause::Cause;
+use crate::cause::Ended;
 use crate::limits::{CLOSING_READS_MAX, IDLE_BUFFER_BYTES_MAX, INBOUND_BYTES_MAX};
 use crate::protocol::FrameBuffer;
 use crate::system;
@@ -107,9 +107,9 @@ pub(crate) struct Connection<S> {
     /// Whether nothing that waits for it was taken between two looks.
     pub(crate) is_behind: bool,
     /// Whether it has not logged in and holds more than a stranger should.
-    pub(crate) is_large_stranger: bool,
+    pub(crate) is_large_pending: bool,
     /// Why it is about to be ended, if it is.
-    pub(crate) ending: Option<Cause>,
+    pub(crate) ending: Option<Ended>,
 }
 
 impl<S: Stream> Connection<S> {
@@ -128,7 +128,7 @@ impl<S: Stream> Connection<S> {
             silent_at: None,
             was_refused: false,
             is_behind: false,
-            is_large_stranger: false,
+            is_large_pending: false,
             ending: None,
         }
     }

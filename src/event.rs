@@ -71,13 +71,13 @@ pub struct Now {
     pub unix_ms: u64,
 }
 
-/// The far end of a UDP exchange, and which of the server's own addresses it spoke to.
+/// The way that datagrams take between a client and the server: the addresses at both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Where datagrams come from and go to. An IPv4 address is always in its IPv4 form, so that one
+pub struct UdpPath {
+    /// The client's address, where datagrams come from and go to. An IPv4 address is always in its IPv4 form, so that one
     /// address has one value.
     pub remote: SocketAddr,
-    /// The server's address that was spoken to and must speak back, where the system tells.
+    /// The server's address that was reached and must answer, where the system reports it.
     pub local: Option<IpAddr>,
 }
 

@@ -90,11 +90,11 @@
 //!
 //! ```
 //! use std::time::Instant;
-//! use voiceapp_server::event::{ConnectionId, Now, Peer, UserId, VoiceToken};
+//! use voiceapp_server::event::{ConnectionId, Now, UdpPath, UserId, VoiceToken};
 //! use voiceapp_server::protocol::{Frame, FrameBuffer, Packet};
 //! use voiceapp_server::relay::Verdict;
 //! use voiceapp_server::switchboard::Deliver;
-//! use voiceapp_server::{Cause, HashKey, Limits, Switchboard};
+//! use voiceapp_server::{Cause, Ended, HashKey, Limits, Switchboard};
 //!
 //! /// What each connection was sent.
 //! struct Wires([FrameBuffer; 2]);
@@ -104,8 +104,8 @@
 //!         self.0[to.0 as usize].extend(frames);
 //!     }
 //!
-//!     fn end(&mut self, connection: ConnectionId, cause: Cause) {
-//!         panic!("{connection} is to end: {cause:?}"); // not in this run
+//!     fn end(&mut self, connection: ConnectionId, cause: Ended) {
+//!         panic!("{connection} is to end: {cause}"); // not in this run
 //!     }
 //! }
 //!
@@ -128,7 +128,7 @@
 //! let mut switchboard = Switchboard::new(Limits::default(), key);
 //! let now = Now { instant: Instant::now(), unix_ms: 0 };
 //! let [alice, bob] = [ConnectionId(0), ConnectionId(1)];
-//! let peer = |port| Peer { remote: ([192, 0, 2, 1], port).into(), local: None };
+//! let path = |port| UdpPath { remote: ([192, 0, 2, 1], port).into(), local: None };
 //!
 //! // Each connects, logs in, proves its UDP address and joins voice.
 //! for (id, name) in [(alice, "alice"), (bob, "bob")] {
@@ -144,7 +144,7 @@
 //!         switchboard.handle_frame(now, id, frame, &mut wires);
 //!     }
 //!     let mut proof = encoded(Packet::VoiceAuthRequest { request_id: 3, voice_token: token });
-//!     let verdict = switchboard.handle_datagram(now, peer(5_000 + id.0 as u16), &mut proof);
+//!     let verdict = switchboard.handle_datagram(now, path(5_000 + id.0 as u16), &mut proof);
 //!     assert!(matches!(verdict, Verdict::Answer(_)));
 //! }
 //! wires.expect(alice, |it| matches!(it, Packet::LoginResponse { id: UserId(1), .. }));
@@ -159,11 +159,11 @@
 //!     timestamp: 0,
 //!     data: b"20 ms of Opus",
 //! });
-//! match switchboard.handle_datagram(now, peer(5_000), &mut voice) {
+//! match switchboard.handle_datagram(now, path(5_000), &mut voice) {
 //!     Verdict::Relay { frame, recipients } => {
 //!         let heard = Frame::first_of(frame)?.parse()?;
 //!         assert!(matches!(heard, Packet::VoiceData { user_id: UserId(1), .. }));
-//!         assert_eq!(recipients.iter().collect::<Vec<_>>(), [&peer(5_001)]);
+//!         assert_eq!(recipients.iter().collect::<Vec<_>>(), [&path(5_001)]);
 //!     }
 //!     other => panic!("{other:?}"),
 //! }
@@ -172,7 +172,7 @@
 //! let said = encoded(Packet::ChatMessageRequest { request_id: 4, message: "bye" });
 //! let frame = Frame::first_of(&said)?;
 //! switchboard.handle_frame(now, alice, frame, &mut wires);
-//! switchboard.handle_disconnect(now, alice, Cause::ClosedByPeer, &mut wires);
+//! switchboard.handle_disconnect(now, alice, Ended::ByPeer, &mut wires);
 //! wires.expect(bob, |it| matches!(it, Packet::LoginResponse { id: UserId(2), .. }));
 //! wires.expect(bob, |it| it == Packet::UserJoinedVoice { user_id: UserId(1) });
 //! wires.expect(bob, |it| matches!(it, Packet::JoinVoiceChannelResponse { .. }));
@@ -198,6 +198,7 @@ pub mod figures;
 mod hash;
 pub mod histogram;
 pub mod limits;
+mod log_throttle;
 pub mod management;
 pub mod metrics;
 pub mod name;
@@ -210,11 +211,10 @@ pub mod statistics;
 pub mod switchboard;
 #[allow(unsafe_code)]
 mod system;
-mod throttle;
 mod udp;
 
 pub use bans::BanList;
-pub use cause::{Cause, CauseKind, Counters};
+pub use cause::{Cause, CauseKind, Counters, Ended};
 pub use config::Config;
 pub use hash::HashKey;
 pub use limits::Limits;

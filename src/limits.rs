@@ -89,12 +89,12 @@ pub const PENDING_CONNECTIONS_CEILING: usize = 65_536;
 
 /// Bytes of a connection that has not logged in: a login, a ping and a mute state are below a hundred
 /// bytes.
-pub(crate) const STRANGER_BYTES: usize = 4_096;
+pub(crate) const PENDING_BYTES: usize = 4_096;
 
-/// Connections that may exceed [`STRANGER_BYTES`] before their login at a time: the protocol lets
+/// Connections that may exceed [`PENDING_BYTES`] before their login at a time: the protocol lets
 /// anyone send a frame of any length, but few who have not logged in would, and together they hold at
 /// most 4 MiB.
-pub(crate) const LARGE_STRANGERS_MAX: usize = 64;
+pub(crate) const LARGE_PENDING_MAX: usize = 64;
 
 /// How long an address is refused that has come too often.
 pub const REFUSAL_TIME: Duration = Duration::from_secs(60);
@@ -164,7 +164,7 @@ pub(crate) const DATAGRAMS_PER_BATCH: usize = 64;
 /// comes, or else the kernel's buffer fills, and all voice waits as long as it is: with this many, it
 /// keeps up with 70,000 datagrams a second while each look sends for 3 ms. More of them cost throughput
 /// when flat out, because what is read must be dropped.
-pub(crate) const RECEIVES_PER_LOOK: usize = 4;
+pub(crate) const RECEIVES_PER_POLL: usize = 4;
 
 /// Slots that received datagrams lie in, 2 MiB in all.
 pub(crate) const VOICE_SLOTS: usize = 1_024;
@@ -172,7 +172,7 @@ pub(crate) const VOICE_SLOTS: usize = 1_024;
 /// Deliveries (datagrams times listeners) in one look at voice, and so the most that go out without the
 /// kernel being asked for newer voice: some milliseconds. Half as many made voice beside a flood a third
 /// faster (p99 10 instead of 17 ms), and cost an eighth of the throughput.
-pub(crate) const DELIVERIES_PER_LOOK: usize = 8_192;
+pub(crate) const DELIVERIES_PER_POLL: usize = 8_192;
 
 /// Datagrams that go out in one look whatever the number of listeners: with so few in a message, coalescing
 /// saves three quarters of a delivery's price already, which a large room needs.
@@ -192,8 +192,8 @@ pub(crate) fn waiting_max(listeners: usize) -> usize {
 }
 
 /// Datagrams that go out in one look to so many listeners.
-pub(crate) fn sent_per_look_max(listeners: usize) -> usize {
-    (DELIVERIES_PER_LOOK / listeners.max(1)).max(DATAGRAMS_TOGETHER_MIN)
+pub(crate) fn sent_per_poll_max(listeners: usize) -> usize {
+    (DELIVERIES_PER_POLL / listeners.max(1)).max(DATAGRAMS_TOGETHER_MIN)
 }
 
 /// Messages handed to the kernel by one send call. Longer batches gain nothing: the price of the
@@ -255,7 +255,7 @@ pub(crate) const WORK_BETWEEN_VOICE: usize = 4;
 
 /// The same while more voice waits than a look sends. Each look takes some milliseconds then, and without
 /// a share that is worth the name, logins would wait for as long as that goes on.
-pub(crate) const WORK_BETWEEN_FULL_LOOKS: usize = 32;
+pub(crate) const WORK_BETWEEN_FULL_POLLS: usize = 32;
 
 /// Bytes read, or copied into outbound queues, that count as one unit of work.
 pub(crate) const WORK_UNIT_BYTES: usize = 8 * 1_024;
@@ -367,8 +367,8 @@ const _: () = {
     assert!(outbound_bytes_max(1) > FRAME_BYTES_MAX + CHAT_BYTES_MAX);
     assert!(
         WORK_PER_STAGE >= FRAMES_PER_CONNECTION_PER_TURN
-            && WORK_PER_STAGE > WORK_BETWEEN_FULL_LOOKS
-            && WORK_BETWEEN_FULL_LOOKS > WORK_BETWEEN_VOICE
+            && WORK_PER_STAGE > WORK_BETWEEN_FULL_POLLS
+            && WORK_BETWEEN_FULL_POLLS > WORK_BETWEEN_VOICE
     );
     // Connections are numbered by u32, and the numbers must leave room for the loop's own tokens.
     assert!(MAX_USERS_CEILING + PENDING_CONNECTIONS_CEILING < u32::MAX as usize);

@@ -21,7 +21,7 @@ mod view;
 pub use announce::AnnounceError;
 pub use outbox::{Outbox, To};
 
-use crate::cause::{Cause, ConnectionRefused, Counters};
+use crate::cause::{Cause, ConnectionRefused, Counters, Ended, FrameIgnored};
 use crate::event::{ConnectionId, Event, Now, Source, UserId, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::{
@@ -103,7 +103,7 @@ impl ManagementServer {
 
     /// A connection was accepted from this address. `token`, random and not 0, becomes its user's
     /// voice token if it logs in. If too many have not logged in now, the one that has had the most time
-    /// for it ends, with [`Cause::ClosedCrowdedOut`].
+    /// for it ends, with [`Ended::CrowdedOut`].
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ impl ManagementServer {
             is_ended: false,
         });
         if let Some(oldest) = oldest.filter(|_| is_full) {
-            self.end(oldest, Cause::ClosedCrowdedOut, outbox);
+            self.end(oldest, Ended::CrowdedOut, outbox);
         }
         Ok(())
     }
@@ -162,19 +162,19 @@ impl ManagementServer {
         };
         let packet = PacketInfo::of(frame.id);
         if packet.is_some_and(|packet| !packet.may_client_send(Transport::Tcp)) {
-            return self.counters.count(Cause::FrameUnexpectedId);
+            return self.counters.count(FrameIgnored::UnexpectedId);
         }
         let packet = match frame.parse() {
             Ok(packet) => packet,
             Err(PacketError::UnknownId(_)) => {
-                return self.counters.count(Cause::FrameUnknownId);
+                return self.counters.count(FrameIgnored::UnknownId);
             }
             Err(PacketError::Malformed) => {
-                return self.end(connection, Cause::ClosedMalformed, outbox);
+                return self.end(connection, Ended::Malformed, outbox);
             }
         };
         match state {
-            SessionState::Pending { .. } => self.handle_stranger(now, connection, packet, outbox),
+            SessionState::Pending { .. } => self.handle_pending(now, connection, packet, outbox),
             SessionState::LoggedIn(id) => self.handle_user(now, id, packet, outbox),
         }
     }
@@ -211,7 +211,7 @@ impl ManagementServer {
     }
 
     /// Writes to the log that a connection is about to end, for this cause, and whose it is.
-    pub(crate) fn log_end(&mut self, now: Now, connection: ConnectionId, cause: Cause) {
+    pub(crate) fn log_end(&mut self, now: Now, connection: ConnectionId, cause: Ended) {
         let session = self.sessions.get(connection.index());
         let Some(session) = session.and_then(Option::as_ref) else {
             return;
@@ -239,13 +239,13 @@ impl ManagementServer {
         self.journal.next_deadline()
     }
 
-    /// Ends one connection whose time to log in has run out, with [`Cause::ClosedLoginDeadline`], and
+    /// Ends one connection whose time to log in has run out, with [`Ended::LoginDeadline`], and
     /// tells the others of one user whose state changed faster than they could be told, if it is time
     /// to. Says whether there was either, and so may be another.
     pub fn handle_tick(&mut self, now: Now, outbox: &mut Outbox) -> bool {
         let overdue = self.overdue(now);
         if let Some(connection) = overdue {
-            self.end(connection, Cause::ClosedLoginDeadline, outbox);
+            self.end(connection, Ended::LoginDeadline, outbox);
         }
         let untold = self.untold.first().filter(|(at, _)| *at <= now.instant);
         let untold = untold.map(|&(_, id)| id);
@@ -274,14 +274,14 @@ impl ManagementServer {
         for index in 0..self.sessions.len() {
             let session = self.sessions[index].as_ref();
             if session.is_some_and(|session| is_banned(session.address)) {
-                self.end(ConnectionId(index as u32), Cause::ClosedBanned, outbox);
+                self.end(ConnectionId(index as u32), Ended::Banned, outbox);
             }
         }
     }
 
     /// Has a connection ended. A stranger takes up none of their places from now on; a user is there
     /// for the others until the end has come.
-    fn end(&mut self, connection: ConnectionId, cause: Cause, outbox: &mut Outbox) {
+    fn end(&mut self, connection: ConnectionId, cause: Ended, outbox: &mut Outbox) {
         let session = self.sessions.get_mut(connection.index());
         let Some(session) = session.and_then(Option::as_mut) else {
             return;

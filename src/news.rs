@@ -4,7 +4,7 @@
 //! The switchboard takes note of it if somebody has asked to hear it, and keeps a bounded number for
 //! whoever drives it to fetch. What finds no room is counted: the server never waits for its listener.
 
-use crate::cause::Cause;
+use crate::cause::Ended;
 use crate::event::{Event, UserId};
 use crate::management::{ManagementServer, Outbox, To};
 use crate::protocol::{Frame, Packet};
@@ -38,8 +38,8 @@ pub enum ServerEvent {
     Left {
         /// Who, as they were at the end.
         user: UserInfo,
-        /// Why the connection ended.
-        cause: Cause,
+        /// Why the connection was closed.
+        cause: Ended,
     },
     /// A user entered the voice channel.
     VoiceJoined(UserId),

@@ -17,8 +17,8 @@ pub(crate) use proof::Claim;
 pub(crate) use tables::{AddressKey, ListenerIndex, UserKey};
 pub(crate) use voice::Speaker;
 
-use crate::cause::{Cause, Counters};
-use crate::event::{Event, Now, Peer};
+use crate::cause::{Counters, VoiceDropped};
+use crate::event::{Event, Now, UdpPath};
 use crate::hash::HashKey;
 use crate::limits::{DATAGRAM_SLOT_BYTES, Limits};
 use crate::protocol::{Frame, id};
@@ -49,7 +49,7 @@ pub enum Verdict<'r, 'd> {
     /// was refused, and this ends its UDP half, which would else take half of the voice of its next try.
     AnswerAndEnd(VoiceAuthAnswer),
     /// Nothing. The cause has been counted.
-    Drop(Cause),
+    Drop(VoiceDropped),
 }
 
 /// What the relay finds a datagram to be, before whoever knows more has a say. It borrows nothing.
@@ -65,13 +65,13 @@ pub(crate) enum Finding {
     /// [refused](VoiceRelayServer::refuse).
     Claim(Claim),
     /// Nothing to do. The cause has been counted.
-    Drop(Cause),
+    Drop(VoiceDropped),
 }
 
 /// Everyone in the voice channel with a proven address, but for the one who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipients<'a> {
-    listeners: &'a [Peer],
+    listeners: &'a [UdpPath],
     sender: ListenerIndex,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Recipients<'a> {
     }
 
     /// Each of them once, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = &'a Peer> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = &'a UdpPath> + use<'a> {
         let (before, from_sender) = self.listeners.split_at(self.sender.index());
         before.iter().chain(&from_sender[1..])
     }
@@ -145,10 +145,10 @@ impl VoiceRelayServer {
     pub fn handle_datagram<'d>(
         &mut self,
         now: Now,
-        source: Peer,
+        path: UdpPath,
         datagram: &'d mut [u8],
     ) -> Verdict<'_, 'd> {
-        match self.examine(now, source, datagram, false) {
+        match self.examine(now, path, datagram, false) {
             Finding::Voice {
                 frame_len,
                 listener,
@@ -164,16 +164,16 @@ impl VoiceRelayServer {
     pub(crate) fn examine(
         &mut self,
         now: Now,
-        source: Peer,
+        path: UdpPath,
         datagram: &mut [u8],
         is_late: bool,
     ) -> Finding {
         let result = match datagram.first() {
-            Some(&id::VOICE_DATA) if is_late => Err(Cause::VoiceTooLate),
-            Some(&id::VOICE_DATA) => self.check_voice(now, source, datagram),
-            Some(&id::VOICE_AUTH_REQUEST) => Ok(Finding::Claim(self.read_claim(source, datagram))),
+            Some(&id::VOICE_DATA) if is_late => Err(VoiceDropped::TooLate),
+            Some(&id::VOICE_DATA) => self.check_voice(now, path, datagram),
+            Some(&id::VOICE_AUTH_REQUEST) => Ok(Finding::Claim(self.read_claim(path, datagram))),
             _ => Err(match Frame::first_of(datagram) {
-                Ok(_) => Cause::DatagramUnknownId,
+                Ok(_) => VoiceDropped::UnknownId,
                 Err(_) => not_whole(datagram.len()),
             }),
         };
@@ -195,7 +195,7 @@ impl VoiceRelayServer {
     /// # Errors
     ///
     /// Why it is not relayed any more; it has been counted.
-    pub(crate) fn recipients(&mut self, speaker: Speaker) -> Result<Recipients<'_>, Cause> {
+    pub(crate) fn recipients(&mut self, speaker: Speaker) -> Result<Recipients<'_>, VoiceDropped> {
         let sender = self.place_of(speaker);
         let sender = sender.inspect_err(|&cause| self.counters.count(cause))?;
         let listeners = &self.tables.listeners;
@@ -203,7 +203,7 @@ impl VoiceRelayServer {
     }
 
     /// Everyone who receives voice, senders included. Only events and VoiceAuthRequests change it.
-    pub(crate) fn listeners(&self) -> &[Peer] {
+    pub(crate) fn listeners(&self) -> &[UdpPath] {
         &self.tables.listeners
     }
 
@@ -232,17 +232,17 @@ impl VoiceRelayServer {
         &self.counters
     }
 
-    fn drop_counted(&mut self, cause: Cause) -> Verdict<'static, 'static> {
+    fn drop_counted(&mut self, cause: VoiceDropped) -> Verdict<'static, 'static> {
         self.counters.count(cause);
         Verdict::Drop(cause)
     }
 }
 
 /// What a datagram is that ends before its frame does: a lie, unless it was the slot that ended it.
-fn not_whole(datagram_len: usize) -> Cause {
+fn not_whole(datagram_len: usize) -> VoiceDropped {
     if datagram_len < DATAGRAM_SLOT_BYTES {
-        Cause::DatagramMalformed
+        VoiceDropped::Malformed
     } else {
-        Cause::DatagramTooLong
+        VoiceDropped::TooLong
     }
 }

@@ -5,8 +5,8 @@
 //! drives it in production, the simulation in tests.
 
 use crate::bans::BanList;
-use crate::cause::{Cause, ConnectionRefused, Counters};
-use crate::event::{ConnectionId, Now, Peer, UserId, VoiceToken};
+use crate::cause::{Cause, ConnectionRefused, Counters, Ended, VoiceDropped};
+use crate::event::{ConnectionId, Now, UdpPath, UserId, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::Limits;
 use crate::management::{AnnounceError, ManagementServer, Outbox, To};
@@ -32,7 +32,7 @@ pub trait Deliver {
     /// with [`Switchboard::handle_disconnect`] and this cause. Nothing more that comes from it is to be
     /// handled. Called after everything that is delivered because of the same input; a connection may
     /// be named again until it has ended, and then the first cause counts.
-    fn end(&mut self, connection: ConnectionId, cause: Cause);
+    fn end(&mut self, connection: ConnectionId, cause: Ended);
 }
 
 /// The whole server without its input and output: see the [module](self).
@@ -60,7 +60,7 @@ impl Switchboard {
     }
 
     /// Bans these from now on, and nobody else. Who of them has proved an address has it no longer, and
-    /// their connections end, with [`Cause::ClosedBanned`].
+    /// their connections end, with [`Ended::Banned`].
     pub fn set_bans(&mut self, bans: BanList, connections: &mut impl Deliver) {
         self.bans = bans;
         let bans = &self.bans;
@@ -120,7 +120,7 @@ impl Switchboard {
         &mut self,
         now: Now,
         connection: ConnectionId,
-        cause: Cause,
+        cause: Ended,
         connections: &mut impl Deliver,
     ) {
         self.counters.count(cause);
@@ -178,13 +178,13 @@ impl Switchboard {
     }
 
     /// As [`ManagementServer::log_end`].
-    pub(crate) fn log_end(&mut self, now: Now, connection: ConnectionId, cause: Cause) {
+    pub(crate) fn log_end(&mut self, now: Now, connection: ConnectionId, cause: Ended) {
         self.management.log_end(now, connection, cause);
     }
 
     /// As [`ManagementServer::log_refusal`].
-    pub(crate) fn log_refusal(&mut self, now: Now, address: IpAddr, cause: Cause) {
-        self.management.log_refusal(now, address, cause);
+    pub(crate) fn log_refusal(&mut self, now: Now, address: IpAddr, cause: impl Into<Cause>) {
+        self.management.log_refusal(now, address, cause.into());
     }
 
     /// As [`ManagementServer::log_left_out`].
@@ -197,10 +197,10 @@ impl Switchboard {
     pub fn handle_datagram<'d>(
         &mut self,
         now: Now,
-        source: Peer,
+        path: UdpPath,
         datagram: &'d mut [u8],
     ) -> Verdict<'_, 'd> {
-        match self.relay.examine(now, source, datagram, false) {
+        match self.relay.examine(now, path, datagram, false) {
             Finding::Voice {
                 frame_len,
                 listener,
@@ -215,11 +215,11 @@ impl Switchboard {
     pub(crate) fn examine(
         &mut self,
         now: Now,
-        source: Peer,
+        path: UdpPath,
         datagram: &mut [u8],
         is_late: bool,
     ) -> Finding {
-        self.relay.examine(now, source, datagram, is_late)
+        self.relay.examine(now, path, datagram, is_late)
     }
 
     /// Accepts or refuses a claim to an address. `is_own` says whether it is the server's own voice port:
@@ -232,16 +232,16 @@ impl Switchboard {
     ) -> Verdict<'static, 'static> {
         let remote = claim.remote();
         if claim.is_new() && is_own(remote) {
-            self.relay.refuse(claim, Cause::VoiceAuthOwnAddress)
+            self.relay.refuse(claim, VoiceDropped::AuthOwnAddress)
         } else if self.bans.contains(remote.ip()) {
-            self.relay.refuse(claim, Cause::VoiceAuthBanned)
+            self.relay.refuse(claim, VoiceDropped::AuthBanned)
         } else {
             self.relay.decide(now, claim)
         }
     }
 
     /// As [`VoiceRelayServer::recipients`].
-    pub(crate) fn recipients(&mut self, speaker: Speaker) -> Result<Recipients<'_>, Cause> {
+    pub(crate) fn recipients(&mut self, speaker: Speaker) -> Result<Recipients<'_>, VoiceDropped> {
         self.relay.recipients(speaker)
     }
 

@@ -18,9 +18,9 @@ mod tests;
 
 pub(crate) use slots::{Received, Slots};
 
-use crate::cause::{Cause, Counters};
+use crate::cause::{Counters, UdpFailed};
 use crate::config::UdpSend;
-use crate::event::Peer;
+use crate::event::UdpPath;
 use crate::histogram::Histogram;
 #[cfg(target_os = "linux")]
 use crate::limits;
@@ -77,10 +77,10 @@ pub(crate) trait DatagramSocket {
     fn may_have_more(&self) -> bool;
 
     /// Sends each frame to every listener but its sender.
-    fn send(&mut self, frames: &[Queued<'_>], listeners: &[Peer]);
+    fn send(&mut self, frames: &[Queued<'_>], listeners: &[UdpPath]);
 
     /// Sends a datagram to where another came from, from the address that was sent to.
-    fn answer(&mut self, datagram: &[u8], to: &Peer);
+    fn answer(&mut self, datagram: &[u8], to: &UdpPath);
 
     /// Whether this is an address of this machine, as far as can be told.
     fn may_be_own(&self, ip: IpAddr) -> bool;
@@ -167,7 +167,7 @@ impl DatagramSocket for VoiceSocket {
                 Ok(()) => slots.fresh().len() == limits::DATAGRAMS_PER_BATCH,
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
-                        traffic.counters.count(Cause::ReceiveFailed);
+                        traffic.counters.count(UdpFailed::Receive);
                     }
                     false
                 }
@@ -184,7 +184,7 @@ impl DatagramSocket for VoiceSocket {
         self.may_have_more
     }
 
-    fn send(&mut self, frames: &[Queued<'_>], listeners: &[Peer]) {
+    fn send(&mut self, frames: &[Queued<'_>], listeners: &[UdpPath]) {
         let traffic = &mut self.traffic;
         match &mut self.body {
             Body::Plain(body) => body.send(&self.socket, frames, listeners, traffic),
@@ -198,7 +198,7 @@ impl DatagramSocket for VoiceSocket {
         }
     }
 
-    fn answer(&mut self, datagram: &[u8], to: &Peer) {
+    fn answer(&mut self, datagram: &[u8], to: &UdpPath) {
         let traffic = &mut self.traffic;
         match &mut self.body {
             Body::Plain(body) => body.send_one(&self.socket, datagram, to, traffic),
@@ -230,9 +230,9 @@ impl Traffic {
     fn count_failures(&mut self, error: &io::Error, datagrams: u64) {
         let is_full = error.kind() == io::ErrorKind::WouldBlock || is_out_of_buffers(error);
         let cause = if is_full {
-            Cause::SendBufferFull
+            UdpFailed::SendBufferFull
         } else {
-            Cause::SendFailed
+            UdpFailed::Send
         };
         self.counters.count_many(cause, datagrams);
     }

@@ -14,9 +14,9 @@ use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use voiceapp_server::cause::Cause;
+use voiceapp_server::cause::{Cause, VoiceDropped};
 use voiceapp_server::config::UdpSend;
-use voiceapp_server::event::{Peer, VoiceToken};
+use voiceapp_server::event::{UdpPath, VoiceToken};
 use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST, VOICE_DATA_BYTES_MAX};
 use voiceapp_server::protocol::Packet;
 use voiceapp_server::relay::Verdict;
@@ -125,7 +125,7 @@ fn no_datagram_of_any_kind_allocates() {
     let mut now = world.now;
     let mut slot = [0; DATAGRAM_SLOT_BYTES];
     // Copies the datagram into the slot as the kernel would, and checks what comes of it.
-    let mut handle = |source: Peer, datagram: &[u8], expected: Result<usize, Option<Cause>>| {
+    let mut handle = |source: UdpPath, datagram: &[u8], expected: Result<usize, Option<Cause>>| {
         now.instant += Duration::from_millis(20);
         slot[..datagram.len()].copy_from_slice(datagram);
         let allocations = allocations_of(|| {
@@ -133,7 +133,7 @@ fn no_datagram_of_any_kind_allocates() {
             let came = match verdict {
                 Verdict::Relay { recipients, .. } => Ok(recipients.iter().map(black_box).count()),
                 Verdict::Answer(_) | Verdict::AnswerAndEnd(_) => Err(None),
-                Verdict::Drop(cause) => Err(Some(cause)),
+                Verdict::Drop(cause) => Err(Some(cause.into())),
             };
             assert!(came == expected, "{came:?}, not {expected:?}");
         });
@@ -180,7 +180,7 @@ fn no_datagram_of_any_kind_allocates() {
         let allocations = allocations_of(|| {
             let datagram = &mut slot[..opus.len()];
             let verdict = switchboard.handle_datagram(now, last_proved, datagram);
-            let is_too_fast = verdict == Verdict::Drop(Cause::VoiceTooFast);
+            let is_too_fast = verdict == Verdict::Drop(VoiceDropped::TooFast);
             assert!(is_too_fast || number < budget);
         });
         assert_eq!(allocations, 0);
@@ -190,7 +190,7 @@ fn no_datagram_of_any_kind_allocates() {
     for number in 0..DATAGRAMS_OF_EACH_KIND {
         let host = [198, 51, (number >> 8) as u8, number as u8];
         for ip in [host, [203, 0, 113, 1]] {
-            let source = Peer {
+            let source = UdpPath {
                 remote: (ip, 9).into(),
                 local: None,
             };
@@ -200,7 +200,7 @@ fn no_datagram_of_any_kind_allocates() {
                 let datagram = &mut slot[..refused.len()];
                 match switchboard.handle_datagram(now, source, datagram) {
                     Verdict::AnswerAndEnd(_) => answers += 1,
-                    verdict => assert!(verdict == Verdict::Drop(Cause::VoiceAuthUnanswered)),
+                    verdict => assert!(verdict == Verdict::Drop(VoiceDropped::AuthUnanswered)),
                 }
             });
             assert_eq!(allocations, 0);

@@ -12,6 +12,7 @@ const PURE_FILES: [&str; 15] = [
     "src/hash.rs",
     "src/histogram.rs",
     "src/limits.rs",
+    "src/log_throttle.rs",
     "src/management.rs",
     "src/name.rs",
     "src/news.rs",
@@ -20,9 +21,9 @@ const PURE_FILES: [&str; 15] = [
     "src/rate.rs",
     "src/relay.rs",
     "src/switchboard.rs",
-    "src/throttle.rs",
 ];
-const PURE_FOLDERS: [&str; 5] = [
+const PURE_FOLDERS: [&str; 6] = [
+    "src/cause",
     "src/limits",
     "src/management",
     "src/name",

@@ -1,7 +1,7 @@
 //! What whoever runs the server asks of management: who is here, and a word to everyone.
 
 use super::{ManagementServer, Outbox, SessionState, To, User};
-use crate::cause::Cause;
+use crate::cause::Ended;
 use crate::event::{ConnectionId, Now, UserId};
 use crate::limits::CHAT_BYTES_MAX;
 use crate::name::{self, NameError};
@@ -57,12 +57,12 @@ impl ManagementServer {
         }
     }
 
-    /// Ends a user's connection, with [`Cause::ClosedByApplication`], and says whether there is such a
+    /// Ends a user's connection, with [`Ended::ByApplication`], and says whether there is such a
     /// user.
     pub fn end_user(&mut self, id: UserId, outbox: &mut Outbox) -> bool {
         let connection = self.find(id).map(|user| user.connection);
         if let Some(connection) = connection {
-            self.end(connection, Cause::ClosedByApplication, outbox);
+            self.end(connection, Ended::ByApplication, outbox);
         }
         connection.is_some()
     }

@@ -1,31 +1,10 @@
 //! Chat: which messages are passed on, and when they were said.
 
 use super::{ManagementServer, Outbox, To};
-use crate::cause::Cause;
+use crate::cause::ChatRefused;
 use crate::event::{Now, UserId};
 use crate::limits::{BROADCAST_OVERHEAD_BYTES, FRAME_HEADER_BYTES};
 use crate::protocol::Packet;
-
-/// Why a message is not passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ChatRefused {
-    Empty,
-    TooLong,
-    TooFast,
-    /// It would make everyone read too much.
-    BroadcastTooMuch,
-}
-
-impl From<ChatRefused> for Cause {
-    fn from(refused: ChatRefused) -> Cause {
-        match refused {
-            ChatRefused::Empty => Cause::ChatEmpty,
-            ChatRefused::TooLong => Cause::ChatTooLong,
-            ChatRefused::TooFast => Cause::ChatTooFast,
-            ChatRefused::BroadcastTooMuch => Cause::BroadcastTooMuch,
-        }
-    }
-}
 
 impl ManagementServer {
     /// Whether a message is passed on. If it is, it has been paid for.

@@ -1,8 +1,7 @@
 //! The log's lines about who comes, who goes and who is refused: one each, at human pace. A flood is
 //! cut to a rate, and the log then says how many lines were left out, by cause.
 
-use super::login::LoginRefused;
-use crate::cause::{Cause, Counters};
+use crate::cause::{Cause, Counters, Ended, LoginRefused};
 use crate::event::UserId;
 use crate::limits::{JOURNAL_BURST, JOURNAL_LINES_PER_SECOND, JOURNAL_SILENCE};
 use crate::quoted::Quoted;
@@ -16,7 +15,7 @@ use std::time::Instant;
 #[derive(Default)]
 pub(super) struct Journal {
     users: Budget,
-    strangers: Budget,
+    pending: Budget,
 }
 
 /// What a line is about, as it is counted if it is left out.
@@ -49,23 +48,23 @@ impl Journal {
         now: Instant,
         user: Option<(UserId, &str)>,
         address: IpAddr,
-        cause: Cause,
+        ended: Ended,
     ) {
-        let name = cause.name();
+        let (name, cause) = (ended.name(), What::Refused(ended.into()));
         match user {
             Some((id, who)) => {
-                if log_enabled!(Level::Info) && self.users.permits(now, What::Refused(cause)) {
+                if log_enabled!(Level::Info) && self.users.permits(now, cause) {
                     info!("user {id} {} from {address} left: {name}", Quoted(who));
                 }
             }
             // The refusal has its line.
-            None if cause == Cause::ClosedLoginRefused => {}
+            None if ended == Ended::LoginRefused => {}
             None => {
-                let level = match cause {
-                    Cause::ClosedByPeer | Cause::ClosedBroken => Level::Debug,
+                let level = match ended {
+                    Ended::ByPeer | Ended::Broken => Level::Debug,
                     _ => Level::Info,
                 };
-                if log_enabled!(level) && self.strangers.permits(now, What::Refused(cause)) {
+                if log_enabled!(level) && self.pending.permits(now, cause) {
                     log!(
                         level,
                         "a connection from {address} without login ended: {name}"
@@ -82,21 +81,26 @@ impl Journal {
         address: IpAddr,
         refused: LoginRefused,
     ) {
-        if log_enabled!(Level::Info) && self.strangers.permits(now, What::Refused(refused.into())) {
+        if log_enabled!(Level::Info) && self.pending.permits(now, What::Refused(refused.into())) {
             let name = Quoted(name);
-            info!("a login as {name} from {address} refused: {refused}");
+            let detail = match refused {
+                LoginRefused::BadName(error) => format!(" ({error})"),
+                _ => String::new(),
+            };
+            let cause = refused.name();
+            info!("a login as {name} from {address} refused: {cause}{detail}");
         }
     }
 
     pub(super) fn connection_refused(&mut self, now: Instant, address: IpAddr, cause: Cause) {
-        if log_enabled!(Level::Info) && self.strangers.permits(now, What::Refused(cause)) {
+        if log_enabled!(Level::Info) && self.pending.permits(now, What::Refused(cause)) {
             info!("a connection from {address} refused: {}", cause.name());
         }
     }
 
     /// Says what was left out, if it is time to.
     pub(super) fn tell(&mut self, now: Instant) {
-        for budget in [&mut self.users, &mut self.strangers] {
+        for budget in [&mut self.users, &mut self.pending] {
             if let Some(what) = budget.take_left_out(now) {
                 info!("left out of the log in {JOURNAL_SILENCE:?}: {what}");
             }
@@ -105,7 +109,7 @@ impl Journal {
 
     /// When there is something to [tell](Self::tell).
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let budgets = [&self.users, &self.strangers];
+        let budgets = [&self.users, &self.pending];
         budgets.into_iter().filter_map(|it| it.tell_at).min()
     }
 }

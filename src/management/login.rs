@@ -1,47 +1,15 @@
 //! Logging in: who may, what they are told, and what a connection may do before it.
 
 use super::{ManagementServer, Outbox, Session, SessionState, To, User, joined_cost, response_to};
-use crate::cause::Cause;
+use crate::cause::{Ended, FrameIgnored, LoginRefused};
 use crate::event::{ConnectionId, Event, Now, Source, UserId, VoiceToken};
 use crate::limits::PAYLOAD_BYTES_MAX;
-use crate::name::{self, NameError};
+use crate::name;
 use crate::protocol::{LOGIN_RESPONSE_FIXED_BYTES, Packet, Participants};
-use std::fmt;
-
-/// Why a login is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LoginRefused {
-    BadName(NameError),
-    ServerFull,
-    TooFast,
-    /// The news of it would make everyone read too much.
-    BroadcastTooMuch,
-}
-
-impl From<LoginRefused> for Cause {
-    fn from(refused: LoginRefused) -> Cause {
-        match refused {
-            LoginRefused::BadName(_) => Cause::LoginBadName,
-            LoginRefused::ServerFull => Cause::LoginServerFull,
-            LoginRefused::TooFast => Cause::LoginTooFast,
-            LoginRefused::BroadcastTooMuch => Cause::BroadcastTooMuch,
-        }
-    }
-}
-
-impl fmt::Display for LoginRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Cause::from(*self).name())?;
-        match self {
-            LoginRefused::BadName(error) => write!(f, " ({error})"),
-            _ => Ok(()),
-        }
-    }
-}
 
 impl ManagementServer {
     /// Before login only a login and a ping do anything, and a mute state is kept for later.
-    pub(super) fn handle_stranger(
+    pub(super) fn handle_pending(
         &mut self,
         now: Now,
         connection: ConnectionId,
@@ -75,7 +43,7 @@ impl ManagementServer {
             }
             other => {
                 if let Some(response) = response_to(&other, false) {
-                    self.counters.count(Cause::RequestBeforeLogin);
+                    self.counters.count(FrameIgnored::BeforeLogin);
                     outbox.send(to, &response);
                 }
             }
@@ -128,7 +96,7 @@ impl ManagementServer {
                 participants: Participants::EMPTY,
             },
         );
-        self.end(connection, Cause::ClosedLoginRefused, outbox);
+        self.end(connection, Ended::LoginRefused, outbox);
     }
 
     fn log_in(
@@ -229,7 +197,7 @@ impl ManagementServer {
             let (name, refused) = (self.users[place].name.clone(), LoginRefused::TooFast);
             return self.refuse_login(now, connection, request_id, &name, refused, outbox);
         }
-        self.counters.count(Cause::LoginRepeated);
+        self.counters.count(FrameIgnored::LoginRepeated);
         let session = self.session(connection).expect("it has just sent a frame");
         let token = session.token;
         self.answer_login(place, request_id, token, outbox);

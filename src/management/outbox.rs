@@ -1,6 +1,6 @@
 //! What management has to say, and to whom.
 
-use crate::cause::Cause;
+use crate::cause::Ended;
 use crate::event::{ConnectionId, Event, UserId, VoiceToken};
 use crate::protocol::{Packet, Participant, encode_login_response};
 
@@ -25,7 +25,7 @@ pub struct Outbox {
     /// ends.
     deliveries: Vec<(To, usize)>,
     events: Vec<Event>,
-    ends: Vec<(ConnectionId, Cause)>,
+    ends: Vec<(ConnectionId, Ended)>,
 }
 
 impl Outbox {
@@ -51,7 +51,7 @@ impl Outbox {
 
     /// Connections that are to be ended once everything is delivered, and why: close each, and say so with
     /// [`handle_disconnect`](super::ManagementServer::handle_disconnect).
-    pub fn ends(&self) -> &[(ConnectionId, Cause)] {
+    pub fn ends(&self) -> &[(ConnectionId, Ended)] {
         &self.ends
     }
 
@@ -67,7 +67,7 @@ impl Outbox {
         self.events.push(event);
     }
 
-    pub(super) fn end(&mut self, connection: ConnectionId, cause: Cause) {
+    pub(super) fn end(&mut self, connection: ConnectionId, cause: Ended) {
         self.ends.push((connection, cause));
     }
 

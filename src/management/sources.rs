@@ -9,8 +9,8 @@ use crate::limits::{
     BROADCAST_QUIET_MILLIONTHS, BROADCAST_RESERVE_PART, BROADCAST_SHARES, Limits, REFUSAL_TIME,
     SOURCES_REMEMBERED_MAX,
 };
+use crate::log_throttle::LogThrottle;
 use crate::rate::{RateLimit, Spent};
-use crate::throttle::Throttle;
 use log::warn;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -48,7 +48,7 @@ pub(super) struct Sources {
     /// Those without a connection, the one that has been so the longest first.
     idle: BTreeMap<u64, Source>,
     last_idle: u64,
-    log: Throttle,
+    log: LogThrottle,
 }
 
 impl Sources {
@@ -72,7 +72,7 @@ impl Sources {
             entries: HashMap::with_capacity_and_hasher(most, key),
             idle: BTreeMap::new(),
             last_idle: 0,
-            log: Throttle::default(),
+            log: LogThrottle::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! When the others are told of someone's voice or mute state.
 
 use super::{ManagementServer, Outbox, STATE_COST};
-use crate::cause::Cause;
+use crate::cause::StateDeferred;
 use crate::event::Now;
 use crate::limits::BROADCAST_RETRY;
 
@@ -32,7 +32,7 @@ impl ManagementServer {
         if let Some(at) = telling_at {
             self.untold.insert((at, id));
             self.counters
-                .count_many(Cause::StateToldLater, u64::from(old.is_none()));
+                .count_many(StateDeferred::TooFast, u64::from(old.is_none()));
         }
     }
 }

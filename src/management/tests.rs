@@ -209,7 +209,7 @@ fn the_tables_are_empty_when_all_have_left() {
 }
 
 /// Has something done, and returns what ends because of it.
-fn ends(act: impl FnOnce(&mut Outbox)) -> Vec<(ConnectionId, Cause)> {
+fn ends(act: impl FnOnce(&mut Outbox)) -> Vec<(ConnectionId, Ended)> {
     let mut outbox = Outbox::new();
     act(&mut outbox);
     outbox.ends().to_vec()
@@ -229,13 +229,13 @@ fn every_end_that_management_decides_leaves_in_the_outbox_and_once() {
         let result = management.handle_connect(now(), BOB, ADDRESS, token(BOB), outbox);
         assert_eq!(result, Ok(()));
     });
-    assert_eq!(came, [(ALICE, Cause::ClosedCrowdedOut)]);
+    assert_eq!(came, [(ALICE, Ended::CrowdedOut)]);
     assert_eq!(management.pending_count(), 1, "its place is free at once");
 
     let (id, payload) = (crate::protocol::id::LOGIN_REQUEST, &[0; 3]);
     let frame = Frame { id, payload };
     let malformed = ends(|outbox| management.handle_frame(now(), BOB, frame, outbox));
-    assert_eq!(malformed, [(BOB, Cause::ClosedMalformed)]);
+    assert_eq!(malformed, [(BOB, Ended::Malformed)]);
     let banned = ends(|outbox| management.end_banned(|_| true, outbox));
     assert_eq!(banned, [], "both are to end already");
 
@@ -246,14 +246,14 @@ fn every_end_that_management_decides_leaves_in_the_outbox_and_once() {
         payload: &payload,
     };
     let refused = ends(|outbox| management.handle_frame(now(), carol, frame, outbox));
-    assert_eq!(refused, [(carol, Cause::ClosedLoginRefused)]);
+    assert_eq!(refused, [(carol, Ended::LoginRefused)]);
 
     assert_eq!(connect(&mut management, dave), Ok(()));
     let mut late = now();
     late.instant += limits.login_timeout + std::time::Duration::from_secs(1);
     assert_eq!(management.overdue(late), Some(dave));
     let overdue = ends(|outbox| assert!(management.handle_tick(late, outbox)));
-    assert_eq!(overdue, [(dave, Cause::ClosedLoginDeadline)]);
+    assert_eq!(overdue, [(dave, Ended::LoginDeadline)]);
     assert_eq!(management.overdue(late), None);
 
     for connection in [ALICE, BOB, carol, dave] {

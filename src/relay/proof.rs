@@ -3,17 +3,17 @@
 
 use super::tables::{Route, UserKey};
 use super::{Verdict, VoiceRelayServer, not_whole};
-use crate::cause::Cause;
-use crate::event::{Now, Peer, Source, VoiceToken};
+use crate::cause::{VoiceAuthRefused, VoiceDropped};
+use crate::event::{Now, Source, UdpPath, VoiceToken};
 use crate::protocol::{Frame, Packet, voice_auth_response};
 use std::net::SocketAddr;
 
 /// What a VoiceAuthRequest asks for. Nothing has come of it yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Claim {
-    source: Peer,
+    path: UdpPath,
     /// What was asked with which token, or why that cannot be read.
-    question: Result<Question, Cause>,
+    question: Result<Question, VoiceDropped>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ struct Question {
 impl Claim {
     /// Where it came from.
     pub(crate) fn remote(&self) -> SocketAddr {
-        self.source.remote
+        self.path.remote
     }
 
     /// Whether to decide it would give a user an address that they do not have.
@@ -41,7 +41,7 @@ impl Claim {
 
 impl VoiceRelayServer {
     /// Reads a VoiceAuthRequest.
-    pub(super) fn read_claim(&self, source: Peer, datagram: &[u8]) -> Claim {
+    pub(super) fn read_claim(&self, path: UdpPath, datagram: &[u8]) -> Claim {
         let question = match Frame::first_of(datagram).map(|frame| frame.parse()) {
             Ok(Ok(Packet::VoiceAuthRequest {
                 request_id,
@@ -52,16 +52,16 @@ impl VoiceRelayServer {
                     request_id,
                     token,
                     user,
-                    is_permitted: user.is_some_and(|user| self.may_bind(user, source)),
+                    is_permitted: user.is_some_and(|user| self.may_bind(user, path)),
                     is_new: user.is_some_and(|user| {
-                        self.tables.user(user).route != Some(Route::Plain(source))
+                        self.tables.user(user).route != Some(Route::Plain(path))
                     }),
                 })
             }
-            Ok(_) => Err(Cause::DatagramMalformed),
+            Ok(_) => Err(VoiceDropped::Malformed),
             Err(_) => Err(not_whole(datagram.len())),
         };
-        Claim { source, question }
+        Claim { path, question }
     }
 
     /// Decides a claim that nothing speaks against but what the relay knows itself.
@@ -77,16 +77,16 @@ impl VoiceRelayServer {
             Err(cause) => return self.drop_counted(cause),
         };
         if let Some(user) = user.filter(|_| is_permitted) {
-            self.tables.bind(user, Route::Plain(claim.source));
+            self.tables.bind(user, Route::Plain(claim.path));
             return Verdict::Answer(voice_auth_response(request_id, true));
         }
-        let source = Source::of(claim.source.remote.ip());
+        let source = Source::of(claim.path.remote.ip());
         if !self.false_answers.allow(now.instant, source) {
-            return self.drop_counted(Cause::VoiceAuthUnanswered);
+            return self.drop_counted(VoiceDropped::AuthUnanswered);
         }
         self.counters.count(match user {
-            Some(_) => Cause::VoiceAuthElsewhere,
-            None => Cause::VoiceAuthUnknownToken,
+            Some(_) => VoiceAuthRefused::Elsewhere,
+            None => VoiceAuthRefused::UnknownToken,
         });
         match token {
             VoiceToken(0) => Verdict::AnswerAndEnd(voice_auth_response(request_id, false)),
@@ -95,12 +95,16 @@ impl VoiceRelayServer {
     }
 
     /// Refuses a claim for a reason that the relay does not know: it is not answered.
-    pub(crate) fn refuse(&mut self, _claim: Claim, cause: Cause) -> Verdict<'static, 'static> {
+    pub(crate) fn refuse(
+        &mut self,
+        _claim: Claim,
+        cause: VoiceDropped,
+    ) -> Verdict<'static, 'static> {
         self.drop_counted(cause)
     }
 
     /// Whether a user's address may be this one.
-    fn may_bind(&self, user: UserKey, peer: Peer) -> bool {
-        self.voice_from_anywhere || Source::of(peer.remote.ip()) == self.tables.source_of(user)
+    fn may_bind(&self, user: UserKey, path: UdpPath) -> bool {
+        self.voice_from_anywhere || Source::of(path.remote.ip()) == self.tables.source_of(user)
     }
 }

@@ -2,8 +2,8 @@
 //! address, and the dense list of those who receive voice. Only events and proofs change them.
 
 use super::voice::VoiceSpent;
-use crate::cause::Cause;
-use crate::event::{Peer, Source, UserId, VoiceToken};
+use crate::cause::VoiceDropped;
+use crate::event::{Source, UdpPath, UserId, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::SOURCES_REMEMBERED_MAX;
 use slab::Slab;
@@ -49,14 +49,14 @@ fn narrow(place: usize) -> u32 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// Datagrams as they are, to and from a proven address.
-    Plain(Peer),
+    Plain(UdpPath),
 }
 
 impl Route {
     /// The address that is the user's alone.
     fn remote(self) -> SocketAddr {
         match self {
-            Route::Plain(peer) => peer.remote,
+            Route::Plain(path) => path.remote,
         }
     }
 }
@@ -79,10 +79,10 @@ pub(super) struct User {
 
 impl User {
     /// The place among the listeners of someone who may speak.
-    pub(super) fn place(&self) -> Result<ListenerIndex, Cause> {
-        let place = self.listener.ok_or(Cause::VoiceNotInChannel)?;
+    pub(super) fn place(&self) -> Result<ListenerIndex, VoiceDropped> {
+        let place = self.listener.ok_or(VoiceDropped::NotInChannel)?;
         match self.is_muted {
-            true => Err(Cause::VoiceMuted),
+            true => Err(VoiceDropped::Muted),
             false => Ok(place),
         }
     }
@@ -110,7 +110,7 @@ pub(super) struct Tables {
     /// remembered for a while, so that nobody renews a budget by leaving and coming back.
     departed: VecDeque<(AddressKey, u32)>,
     /// Who receives voice on a plain route, without gaps. `listener_users` tells whose place each is.
-    pub(super) listeners: Vec<Peer>,
+    pub(super) listeners: Vec<UdpPath>,
     pub(super) listener_users: Vec<UserKey>,
 }
 
@@ -263,10 +263,10 @@ impl Tables {
             ..
         } = *self.user(user);
         match (listener, route.filter(|_| in_voice)) {
-            (None, Some(Route::Plain(peer))) => {
+            (None, Some(Route::Plain(path))) => {
                 let place = ListenerIndex(narrow(self.listeners.len()));
                 self.user_mut(user).listener = Some(place);
-                self.listeners.push(peer);
+                self.listeners.push(path);
                 self.listener_users.push(user);
             }
             (Some(place), None) => {

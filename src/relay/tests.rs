@@ -23,15 +23,15 @@ fn relay_of<const N: usize>(ids: [UserId; N]) -> VoiceRelayServer {
     relay
 }
 
-fn at(port: u16) -> Peer {
-    Peer {
+fn at(port: u16) -> UdpPath {
+    UdpPath {
         remote: ([192, 0, 2, 1], port).into(),
         local: None,
     }
 }
 
 /// In these tests a user's token is their id.
-fn prove(relay: &mut VoiceRelayServer, id: UserId, peer: Peer) -> bool {
+fn prove(relay: &mut VoiceRelayServer, id: UserId, peer: UdpPath) -> bool {
     let now = Now {
         instant: Instant::now(),
         unix_ms: 0,
@@ -127,7 +127,7 @@ fn rule_9_and_10_the_tables_agree_in_every_order_of_events_and_proofs() {
 }
 
 /// A claim to this address with the user's token.
-fn claim(relay: &mut VoiceRelayServer, now: Now, id: UserId, peer: Peer) -> Claim {
+fn claim(relay: &mut VoiceRelayServer, now: Now, id: UserId, peer: UdpPath) -> Claim {
     let mut question = Vec::new();
     let request = Packet::VoiceAuthRequest {
         request_id: 7,
@@ -150,13 +150,13 @@ fn a_claim_changes_nothing_until_it_is_decided_and_nothing_if_it_is_refused() {
     assert!(prove(&mut relay, BOB, at(1)));
     let (refused, unknown) = (claim(&mut relay, now, ALICE, at(1)), UserId(9));
     assert!(refused.is_new() && refused.remote() == at(1).remote);
-    let cause = Cause::VoiceAuthOwnAddress;
+    let cause = VoiceDropped::AuthOwnAddress;
     assert_eq!(relay.refuse(refused, cause), Verdict::Drop(cause));
     let bobs = relay.tables.by_address[&at(1).remote];
     assert_eq!(relay.tables.user(bobs).id, BOB, "it is still his");
     assert_eq!(
         relay.counters().occurred().collect::<Vec<_>>(),
-        [(cause, 1)]
+        [(cause.into(), 1)]
     );
 
     assert!(!claim(&mut relay, now, BOB, at(1)).is_new(), "he has it");
@@ -184,7 +184,7 @@ fn voice_that_is_late_costs_its_sender_nothing() {
     (datagram[0], datagram[2]) = (id::VOICE_DATA, 17);
     for _ in 0..100 {
         let late = relay.examine(now, at(1), &mut datagram, true);
-        assert!(matches!(late, Finding::Drop(Cause::VoiceTooLate)));
+        assert!(matches!(late, Finding::Drop(VoiceDropped::TooLate)));
     }
     let young = relay.examine(now, at(1), &mut datagram, false);
     assert!(matches!(young, Finding::Voice { .. }), "{young:?}");
@@ -273,12 +273,12 @@ fn what_is_refused_for_its_bytes_costs_no_datagram() {
     };
     assert_eq!(say(0, 1_400), None, "the burst");
     for _ in 0..10 {
-        assert_eq!(say(0, 1_400), Some(Cause::VoiceTooFast), "for its bytes");
+        assert_eq!(say(0, 1_400), Some(VoiceDropped::TooFast), "for its bytes");
     }
     for number in 2..=6 {
         assert_eq!(say(500, 1), None, "datagram {number} of six");
     }
-    assert_eq!(say(500, 1), Some(Cause::VoiceTooFast), "for their number");
+    assert_eq!(say(500, 1), Some(VoiceDropped::TooFast), "for their number");
 }
 
 /// Voice that waits is nobody else's, even if another user has come to the speaker's place meanwhile.
@@ -313,5 +313,5 @@ fn voice_that_waits_is_not_that_of_who_comes_to_its_speakers_place() {
     let key = relay.tables.by_id[&carol];
     assert_eq!(key, speaker.user, "the place is used again");
     let later = relay.recipients(speaker).map(|_| ());
-    assert_eq!(later, Err(Cause::VoiceUnknownSource));
+    assert_eq!(later, Err(VoiceDropped::UnknownSource));
 }

@@ -2,8 +2,8 @@
 
 use super::tables::{AddressKey, ListenerIndex, User, UserKey};
 use super::{Finding, VoiceRelayServer, not_whole};
-use crate::cause::Cause;
-use crate::event::{Now, Peer, UserId};
+use crate::cause::VoiceDropped;
+use crate::event::{Now, UdpPath, UserId};
 use crate::limits::VOICE_BURST;
 use crate::protocol::{VoiceDatagram, VoiceDatagramError};
 use crate::rate::{RateLimit, Spent};
@@ -77,31 +77,31 @@ impl VoiceRelayServer {
     pub(super) fn check_voice(
         &mut self,
         now: Now,
-        source: Peer,
+        path: UdpPath,
         datagram: &mut [u8],
-    ) -> Result<Finding, Cause> {
+    ) -> Result<Finding, VoiceDropped> {
         let datagram_len = datagram.len();
         let mut voice = VoiceDatagram::check(datagram).map_err(|error| match error {
-            VoiceDatagramError::Malformed => Cause::DatagramMalformed,
+            VoiceDatagramError::Malformed => VoiceDropped::Malformed,
             VoiceDatagramError::Incomplete => not_whole(datagram_len),
-            VoiceDatagramError::TooLong => Cause::DatagramTooLong,
+            VoiceDatagramError::TooLong => VoiceDropped::TooLong,
         })?;
         let len = voice.frame().len();
         if len > self.frame_bytes_max {
-            return Err(Cause::DatagramTooLong);
+            return Err(VoiceDropped::TooLong);
         }
         let tables = &mut self.tables;
-        let key = tables.by_address.get(&source.remote);
-        let key = *key.ok_or(Cause::VoiceUnknownSource)?;
+        let key = tables.by_address.get(&path.remote);
+        let key = *key.ok_or(VoiceDropped::UnknownSource)?;
         let user = &mut tables.users[key.index()];
         let listener = user.place()?;
         let address = &mut tables.addresses[user.address.index()];
         let (now, bytes) = (now.instant, len as u32);
         if !self.user_limit.permits(&user.voice, now, bytes) {
-            return Err(Cause::VoiceTooFast);
+            return Err(VoiceDropped::TooFast);
         }
         if !self.address_limit.permits(&address.voice, now, bytes) {
-            return Err(Cause::VoiceTooFastFromAddress);
+            return Err(VoiceDropped::TooFastFromAddress);
         }
         self.user_limit.spend(&mut user.voice, now, bytes);
         self.address_limit.spend(&mut address.voice, now, bytes);
@@ -119,9 +119,10 @@ impl VoiceRelayServer {
     }
 
     /// The place among the listeners of a speaker whose datagram had to wait.
-    pub(super) fn place_of(&self, speaker: Speaker) -> Result<ListenerIndex, Cause> {
+    pub(super) fn place_of(&self, speaker: Speaker) -> Result<ListenerIndex, VoiceDropped> {
         let user = self.tables.users.get(speaker.user.index());
         let user = user.filter(|user| user.id == speaker.id);
-        user.ok_or(Cause::VoiceUnknownSource).and_then(User::place)
+        user.ok_or(VoiceDropped::UnknownSource)
+            .and_then(User::place)
     }
 }

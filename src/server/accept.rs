@@ -3,7 +3,7 @@
 
 use super::sockets;
 use super::spare::{self, Spare};
-use crate::cause::Cause;
+use crate::cause::AcceptFailed;
 use crate::connection::Stream;
 use crate::event::{ConnectionId, VoiceToken};
 use crate::limits::{ACCEPT_PAUSE, Limits};
@@ -73,9 +73,12 @@ pub(super) enum Arrival<S> {
         token: VoiceToken,
     },
     /// Somebody who was closed at once.
-    TurnedAway { address: IpAddr, cause: Cause },
+    TurnedAway {
+        address: IpAddr,
+        cause: AcceptFailed,
+    },
     /// Nobody, for a reason that is to be counted.
-    Failed(Cause),
+    Failed(AcceptFailed),
     /// Nobody.
     Nobody,
 }
@@ -127,12 +130,12 @@ impl<L: Listener> Door<L> {
                     address: address.ip().to_canonical(),
                     token,
                 },
-                None => Arrival::Failed(Cause::AcceptFailed),
+                None => Arrival::Failed(AcceptFailed::Broken),
             },
             Err(error) if spare::are_used_up(&error) => match self.listener.refuse() {
                 Ok(address) => Arrival::TurnedAway {
                     address: address.ip().to_canonical(),
-                    cause: Cause::RefusedNoDescriptors,
+                    cause: AcceptFailed::NoDescriptors,
                 },
                 Err(error) => self.stop_for_a_while(now, &error),
             },
@@ -148,7 +151,7 @@ impl<L: Listener> Door<L> {
                 Arrival::Nobody
             }
             io::ErrorKind::Interrupted => Arrival::Nobody,
-            io::ErrorKind::ConnectionAborted => Arrival::Failed(Cause::AcceptFailed),
+            io::ErrorKind::ConnectionAborted => Arrival::Failed(AcceptFailed::Broken),
             _ => {
                 if !std::mem::replace(&mut self.has_warned, true) {
                     warn!(
@@ -158,7 +161,7 @@ impl<L: Listener> Door<L> {
                 // Out of memory for sockets, most likely: whoever is connected is served on, and the
                 // others wait in the kernel's queue.
                 self.paused_until = Some(now + ACCEPT_PAUSE);
-                Arrival::Failed(Cause::AcceptPaused)
+                Arrival::Failed(AcceptFailed::Paused)
             }
         }
     }

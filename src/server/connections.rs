@@ -5,13 +5,13 @@
 //! key in a queue may outlive its connection; whoever takes it out finds either nothing or a newer
 //! connection, to which a look does no harm, and which is ended only if it was itself marked so.
 
-use crate::cause::Cause;
+use crate::cause::Ended;
 use crate::connection::delivery::Patience;
 use crate::connection::{Connection, Stream};
 use crate::event::ConnectionId;
 use crate::limits::{
-    HELD_BACK_MIN, KERNEL_BYTES_UNSEEN, LARGE_STRANGERS_MAX, LOOKS_PER_STALL, Limits,
-    STRANGER_BYTES, outbound_bytes_max,
+    HELD_BACK_MIN, KERNEL_BYTES_UNSEEN, LARGE_PENDING_MAX, LOOKS_PER_STALL, Limits, PENDING_BYTES,
+    outbound_bytes_max,
 };
 use crate::switchboard::Deliver;
 use slab::Slab;
@@ -51,7 +51,7 @@ pub(crate) struct Connections<S> {
     outbound_total: usize,
     outbound_total_at_most: usize,
     /// Connections that have not logged in and hold more than they should.
-    large_strangers: usize,
+    large_pending: usize,
     /// What was copied to recipients since somebody last asked, in bytes and their overhead.
     pub(super) copying_cost: usize,
     /// When this turn began.
@@ -83,7 +83,7 @@ impl<S: Stream> Connections<S> {
             outbound_total_max: limits.outbound_bytes,
             outbound_total: 0,
             outbound_total_at_most: 0,
-            large_strangers: 0,
+            large_pending: 0,
             copying_cost: 0,
             now,
             #[cfg(test)]
@@ -119,7 +119,7 @@ impl<S: Stream> Connections<S> {
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Connection<S>> {
         let connection = self.slab.try_remove(id.index())?;
         self.lower_total(connection.outbound_bytes());
-        self.large_strangers -= usize::from(connection.is_large_stranger);
+        self.large_pending -= usize::from(connection.is_large_pending);
         if let Some(at) = connection.silent_at {
             self.silent.remove(&(at, id));
         }
@@ -238,16 +238,16 @@ impl<S: Stream> Connections<S> {
 
     /// Notes how much a connection holds that was not handled yet, and ends it if it has not logged
     /// in and too many such hold much.
-    pub(super) fn note_inbound(&mut self, id: ConnectionId, is_stranger: bool) {
+    pub(super) fn note_inbound(&mut self, id: ConnectionId, is_pending: bool) {
         let Some(connection) = self.slab.get_mut(id.index()) else {
             return;
         };
-        let is_large = is_stranger && connection.inbound.len() > STRANGER_BYTES;
-        let was_large = std::mem::replace(&mut connection.is_large_stranger, is_large);
-        self.large_strangers += usize::from(is_large);
-        self.large_strangers -= usize::from(was_large);
-        if is_large && !was_large && self.large_strangers > LARGE_STRANGERS_MAX {
-            self.end(id, Cause::ClosedCrowdedOut);
+        let is_large = is_pending && connection.inbound.len() > PENDING_BYTES;
+        let was_large = std::mem::replace(&mut connection.is_large_pending, is_large);
+        self.large_pending += usize::from(is_large);
+        self.large_pending -= usize::from(was_large);
+        if is_large && !was_large && self.large_pending > LARGE_PENDING_MAX {
+            self.end(id, Ended::CrowdedOut);
         }
     }
 

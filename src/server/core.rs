@@ -7,12 +7,12 @@
 use super::accept::{Arrival, Door, Listener};
 use super::connections::Connections;
 use crate::bans::BanList;
-use crate::cause::{Cause, Counters};
+use crate::cause::{Counters, Ended};
 use crate::connection::{ReadOutcome, Stream};
 use crate::event::{ConnectionId, Now, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::{
-    FRAMES_PER_CONNECTION_PER_TURN, INBOUND_BYTES_MAX, Limits, WORK_BETWEEN_FULL_LOOKS,
+    FRAMES_PER_CONNECTION_PER_TURN, INBOUND_BYTES_MAX, Limits, WORK_BETWEEN_FULL_POLLS,
     WORK_BETWEEN_VOICE, WORK_PER_STAGE, WORK_UNIT_BYTES,
 };
 use crate::switchboard::{Deliver, Switchboard};
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 pub(super) trait Voice {
     /// Relays what has arrived, up to a bound, and returns how many units of work that was. Asking
     /// costs little where nothing has.
-    fn look(&mut self, now: Now, switchboard: &mut Switchboard) -> usize;
+    fn poll(&mut self, now: Now, switchboard: &mut Switchboard) -> usize;
 
     /// Whether something may have been left by the last look.
     fn is_ready(&self) -> bool;
@@ -88,7 +88,7 @@ impl<L: Listener, V: Voice> Core<L, V> {
     pub(super) fn turn(&mut self, now: Now) {
         self.now = now;
         self.connections.now = now.instant;
-        self.look_at_voice();
+        self.poll_voice();
         self.accept();
         self.handle_inbox();
         self.end_marked();
@@ -106,10 +106,10 @@ impl<L: Listener, V: Voice> Core<L, V> {
         self.work_left == 0
     }
 
-    fn look_at_voice(&mut self) {
+    fn poll_voice(&mut self) {
         self.work = 0;
         // However much voice there is, a turn has an end.
-        let work = self.voice.look(self.now, &mut self.switchboard);
+        let work = self.voice.poll(self.now, &mut self.switchboard);
         self.work_left = self.work_left.saturating_sub(work);
     }
 
@@ -121,11 +121,11 @@ impl<L: Listener, V: Voice> Core<L, V> {
         self.work_left = self.work_left.saturating_sub(work);
         self.work += work;
         let most = match self.voice.is_ready() {
-            true => WORK_BETWEEN_FULL_LOOKS,
+            true => WORK_BETWEEN_FULL_POLLS,
             false => WORK_BETWEEN_VOICE,
         };
         if self.work >= most {
-            self.look_at_voice();
+            self.poll_voice();
         }
     }
 
@@ -165,12 +165,12 @@ impl<L: Listener, V: Voice> Core<L, V> {
         let (now, id) = (self.now, self.connections.next_id());
         let (switchboard, connections) = (&mut self.switchboard, &mut self.connections);
         if let Err(refused) = switchboard.handle_connect(now, id, address, token, connections) {
-            return switchboard.log_refusal(now, address, refused.into());
+            return switchboard.log_refusal(now, address, refused);
         }
         let connection = connections.insert(stream);
         if let Err(error) = self.door.listener.register(id, &mut connection.stream) {
             debug!("cannot wait for events of a connection: {error}");
-            connections.end(id, Cause::AcceptFailed);
+            connections.end(id, Ended::NotSetUp);
         }
     }
 
@@ -201,11 +201,11 @@ impl<L: Listener, V: Voice> Core<L, V> {
                 match connection.read(&mut self.scratch) {
                     Ok(ReadOutcome::Received(bytes)) => self.connections.copying_cost += bytes,
                     Ok(ReadOutcome::WouldBlock) => {
-                        let is_stranger = self.switchboard.management().is_pending(id);
-                        return self.connections.note_inbound(id, is_stranger);
+                        let is_pending = self.switchboard.management().is_pending(id);
+                        return self.connections.note_inbound(id, is_pending);
                     }
-                    Ok(ReadOutcome::Ended) => self.connections.end(id, Cause::ClosedByPeer),
-                    Err(_) => self.connections.end(id, Cause::ClosedBroken),
+                    Ok(ReadOutcome::Ended) => self.connections.end(id, Ended::ByPeer),
+                    Err(_) => self.connections.end(id, Ended::Broken),
                 }
             }
             self.worked();
@@ -237,17 +237,14 @@ impl<L: Listener, V: Voice> Core<L, V> {
         let Some(cause) = connection.ending else {
             unreachable!("only what was marked is ended");
         };
-        let is_hopeless = matches!(
-            cause,
-            Cause::ClosedStalled | Cause::ClosedTooSlow | Cause::ClosedVanished
-        );
+        let is_hopeless = matches!(cause, Ended::Stalled | Ended::TooSlow | Ended::Vanished);
         if connection.delivery.in_kernel() > 0 {
             connection.stream.bequeath(match is_hopeless {
                 true => Duration::ZERO,
                 false => self.connections.stall_timeout(),
             });
         }
-        if !is_hopeless && !matches!(cause, Cause::ClosedByPeer | Cause::ClosedBroken) {
+        if !is_hopeless && !matches!(cause, Ended::ByPeer | Ended::Broken) {
             connection.stream.finish(&mut self.scratch);
         }
         // Closing it ends its registration with the poll.
@@ -266,7 +263,7 @@ impl<L: Listener, V: Voice> Core<L, V> {
             };
             match self.connections.flush(id) {
                 Ok(bytes) => self.connections.copying_cost += bytes,
-                Err(_) => self.connections.end(id, Cause::ClosedBroken),
+                Err(_) => self.connections.end(id, Ended::Broken),
             }
             self.worked();
         }

@@ -1,7 +1,7 @@
 //! The end in order: what is queued is flushed within a bound, and the connections are closed.
 
 use super::{Server, sockets};
-use crate::cause::Cause;
+use crate::cause::Ended;
 use crate::connection::Stream;
 use crate::event::ConnectionId;
 use crate::limits::{INBOUND_BYTES_MAX, POLL_EVENTS, STOP_DEADLINE};
@@ -54,7 +54,7 @@ pub(super) fn flush(server: &mut Server) {
 pub(super) fn close(mut server: Server) -> Statistics {
     let mut scratch = vec![0; INBOUND_BYTES_MAX];
     for connection in server.core.connections.iter_mut() {
-        server.core.counters.count(Cause::ClosedServerStopped);
+        server.core.counters.count(Ended::ServerStopped);
         connection.stream.finish(&mut scratch);
     }
     server.core.connections.leave_to_kernel();

@@ -9,11 +9,11 @@ mod arrival;
 mod tests;
 
 use super::core::Voice;
-use crate::cause::{Cause, Counters};
-use crate::event::{Now, Peer};
+use crate::cause::{Counters, VoiceDropped};
+use crate::event::{Now, UdpPath};
 use crate::limits::{
     DATAGRAMS_PER_BATCH, DATAGRAMS_PER_WORK_UNIT, DATAGRAMS_TOGETHER_MIN, DELIVERIES_PER_WORK_UNIT,
-    Limits, RECEIVES_PER_LOOK, VOICE_SLOTS, sent_per_look_max, waiting_max,
+    Limits, RECEIVES_PER_POLL, VOICE_SLOTS, sent_per_poll_max, waiting_max,
 };
 use crate::relay::backlog::Backlog;
 use crate::relay::{Claim, Finding, Verdict};
@@ -70,7 +70,7 @@ impl<S: DatagramSocket> VoicePort<S> {
     /// datagrams came.
     fn receive(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
         let mut received = 0;
-        for _ in 0..RECEIVES_PER_LOOK {
+        for _ in 0..RECEIVES_PER_POLL {
             self.socket.receive(&mut self.slots);
             for place in 0..self.slots.fresh().len() {
                 let slot = self.slots.fresh()[place];
@@ -83,7 +83,7 @@ impl<S: DatagramSocket> VoicePort<S> {
                 self.backlog.shed(most / 2, |slot| self.slots.release(slot));
                 let dropped = before - self.backlog.len();
                 self.counters
-                    .count_many(Cause::VoiceOverload, dropped as u64);
+                    .count_many(VoiceDropped::Overload, dropped as u64);
             }
             self.is_readable = self.socket.may_have_more();
             if !self.is_readable {
@@ -97,10 +97,10 @@ impl<S: DatagramSocket> VoicePort<S> {
     /// Does with a datagram what is to be done with it, or makes it wait for its turn.
     fn take_in(&mut self, now: Now, slot: usize, switchboard: &mut Switchboard) {
         let (received, bytes) = self.slots.datagram(slot);
-        let source = received.source;
+        let path = received.path;
         self.arrived_at[slot] = self.arrivals.arrived_at(now, received.arrived_ns);
         let is_late = is_too_late(now, self.arrived_at[slot], self.age_max);
-        match switchboard.examine(now, source, bytes, is_late) {
+        match switchboard.examine(now, path, bytes, is_late) {
             Finding::Voice {
                 frame_len, speaker, ..
             } => {
@@ -108,13 +108,13 @@ impl<S: DatagramSocket> VoicePort<S> {
                 self.backlog.push(slot, speaker);
                 return;
             }
-            Finding::Claim(claim) => self.answer(now, source, claim, switchboard),
+            Finding::Claim(claim) => self.answer(now, path, claim, switchboard),
             Finding::Drop(_) => {}
         }
         self.slots.release(slot);
     }
 
-    fn answer(&mut self, now: Now, to: Peer, claim: Claim, switchboard: &mut Switchboard) {
+    fn answer(&mut self, now: Now, to: UdpPath, claim: Claim, switchboard: &mut Switchboard) {
         let (socket, port) = (&self.socket, self.port);
         let is_own = |from: SocketAddr| from.port() == port && socket.may_be_own(from.ip());
         match switchboard.judge(now, claim, is_own) {
@@ -130,7 +130,7 @@ impl<S: DatagramSocket> VoicePort<S> {
     /// Sends on what is next in the backlog, as much as fits into a look. Returns how many deliveries
     /// that was.
     fn relay(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
-        let mut left = sent_per_look_max(switchboard.relay().listeners().len());
+        let mut left = sent_per_poll_max(switchboard.relay().listeners().len());
         let mut deliveries = 0;
         // The few that a last batch would have go cheaper with those that come next.
         while !self.backlog.is_empty() && left >= DATAGRAMS_TOGETHER_MIN {
@@ -157,7 +157,7 @@ impl<S: DatagramSocket> VoicePort<S> {
                 break;
             };
             if is_too_late(now, self.arrived_at[slot], self.age_max) {
-                self.counters.count(Cause::VoiceTooLate);
+                self.counters.count(VoiceDropped::TooLate);
             } else if let Ok(recipients) = switchboard.recipients(speaker) {
                 (taken[count], senders[count]) = (slot, recipients.sender().index());
                 count += 1;
@@ -194,7 +194,7 @@ fn is_too_late(now: Now, arrived_at: Instant, age_max: Duration) -> bool {
 impl<S: DatagramSocket> Voice for VoicePort<S> {
     /// Nobody else tells of datagrams that come while a turn lasts, so that the kernel is asked each
     /// time.
-    fn look(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
+    fn poll(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
         let received = self.receive(now, switchboard);
         let deliveries = self.relay(now, switchboard);
         received / DATAGRAMS_PER_WORK_UNIT + deliveries / DELIVERIES_PER_WORK_UNIT

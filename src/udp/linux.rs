@@ -11,7 +11,7 @@ mod outbound;
 pub(super) use outbound::{Outbound, knows_segments};
 
 use super::{Received, Slots, Traffic};
-use crate::event::Peer;
+use crate::event::UdpPath;
 use crate::limits::{DATAGRAM_SLOT_BYTES, DATAGRAMS_PER_BATCH};
 use address::{Address, Control, read_address, read_arrival, write_address, write_control};
 use log::debug;
@@ -51,7 +51,7 @@ impl<const N: usize> Headers<N> {
 
     /// Prepares a header for a message to this peer, of segments of a length if it is more than one
     /// datagram.
-    fn write(&mut self, place: usize, to: &Peer, is_ipv6: bool, segment_len: Option<u16>) {
+    fn write(&mut self, place: usize, to: &UdpPath, is_ipv6: bool, segment_len: Option<u16>) {
         let (address, control) = (&mut self.addresses[place], &mut self.controls[place]);
         let header = &mut self.headers[place].msg_hdr;
         header.msg_namelen = write_address(address, to.remote, is_ipv6);
@@ -158,7 +158,7 @@ impl Inbound {
             slots.fill(Received {
                 len: (header.msg_len as usize).min(DATAGRAM_SLOT_BYTES),
                 arrived_ns: arrival.arrived_ns,
-                source: Peer {
+                path: UdpPath {
                     remote: read_address(&self.headers.addresses[place]),
                     local: arrival.local,
                 },

@@ -4,8 +4,8 @@
 //! answers from: where a server has several, it must be bound to one of them.
 
 use super::{Queued, Received, Slots, Traffic};
-use crate::cause::Cause;
-use crate::event::{Peer, canonical};
+use crate::cause::UdpFailed;
+use crate::event::{UdpPath, canonical};
 use crate::limits::DATAGRAMS_PER_BATCH;
 use mio::net::UdpSocket;
 use std::io;
@@ -29,7 +29,7 @@ pub(super) fn receive(socket: &UdpSocket, slots: &mut Slots, traffic: &mut Traff
                 slots.fill(Received {
                     len,
                     arrived_ns: None,
-                    source: Peer {
+                    path: UdpPath {
                         remote: canonical(remote),
                         local: None,
                     },
@@ -40,7 +40,7 @@ pub(super) fn receive(socket: &UdpSocket, slots: &mut Slots, traffic: &mut Traff
                 io::ErrorKind::Interrupted => {}
                 // Some systems report here what became of datagrams that were sent, or that one was
                 // too long for its slot. The next may be well.
-                _ => traffic.counters.count(Cause::ReceiveFailed),
+                _ => traffic.counters.count(UdpFailed::Receive),
             },
         }
     }
@@ -52,7 +52,7 @@ impl Plain {
         &self,
         socket: &UdpSocket,
         frames: &[Queued<'_>],
-        listeners: &[Peer],
+        listeners: &[UdpPath],
         traffic: &mut Traffic,
     ) {
         for frame in frames {
@@ -68,7 +68,7 @@ impl Plain {
         &self,
         socket: &UdpSocket,
         bytes: &[u8],
-        to: &Peer,
+        to: &UdpPath,
         traffic: &mut Traffic,
     ) {
         let remote = match to.remote {

@@ -1,6 +1,6 @@
 //! Where received datagrams lie until they are sent on or dropped. Allocated once.
 
-use crate::event::Peer;
+use crate::event::UdpPath;
 use crate::limits::{DATAGRAM_SLOT_BYTES, DATAGRAMS_PER_BATCH};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -10,7 +10,7 @@ pub(crate) struct Received {
     pub(crate) len: usize,
     /// When it arrived at the machine, in nanoseconds since the Unix epoch, if that is known.
     pub(crate) arrived_ns: Option<u64>,
-    pub(crate) source: Peer,
+    pub(crate) path: UdpPath,
 }
 
 /// Slots, each free or with a datagram in it.
@@ -29,7 +29,7 @@ impl Slots {
         let nothing = Received {
             len: 0,
             arrived_ns: None,
-            source: Peer {
+            path: UdpPath {
                 remote: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
                 local: None,
             },

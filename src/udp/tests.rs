@@ -42,21 +42,21 @@ fn client(ip: IpAddr) -> StdSocket {
     client
 }
 
-fn peer_of(client: &StdSocket) -> Peer {
-    Peer {
+fn path_of(client: &StdSocket) -> UdpPath {
+    UdpPath {
         remote: client.local_addr().expect("it is bound"),
         local: None,
     }
 }
 
 /// Receives until `count` datagrams have come, and returns copies.
-fn receive(voice: &mut VoiceSocket, count: usize) -> Vec<(Peer, Vec<u8>)> {
+fn receive(voice: &mut VoiceSocket, count: usize) -> Vec<(UdpPath, Vec<u8>)> {
     let (mut slots, mut all) = (slots(), Vec::new());
     while all.len() < count {
         voice.receive(&mut slots);
         for slot in slots.fresh().to_vec() {
             let (received, bytes) = slots.look(slot);
-            all.push((received.source, bytes.to_vec()));
+            all.push((received.path, bytes.to_vec()));
             slots.release(slot);
         }
         std::thread::yield_now();
@@ -97,10 +97,10 @@ fn datagrams_of_both_families_arrive_whole_with_their_sources() {
                 client.send_to(datagram, (ip, port)).expect("it is sent");
             }
             let received = receive(&mut voice, sent.len());
-            for ((source, bytes), sent) in received.iter().zip(&sent) {
+            for ((path, bytes), sent) in received.iter().zip(&sent) {
                 assert_eq!(bytes, sent);
-                assert_eq!(source.remote, peer_of(&client).remote);
-                assert_eq!(source.local, None, "there is only one");
+                assert_eq!(path.remote, path_of(&client).remote);
+                assert_eq!(path.local, None, "there is only one");
             }
             assert_eq!(voice.traffic().datagrams_received, sent.len() as u64);
             let bytes: usize = sent.iter().map(Vec::len).sum();
@@ -121,9 +121,9 @@ fn on_every_address_it_is_told_which_one_was_dialled() {
             let (mut voice, port) = bind(every, way);
             let client = client(ip);
             client.send_to(b"frame", (ip, port)).expect("it is sent");
-            let (source, _) = receive(&mut voice, 1)[0].clone();
-            assert_eq!(source.remote, peer_of(&client).remote);
-            assert_eq!(source.local, Some(ip));
+            let (path, _) = receive(&mut voice, 1)[0].clone();
+            assert_eq!(path.remote, path_of(&client).remote);
+            assert_eq!(path.local, Some(ip));
         }
     }
 }
@@ -171,7 +171,7 @@ fn every_listener_but_the_sender_gets_every_frame() {
         let ip = Ipv4Addr::LOCALHOST.into();
         let (mut voice, _) = bind(ip, way);
         let clients: Vec<StdSocket> = (0..100).map(|_| client(ip)).collect();
-        let listeners: Vec<Peer> = clients.iter().map(peer_of).collect();
+        let listeners: Vec<UdpPath> = clients.iter().map(path_of).collect();
         let frames = [frame(b"from the first", 0), frame(b"from the last", 99)];
         voice.send(&frames, &listeners);
         voice.send(&[frame(b"to the first alone", 1)], &listeners[..2]);
@@ -193,12 +193,12 @@ fn a_destination_that_fails_harms_no_other() {
         let ip = Ipv4Addr::LOCALHOST.into();
         let (mut voice, _) = bind(ip, way);
         let clients = [client(ip), client(ip), client(ip)];
-        let mut listeners: Vec<Peer> = clients.iter().map(peer_of).collect();
+        let mut listeners: Vec<UdpPath> = clients.iter().map(path_of).collect();
         // Port 0 cannot be sent to, and a socket for IPv4 cannot send to IPv6.
         listeners[1].remote.set_port(0);
         listeners.insert(
             2,
-            Peer {
+            UdpPath {
                 remote: (Ipv6Addr::LOCALHOST, 9).into(),
                 local: None,
             },
@@ -206,7 +206,7 @@ fn a_destination_that_fails_harms_no_other() {
         voice.send(&[frame(b"frame", 0)], &listeners);
         assert_eq!(heard(&clients[2]), b"frame");
         assert_eq!(voice.traffic().datagrams_sent, 1);
-        assert_eq!(voice.traffic().counters.get(Cause::SendFailed), 2);
+        assert_eq!(voice.traffic().counters.get(UdpFailed::Send), 2);
     }
 }
 
@@ -233,11 +233,11 @@ fn a_socket_for_both_families_speaks_to_each_from_the_address_it_was_spoken_to()
             // A connected socket hears nothing from any other address.
             client.connect((ip, port)).expect("the address exists");
             client.send(b"question").expect("it is sent");
-            let (source, bytes) = receive(&mut voice, 1).remove(0);
+            let (path, bytes) = receive(&mut voice, 1).remove(0);
             assert_eq!(bytes, b"question");
-            assert_eq!(source.remote, peer_of(&client).remote);
-            voice.answer(&[1; 12], &source);
-            voice.send(&[frame(b"frame", 1)], &[source, source]);
+            assert_eq!(path.remote, path_of(&client).remote);
+            voice.answer(&[1; 12], &path);
+            voice.send(&[frame(b"frame", 1)], &[path, path]);
             assert_eq!(heard(&client), [1; 12]);
             assert_eq!(heard(&client), b"frame");
         }
@@ -260,7 +260,7 @@ fn an_address_has_one_form() {
 /// What each of three listeners hears when two of them speak at once, and one of them twice.
 #[cfg(target_os = "linux")]
 fn speak_at_once(voice: &mut VoiceSocket, clients: &[StdSocket; 3]) -> [Vec<Vec<u8>>; 3] {
-    let listeners: Vec<Peer> = clients.iter().map(peer_of).collect();
+    let listeners: Vec<UdpPath> = clients.iter().map(path_of).collect();
     let frames = [
         frame(&[1; 100], 0),
         frame(&[2; 150], 1),
@@ -322,14 +322,14 @@ fn a_destination_that_fails_does_not_end_coalescing() {
     let ip = Ipv4Addr::LOCALHOST.into();
     let (mut voice, _) = bind(ip, UdpSend::Coalesce);
     let listener = client(ip);
-    let mut peers = [peer_of(&listener), peer_of(&listener)];
+    let mut peers = [path_of(&listener), path_of(&listener)];
     peers[0].remote.set_port(0);
     voice.send(&[frame(b"one", 9), frame(b"two", 9)], &peers);
     assert_eq!(
         (heard(&listener), heard(&listener)),
         (b"one".to_vec(), b"two".to_vec())
     );
-    assert_eq!(voice.traffic().counters.get(Cause::SendFailed), 2);
+    assert_eq!(voice.traffic().counters.get(UdpFailed::Send), 2);
     let Body::Linux { outbound, .. } = &voice.body else {
         panic!("coalescing is the Linux body's");
     };
@@ -359,7 +359,7 @@ fn latency_is_measured_if_that_is_wanted() {
             sender: 1,
             arrived_ns: received.arrived_ns,
         };
-        voice.send(&[queued], &[peer_of(&client)]);
+        voice.send(&[queued], &[path_of(&client)]);
         let measured = voice.traffic().latency_ns.count();
         assert_eq!(measured, u64::from(measures_latency));
         assert_eq!(heard(&client), b"frame");

@@ -12,8 +12,8 @@ pub mod random;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
-use voiceapp_server::cause::Cause;
-use voiceapp_server::event::{ConnectionId, Now, Peer, UserId, VoiceToken};
+use voiceapp_server::cause::{Cause, Ended};
+use voiceapp_server::event::{ConnectionId, Now, UdpPath, UserId, VoiceToken};
 use voiceapp_server::protocol::{Frame, FrameBuffer, Packet, Participant};
 use voiceapp_server::relay::Verdict;
 use voiceapp_server::switchboard::{Deliver, Switchboard};
@@ -45,15 +45,15 @@ impl From<Person> for ConnectionId {
 /// What came of a datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    Relayed { frame: Vec<u8>, to: Vec<Peer> },
+    Relayed { frame: Vec<u8>, to: Vec<UdpPath> },
     Answered(Vec<u8>),
     AnsweredAndEnded(Vec<u8>),
     Dropped(Cause),
 }
 
 /// The address with this port, for as many clients as a story needs.
-pub fn at(port: u16) -> Peer {
-    Peer {
+pub fn at(port: u16) -> UdpPath {
+    UdpPath {
         remote: ([192, 0, 2, 1], port).into(),
         local: None,
     }
@@ -133,7 +133,7 @@ impl World {
         self.wires.of(connection.into()).token
     }
 
-    pub fn disconnect(&mut self, connection: impl Into<ConnectionId>, cause: Cause) {
+    pub fn disconnect(&mut self, connection: impl Into<ConnectionId>, cause: Ended) {
         let connection = connection.into();
         self.wires.all[connection.0 as usize].is_connected = false;
         self.switchboard
@@ -156,7 +156,7 @@ impl World {
     pub fn ban(&mut self, bans: BanList) -> Vec<ConnectionId> {
         self.switchboard.set_bans(bans, &mut self.wires);
         let ended = self.wires.ends.iter().map(|&(connection, cause)| {
-            assert_eq!(cause, Cause::ClosedBanned);
+            assert_eq!(cause, Ended::Banned);
             connection
         });
         let ended = ended.collect();
@@ -306,14 +306,14 @@ impl World {
         }
     }
 
-    pub fn send_datagram(&mut self, source: Peer, datagram: &[u8]) -> Outcome {
+    pub fn send_datagram(&mut self, source: UdpPath, datagram: &[u8]) -> Outcome {
         let mut slot = datagram.to_vec();
         match self
             .switchboard
             .handle_datagram(self.now, source, &mut slot)
         {
             Verdict::Relay { frame, recipients } => {
-                let mut to: Vec<Peer> = recipients.iter().copied().collect();
+                let mut to: Vec<UdpPath> = recipients.iter().copied().collect();
                 assert_eq!(to.len(), recipients.len());
                 assert_eq!(to.is_empty(), recipients.is_empty());
                 to.sort_by_key(|peer| peer.remote);
@@ -322,12 +322,12 @@ impl World {
             }
             Verdict::Answer(answer) => Outcome::Answered(answer.to_vec()),
             Verdict::AnswerAndEnd(answer) => Outcome::AnsweredAndEnded(answer.to_vec()),
-            Verdict::Drop(cause) => Outcome::Dropped(cause),
+            Verdict::Drop(cause) => Outcome::Dropped(cause.into()),
         }
     }
 
     /// Sends a VoiceAuthRequest, and reads from the answer whether it was accepted.
-    pub fn prove(&mut self, token: u64, source: Peer) -> Result<bool, Cause> {
+    pub fn prove(&mut self, token: u64, source: UdpPath) -> Result<bool, Cause> {
         self.last_request += 1;
         let request_id = self.last_request;
         let voice_token = VoiceToken(token);
@@ -351,13 +351,13 @@ impl World {
     }
 
     /// Proves the address to be this person's, and joins voice.
-    pub fn join_from(&mut self, person: Person, source: Peer) {
+    pub fn join_from(&mut self, person: Person, source: UdpPath) {
         assert_eq!(self.prove(person.token, source), Ok(true));
         self.join(person);
     }
 
     /// Sends 20 ms of voice, which takes 20 ms, and reads who gets it.
-    pub fn speak(&mut self, source: Peer) -> Result<Vec<Peer>, Cause> {
+    pub fn speak(&mut self, source: UdpPath) -> Result<Vec<UdpPath>, Cause> {
         self.wait(Duration::from_millis(20));
         match self.send_datagram(source, &voice(0, b"opus")) {
             Outcome::Relayed { to, .. } => Ok(to),
@@ -376,7 +376,7 @@ struct Wires {
     /// By connection. One that has ended can be read until the next has its id.
     all: Vec<Wire>,
     /// Connections that are to end.
-    ends: Vec<(ConnectionId, Cause)>,
+    ends: Vec<(ConnectionId, Ended)>,
 }
 
 #[derive(Default)]
@@ -403,7 +403,7 @@ impl Deliver for Wires {
         wire.bytes.extend_from_slice(frames);
     }
 
-    fn end(&mut self, connection: ConnectionId, cause: Cause) {
+    fn end(&mut self, connection: ConnectionId, cause: Ended) {
         self.ends.push((connection, cause));
     }
 }

@@ -4,8 +4,8 @@
 use crate::common::{Outcome, Person, World, at, voice};
 use std::net::IpAddr;
 use std::time::Duration;
-use voiceapp_server::cause::Cause;
-use voiceapp_server::event::Peer;
+use voiceapp_server::cause::{Cause, Ended};
+use voiceapp_server::event::UdpPath;
 use voiceapp_server::limits::{CHAT_BYTES_MAX, REFUSAL_TIME, STATE_BURST, VOICE_BURST};
 use voiceapp_server::{BanList, Limits};
 
@@ -104,7 +104,7 @@ fn back_where_it_was_there_is_nothing_to_tell() {
 fn who_leaves_before_the_others_were_told_of_voice_leaves_the_server_alone() {
     let (mut world, [alice, bob, _]) = alice_has_flapped();
     world.join(alice);
-    world.disconnect(alice, Cause::ClosedByPeer);
+    world.disconnect(alice, Ended::ByPeer);
     assert_eq!(world.heard(bob), ["left server: 1"]);
     assert_eq!(world.switchboard.next_deadline(), None);
     world.wait(Duration::from_secs(5));
@@ -233,7 +233,7 @@ fn coming_joining_and_going_are_paid_for_by_the_address() {
     let gone = (0..1_000).map_while(|_| {
         let person = come(&mut world)?;
         world.join(person);
-        world.disconnect(person, Cause::ClosedByPeer);
+        world.disconnect(person, Ended::ByPeer);
         Some(())
     });
     assert_eq!(gone.count(), 8_298 / (48 + 3 * 44));
@@ -371,7 +371,7 @@ fn voice_of_all_users_of_an_address_has_a_rate() {
     assert_eq!(world.counted(), [fast]);
     // Nobody renews it by leaving and coming back.
     for person in people {
-        world.disconnect(person, Cause::ClosedByPeer);
+        world.disconnect(person, Ended::ByPeer);
     }
     let again = here(&mut world);
     world.join_from(again, at(1));
@@ -418,7 +418,7 @@ fn an_address_that_comes_and_goes_is_refused_for_a_while() {
     let (here, there) = (ip("192.0.2.7"), ip("192.0.2.8"));
     for _ in 0..20 {
         let connection = world.try_connect_from(here).expect("it may come");
-        world.disconnect(connection, Cause::ClosedByPeer);
+        world.disconnect(connection, Ended::ByPeer);
     }
     let refused = Err(Cause::RefusedTooOften);
     assert_eq!(world.try_connect_from(here), refused);
@@ -453,7 +453,7 @@ fn strangers_of_one_address_leave_room_for_others() {
 #[test]
 fn the_banned_are_refused_unanswered_and_unheard() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
-    let from = |text: &str| Peer {
+    let from = |text: &str| UdpPath {
         remote: (ip(text), 1_000).into(),
         local: None,
     };
@@ -505,7 +505,7 @@ fn voice_can_be_kept_to_the_address_of_the_connection() {
     let mut world = World::with(limits);
     let connection = world.try_connect_from(ip("2001:db8::1")).expect("room");
     let alice = world.log_in(connection, "alice").expect("it is accepted");
-    let from = |text: &str| Peer {
+    let from = |text: &str| UdpPath {
         remote: (ip(text), 1_000).into(),
         local: None,
     };

@@ -3,7 +3,7 @@
 use crate::common::{World, at};
 use std::time::Duration;
 use voiceapp_server::Limits;
-use voiceapp_server::cause::Cause;
+use voiceapp_server::cause::{Cause, Ended};
 use voiceapp_server::event::ConnectionId;
 
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -117,7 +117,7 @@ fn rule_1_a_full_server_refuses_until_somebody_leaves() {
         [(Cause::LoginServerFull, 1), (Cause::ClosedLoginRefused, 1)]
     );
 
-    world.disconnect(alice, Cause::ClosedByPeer);
+    world.disconnect(alice, Ended::ByPeer);
     let carol = world.login("carol");
     assert_eq!(world.heard(carol), ["welcome 3: 2 bob, 3 carol"]);
 }
@@ -125,7 +125,7 @@ fn rule_1_a_full_server_refuses_until_somebody_leaves() {
 #[test]
 fn rule_1_a_second_login_on_one_connection_is_answered_with_what_is() {
     let (mut world, [alice, bob, carol]) = World::of(["alice", "bob", "carol"]);
-    world.disconnect(carol, Cause::ClosedByPeer);
+    world.disconnect(carol, Ended::ByPeer);
     world.join(alice);
     world.mute(alice, true);
     world.join(bob);
@@ -170,12 +170,12 @@ fn rule_1_two_users_may_have_one_name() {
 #[test]
 fn rule_1_ids_rise_and_are_never_used_again() {
     let (mut world, [alice, bob, _carol]) = World::of(["alice", "bob", "carol"]);
-    world.disconnect(bob, Cause::ClosedByPeer);
+    world.disconnect(bob, Ended::ByPeer);
     let dave = world.login("dave");
     assert_eq!(dave.connection, bob.connection);
     assert_eq!(world.heard(dave), ["welcome 4: 1 alice, 3 carol, 4 dave"]);
-    world.disconnect(dave, Cause::ClosedByPeer);
-    world.disconnect(alice, Cause::ClosedByPeer);
+    world.disconnect(dave, Ended::ByPeer);
+    world.disconnect(alice, Ended::ByPeer);
     let erin = world.login("erin");
     assert_eq!(world.heard(erin), ["welcome 5: 3 carol, 5 erin"]);
 }
@@ -239,7 +239,7 @@ fn rule_2_a_list_that_fills_the_frame_to_the_byte_is_not_split() {
     let heard = world.heard(fitting);
     assert_eq!(heard.len(), 1);
     assert!(heard[0].starts_with("welcome 1489: 1 "));
-    world.disconnect(fitting, Cause::ClosedByPeer);
+    world.disconnect(fitting, Ended::ByPeer);
 
     let over = world.login(&"x".repeat(26));
     let heard = world.heard(over);
@@ -331,7 +331,7 @@ fn rule_3_a_mute_is_kept_for_its_own_connection_only() {
     let (mut world, [_alice]) = World::of(["alice"]);
     let muted = world.connect();
     world.mute(muted, true);
-    world.disconnect(muted, Cause::ClosedByPeer);
+    world.disconnect(muted, Ended::ByPeer);
     let next = world.connect();
     assert_eq!(next, muted);
     let bob = world.log_in(next, "bob").unwrap();
@@ -347,7 +347,7 @@ fn rule_3_strangers_receive_no_events() {
     world.chat(alice, "hello");
     world.leave(alice);
     world.login("carol");
-    world.disconnect(bob, Cause::ClosedByPeer);
+    world.disconnect(bob, Ended::ByPeer);
     assert!(world.heard(stranger).is_empty());
 }
 
@@ -356,7 +356,7 @@ fn rule_3_a_strangers_coming_and_going_is_told_to_nobody() {
     let (mut world, [alice]) = World::of(["alice"]);
     let stranger = world.connect();
     world.mute(stranger, true);
-    world.disconnect(stranger, Cause::ClosedByPeer);
+    world.disconnect(stranger, Ended::ByPeer);
     assert!(world.heard(alice).is_empty());
     assert_eq!(world.switchboard.management().pending_count(), 0);
 }

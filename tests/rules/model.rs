@@ -5,19 +5,19 @@ use crate::common::random::Random;
 use crate::common::{Outcome, Person, World, at, voice};
 use std::net::IpAddr;
 use std::time::Duration;
-use voiceapp_server::cause::Cause;
-use voiceapp_server::event::Peer;
+use voiceapp_server::cause::{Cause, Ended};
+use voiceapp_server::event::UdpPath;
 
 struct Modelled {
     person: Person,
-    peer: Option<Peer>,
+    peer: Option<UdpPath>,
     in_voice: bool,
     is_muted: bool,
 }
 
-fn place(random: &mut Random) -> Peer {
+fn place(random: &mut Random) -> UdpPath {
     let server = random.below(2) as u8;
-    Peer {
+    UdpPath {
         local: Some(IpAddr::from([198, 51, 100, server])),
         ..at(1 + random.below(4) as u16)
     }
@@ -39,7 +39,7 @@ fn step(world: &mut World, people: &mut Vec<Modelled>, random: &mut Random) {
     let person = people[who].person;
     match random.below(12) {
         0 => {
-            world.disconnect(person, Cause::ClosedByPeer);
+            world.disconnect(person, Ended::ByPeer);
             people.remove(who);
             assert_eq!(world.prove(person.token, place(random)), Ok(false));
         }
@@ -109,7 +109,7 @@ fn rules_4_to_10_the_relay_agrees_with_a_simple_model_in_many_orders() {
             assert_eq!(relay.listener_count(), listening);
         }
         for one in people {
-            world.disconnect(one.person, Cause::ClosedByPeer);
+            world.disconnect(one.person, Ended::ByPeer);
         }
         let relay = world.switchboard.relay();
         assert_eq!(relay.user_count(), 0);

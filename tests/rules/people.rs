@@ -2,7 +2,7 @@
 
 use crate::common::{World, at};
 use std::time::Duration;
-use voiceapp_server::cause::Cause;
+use voiceapp_server::cause::{Cause, Ended};
 use voiceapp_server::event::UserId;
 use voiceapp_server::limits::{CHAT_BURST, CHAT_BYTES_MAX};
 use voiceapp_server::protocol::Packet;
@@ -246,10 +246,10 @@ fn rule_6_the_last_state_wins_however_many_there_were() {
 #[test]
 fn rule_7_leaving_in_voice_is_told_as_both_and_in_order() {
     for cause in [
-        Cause::ClosedByPeer,
-        Cause::ClosedBroken,
-        Cause::ClosedTooSlow,
-        Cause::ClosedServerStopped,
+        Ended::ByPeer,
+        Ended::Broken,
+        Ended::TooSlow,
+        Ended::ServerStopped,
     ] {
         let (mut world, [alice, bob, carol]) = World::of(["alice", "bob", "carol"]);
         world.join_from(bob, at(2));
@@ -258,7 +258,7 @@ fn rule_7_leaving_in_voice_is_told_as_both_and_in_order() {
         let told = ["left voice: 2", "left server: 2"];
         assert_eq!(world.heard(alice), told);
         assert_eq!(world.heard(carol), told);
-        assert_eq!(world.counted(), [(cause, 1)]);
+        assert_eq!(world.counted(), [(cause.into(), 1)]);
         assert_eq!(world.prove(bob.token, at(2)), Ok(false));
         let dave = world.login("dave");
         assert_eq!(world.heard(dave), ["welcome 4: 1 alice, 3 carol, 4 dave"]);
@@ -268,7 +268,7 @@ fn rule_7_leaving_in_voice_is_told_as_both_and_in_order() {
 #[test]
 fn rule_7_leaving_out_of_voice_is_told_as_that() {
     let (mut world, [alice, bob, _carol]) = World::of(["alice", "bob", "carol"]);
-    world.disconnect(alice, Cause::ClosedByPeer);
+    world.disconnect(alice, Ended::ByPeer);
     assert_eq!(world.heard(bob), ["left server: 1"]);
     assert_eq!(world.prove(alice.token, at(1)), Ok(false));
 }
@@ -279,9 +279,9 @@ fn rule_7_leaving_voice_before_leaving_is_not_told_twice() {
     world.join(alice);
     world.leave(alice);
     world.hush();
-    world.disconnect(alice, Cause::ClosedByPeer);
+    world.disconnect(alice, Ended::ByPeer);
     // Whoever has gone cannot go again.
-    world.disconnect(alice, Cause::ClosedByPeer);
+    world.disconnect(alice, Ended::ByPeer);
     assert_eq!(world.heard(bob), ["left server: 1"]);
 }
 
@@ -289,7 +289,7 @@ fn rule_7_leaving_voice_before_leaving_is_not_told_twice() {
 fn rule_7_the_last_one_leaves_an_empty_server() {
     let (mut world, [alice]) = World::of(["alice"]);
     world.join_from(alice, at(1));
-    world.disconnect(alice, Cause::ClosedByPeer);
+    world.disconnect(alice, Ended::ByPeer);
     let management = world.switchboard.management();
     assert_eq!(management.user_count(), 0);
     let relay = world.switchboard.relay();

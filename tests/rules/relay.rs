@@ -5,14 +5,14 @@ use crate::common::{Outcome, World, at, encode, voice};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 use voiceapp_server::Limits;
-use voiceapp_server::cause::Cause;
-use voiceapp_server::event::{Peer, UserId, VoiceToken};
+use voiceapp_server::cause::{Cause, Ended};
+use voiceapp_server::event::{UdpPath, UserId, VoiceToken};
 use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST, VOICE_DATA_BYTES_MAX};
 use voiceapp_server::limits::{FALSE_ANSWER_INTERVAL, FALSE_ANSWERS_BURST};
 use voiceapp_server::protocol::Packet;
 
-const UNKNOWN_SOURCE: Result<Vec<Peer>, Cause> = Err(Cause::VoiceUnknownSource);
-const NOT_IN_CHANNEL: Result<Vec<Peer>, Cause> = Err(Cause::VoiceNotInChannel);
+const UNKNOWN_SOURCE: Result<Vec<UdpPath>, Cause> = Err(Cause::VoiceUnknownSource);
+const NOT_IN_CHANNEL: Result<Vec<UdpPath>, Cause> = Err(Cause::VoiceNotInChannel);
 
 #[test]
 fn rule_9_a_live_token_is_answered_true_in_12_bytes() {
@@ -98,7 +98,7 @@ fn rule_9_an_address_does_not_return_to_whom_it_was_taken_from() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(1));
-    world.disconnect(bob, Cause::ClosedByPeer);
+    world.disconnect(bob, Ended::ByPeer);
     assert_eq!(world.speak(at(1)), UNKNOWN_SOURCE);
     assert_eq!(world.switchboard.relay().listener_count(), 0);
     assert_eq!(world.prove(alice.token, at(1)), Ok(true));
@@ -121,7 +121,7 @@ fn rule_9_a_token_dies_with_its_session_and_frees_the_address() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
-    world.disconnect(alice, Cause::ClosedByPeer);
+    world.disconnect(alice, Ended::ByPeer);
     assert_eq!(world.speak(at(1)), UNKNOWN_SOURCE);
     assert_eq!(world.speak(at(2)), Ok(vec![]));
     assert_eq!(world.prove(alice.token, at(1)), Ok(false));
@@ -130,7 +130,7 @@ fn rule_9_a_token_dies_with_its_session_and_frees_the_address() {
 }
 
 /// How many of this many refusals at one moment are answered.
-fn false_answers(world: &mut World, asked: u16, from: impl Fn(u16) -> Peer) -> u32 {
+fn false_answers(world: &mut World, asked: u16, from: impl Fn(u16) -> UdpPath) -> u32 {
     let answered = (0..asked).filter(|&n| match world.prove(0, from(n)) {
         Ok(success) => !success,
         Err(cause) => {
@@ -153,7 +153,7 @@ fn rule_9_refusals_are_limited_per_host_whatever_the_port() {
             (Cause::VoiceAuthUnanswered, 100 - burst)
         ]
     );
-    let neighbour = |port| Peer {
+    let neighbour = |port| UdpPath {
         remote: ([192, 0, 2, 77], port).into(),
         local: None,
     };
@@ -169,7 +169,7 @@ fn rule_9_refusals_are_limited_per_host_whatever_the_port() {
 fn rule_9_refusals_are_limited_per_64_bits_of_an_ipv6_address() {
     let mut world = World::new(10);
     let in_network = |network: u16| {
-        move |host: u16| Peer {
+        move |host: u16| UdpPath {
             remote: (
                 Ipv6Addr::new(0x2001, 0xdb8, 0, network, host, 0, host, host),
                 host,
@@ -281,8 +281,8 @@ fn rule_10_leaving_and_joining_again_needs_no_new_proof() {
 }
 
 /// `at(port)`, having spoken to this of the server's addresses.
-fn to_server(port: u16, last: u8) -> Peer {
-    Peer {
+fn to_server(port: u16, last: u8) -> UdpPath {
+    UdpPath {
         local: Some(IpAddr::from([198, 51, 100, last])),
         ..at(port)
     }

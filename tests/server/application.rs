@@ -12,7 +12,7 @@ use voiceapp_server::event::UserId;
 use voiceapp_server::limits::{CHAT_BYTES_MAX, REQUESTS_WAITING_MAX};
 use voiceapp_server::management::AnnounceError;
 use voiceapp_server::protocol::{Packet, Participant};
-use voiceapp_server::{Cause, Config, RequestError, Server, ServerEvent, metrics};
+use voiceapp_server::{Cause, Config, Ended, RequestError, Server, ServerEvent, metrics};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -280,12 +280,12 @@ fn the_application_hears_what_happens_in_its_order() {
         panic!("a departure ends voice with it");
     };
     assert_eq!((user.id, &*user.name, user.in_voice), (id, "alice", true));
-    assert_eq!(cause, Cause::ClosedByPeer);
+    assert_eq!(cause, Ended::ByPeer);
     let bob = Client::log_in(server.place(), "bob");
     assert!(matches!(next(&events), ServerEvent::LoggedIn(_)));
     assert_eq!(server.handle.disconnect(bob.id), Ok(true));
     match next(&events) {
-        ServerEvent::Left { cause, .. } => assert_eq!(cause, Cause::ClosedByApplication),
+        ServerEvent::Left { cause, .. } => assert_eq!(cause, Ended::ByApplication),
         other => panic!("not bob's end: {other:?}"),
     }
     assert_eq!(

@@ -5,7 +5,7 @@ use crate::junk;
 use crate::plan::Action;
 use crate::world::{Ghost, World};
 use std::time::Duration;
-use voiceapp_server::cause::Cause;
+use voiceapp_server::cause::Ended;
 use voiceapp_server::event::ConnectionId;
 use voiceapp_server::limits::FALSE_ANSWERS_BURST;
 
@@ -209,7 +209,7 @@ impl World {
     pub fn leave_server(&mut self, client: usize) {
         self.transmit_all(client);
         if let Some(connection) = self.clients[client].connection {
-            self.end(connection, Cause::ClosedByPeer);
+            self.end(connection, Ended::ByPeer);
         }
     }
 
@@ -220,19 +220,14 @@ impl World {
         let Some(connection) = self.clients[client].connection else {
             return;
         };
-        let causes = [
-            Cause::ClosedBroken,
-            Cause::ClosedStalled,
-            Cause::ClosedTooSlow,
-            Cause::ClosedByPeer,
-        ];
+        let causes = [Ended::Broken, Ended::Stalled, Ended::TooSlow, Ended::ByPeer];
         let cause = self.random.pick(&causes);
         let unnoticed = Duration::from_millis(self.random.below(9_000) as u64);
         self.abandon(connection, cause, unnoticed);
     }
 
     /// A connection is over for its client, and not yet for the server.
-    pub fn abandon(&mut self, connection: ConnectionId, cause: Cause, after: Duration) {
+    pub fn abandon(&mut self, connection: ConnectionId, cause: Ended, after: Duration) {
         let line = self.lines[connection.0 as usize].as_mut();
         let client = line.expect("it is connected").client.take();
         let client = &mut self.clients[client.expect("nobody vanishes twice")];

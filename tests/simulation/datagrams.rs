@@ -6,7 +6,7 @@ use crate::wire::{self, Payload};
 use crate::world::World;
 use std::net::SocketAddr;
 use std::time::Duration;
-use voiceapp_server::event::Peer;
+use voiceapp_server::event::UdpPath;
 
 impl World {
     /// Proves its address with its own token, and asks again until it is answered.
@@ -50,7 +50,7 @@ impl World {
     }
 
     pub fn send_datagram(&mut self, client: usize, from: SocketAddr, datagram: Vec<u8>) {
-        let peer = Peer {
+        let peer = UdpPath {
             remote: from,
             local: self.clients[client].server_address,
         };

@@ -8,8 +8,8 @@ use crate::outputs::Outputs;
 use crate::wire;
 use crate::world::World;
 use std::net::SocketAddr;
-use voiceapp_server::cause::Cause;
-use voiceapp_server::event::{ConnectionId, Peer, VoiceToken};
+use voiceapp_server::cause::{Cause, Ended};
+use voiceapp_server::event::{ConnectionId, UdpPath, VoiceToken};
 use voiceapp_server::protocol::{Frame, FrameBuffer, Packet};
 use voiceapp_server::relay::Verdict;
 
@@ -101,7 +101,7 @@ impl World {
     }
 
     /// A connection ends, or the server is told that it has.
-    pub fn end(&mut self, connection: ConnectionId, cause: Cause) {
+    pub fn end(&mut self, connection: ConnectionId, cause: Ended) {
         self.inputs += 1;
         self.note(|| format!("  {connection} ends: {}", cause.name()));
         self.digest
@@ -129,7 +129,7 @@ impl World {
             let was_told = self.model.tick(self.elapsed);
             assert_eq!(was_due, was_told || overdue.is_some());
             if let Some(connection) = overdue {
-                self.model.end(connection, Cause::ClosedLoginDeadline);
+                self.model.end(connection, Ended::LoginDeadline);
             }
             self.hand_out_and_end();
             if !was_due {
@@ -141,7 +141,7 @@ impl World {
     }
 
     /// A datagram arrives at the server.
-    pub fn datagram(&mut self, from: Peer, bytes: &[u8]) {
+    pub fn datagram(&mut self, from: UdpPath, bytes: &[u8]) {
         self.inputs += 1;
         self.digest.number(u64::from(from.remote.port()));
         self.digest.bytes(bytes);
@@ -156,14 +156,14 @@ impl World {
         let now = self.now();
         let fate = match self.switchboard.handle_datagram(now, from, &mut slot) {
             Verdict::Relay { frame, recipients } => {
-                let mut to: Vec<Peer> = recipients.iter().copied().collect();
+                let mut to: Vec<UdpPath> = recipients.iter().copied().collect();
                 assert_eq!(to.len(), recipients.len());
                 sort(&mut to);
                 Fate::Relay(frame.to_vec(), to)
             }
             Verdict::Answer(answer) => Fate::Answer(answer.to_vec()),
             Verdict::AnswerAndEnd(answer) => Fate::AnswerAndEnd(answer.to_vec()),
-            Verdict::Drop(cause) => Fate::Drop(cause),
+            Verdict::Drop(cause) => Fate::Drop(cause.into()),
         };
         self.note(|| match &fate {
             Fate::Relay(_, to) => format!("    heard by {}", to.len()),
@@ -180,7 +180,7 @@ impl World {
         }
     }
 
-    fn relay(&mut self, from: Peer, frame: &[u8], to: &[Peer]) {
+    fn relay(&mut self, from: UdpPath, frame: &[u8], to: &[UdpPath]) {
         self.digest.bytes(frame);
         self.heard += u64::from(!to.is_empty());
         for client in self.at_address.get(&from.remote).into_iter().flatten() {
@@ -202,7 +202,7 @@ impl World {
         }
     }
 
-    fn answer(&mut self, from: Peer, question_len: usize, answer: Vec<u8>) {
+    fn answer(&mut self, from: UdpPath, question_len: usize, answer: Vec<u8>) {
         self.digest.bytes(&answer);
         assert!(answer.len() < question_len, "an answer that amplifies");
         let frame = Frame::first_of(&answer).expect("a client is sent whole frames");
@@ -235,7 +235,7 @@ impl World {
 
     /// Compares what one input brought about, and gives it to the clients. Returns which connections are
     /// to end.
-    pub fn hand_out(&mut self) -> Vec<(ConnectionId, Cause)> {
+    pub fn hand_out(&mut self) -> Vec<(ConnectionId, Ended)> {
         let mut outputs = std::mem::take(&mut self.outputs);
         if let Some(connection) = outputs.difference(&self.model.sent) {
             let sent = packets(&outputs, connection);

@@ -15,8 +15,8 @@ use crate::wire::{self, Fields, Payload};
 use std::net::IpAddr;
 use std::time::Duration;
 use voiceapp_server::Limits;
-use voiceapp_server::cause::{Cause, Counters};
-use voiceapp_server::event::{ConnectionId, Peer};
+use voiceapp_server::cause::{Cause, Counters, Ended};
+use voiceapp_server::event::{ConnectionId, UdpPath};
 use voiceapp_server::limits::{CHAT_BURST, STATE_BURST, VOICE_BURST};
 
 /// Someone who is logged in.
@@ -35,7 +35,7 @@ pub struct User {
     pub owed_at: Option<Duration>,
     pub events: Bucket,
     /// The address that this user has proved, and the server's address that it was proved to.
-    pub peer: Option<Peer>,
+    pub peer: Option<UdpPath>,
     pub chat: Bucket,
     pub voice_datagrams: Bucket,
     pub voice_bytes: Bucket,
@@ -145,14 +145,14 @@ impl Model {
         }
         let is_whole = self.packet(at, unix_ms, from, packet_id, &mut Fields(payload));
         if std::mem::take(&mut self.is_refused) {
-            self.end(from, Cause::ClosedLoginRefused);
+            self.end(from, Ended::LoginRefused);
         } else if is_whole.is_none() {
-            self.end(from, Cause::ClosedMalformed);
+            self.end(from, Ended::Malformed);
         }
     }
 
     /// The server wants a connection to end.
-    pub fn end(&mut self, id: ConnectionId, cause: Cause) {
+    pub fn end(&mut self, id: ConnectionId, cause: Ended) {
         self.connection(id).is_ended = true;
         self.sent.ends.push((id, cause));
     }
@@ -336,7 +336,7 @@ impl Model {
         self.tell_others(from, &message);
     }
 
-    pub fn disconnect(&mut self, at: Duration, id: ConnectionId, cause: Cause) {
+    pub fn disconnect(&mut self, at: Duration, id: ConnectionId, cause: Ended) {
         self.counters.count(cause);
         if let Some(user) = &self.connection(id).user {
             let events = 1 + usize::from(user.told_in_voice);

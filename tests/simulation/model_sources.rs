@@ -8,7 +8,7 @@ use crate::model_broadcasts::Broadcasts;
 use std::net::IpAddr;
 use std::time::Duration;
 use voiceapp_server::Limits;
-use voiceapp_server::cause::Cause;
+use voiceapp_server::cause::{Cause, Ended};
 use voiceapp_server::event::ConnectionId;
 use voiceapp_server::limits::{REFUSAL_TIME, VOICE_BURST};
 
@@ -86,7 +86,7 @@ impl Model {
             is_ended: false,
         });
         if let Some(oldest) = oldest {
-            self.end(oldest, Cause::ClosedCrowdedOut);
+            self.end(oldest, Ended::CrowdedOut);
         }
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Model {
         let mut banned: Vec<_> = banned.map(|c| c.id).collect();
         banned.sort();
         for id in banned {
-            self.end(id, Cause::ClosedBanned);
+            self.end(id, Ended::Banned);
         }
     }
 

@@ -10,14 +10,14 @@ use crate::wire::{self, Fields, Payload};
 use std::net::IpAddr;
 use std::time::Duration;
 use voiceapp_server::cause::Cause;
-use voiceapp_server::event::Peer;
+use voiceapp_server::event::UdpPath;
 use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, FALSE_ANSWER_INTERVAL, FALSE_ANSWERS_BURST};
 
 /// What becomes of a datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fate {
     /// This frame goes to these, sorted.
-    Relay(Vec<u8>, Vec<Peer>),
+    Relay(Vec<u8>, Vec<UdpPath>),
     Answer(Vec<u8>),
     /// With an empty datagram behind it.
     AnswerAndEnd(Vec<u8>),
@@ -27,7 +27,7 @@ pub enum Fate {
 impl Model {
     /// Decides about one datagram. `fate` is what the server did, which is looked at only where it
     /// has a choice.
-    pub fn datagram(&mut self, at: Duration, from: Peer, datagram: &[u8], fate: &Fate) -> Fate {
+    pub fn datagram(&mut self, at: Duration, from: UdpPath, datagram: &[u8], fate: &Fate) -> Fate {
         let expected = match wire::split_frame(datagram) {
             // Whatever else is wrong with it.
             _ if self.is_banned_proof(from, datagram) => Fate::Drop(Cause::VoiceAuthBanned),
@@ -42,18 +42,18 @@ impl Model {
         expected
     }
 
-    fn is_banned_proof(&self, from: Peer, datagram: &[u8]) -> bool {
+    fn is_banned_proof(&self, from: UdpPath, datagram: &[u8]) -> bool {
         datagram.first() == Some(&wire::VOICE_AUTH_REQUEST) && self.is_banned(from.remote.ip())
     }
 
-    fn voice(&mut self, at: Duration, from: Peer, payload: &[u8]) -> Fate {
+    fn voice(&mut self, at: Duration, from: UdpPath, payload: &[u8]) -> Fate {
         if payload.len() < 16 {
             return Fate::Drop(Cause::DatagramMalformed);
         }
         if payload.len() - 16 > self.limits.voice_bytes {
             return Fate::Drop(Cause::DatagramTooLong);
         }
-        let proved = |peer: Option<Peer>| peer.is_some_and(|peer| peer.remote == from.remote);
+        let proved = |peer: Option<UdpPath>| peer.is_some_and(|peer| peer.remote == from.remote);
         let mut users = self.connections.iter_mut();
         let is_speaker = |it: &&mut Connection| it.user.as_ref().is_some_and(|it| proved(it.peer));
         let Some(connection) = users.find(is_speaker) else {
@@ -84,7 +84,7 @@ impl Model {
         let frame = Payload::new().u64(id).bytes(&payload[8..]);
         let users = self.users();
         let others = users.iter().filter(|user| user.id != id);
-        let mut recipients: Vec<Peer> = others
+        let mut recipients: Vec<UdpPath> = others
             .filter(|user| user.in_voice)
             .filter_map(|user| user.peer)
             .collect();
@@ -92,7 +92,7 @@ impl Model {
         Fate::Relay(frame.frame(wire::VOICE_DATA), recipients)
     }
 
-    fn proof(&mut self, at: Duration, from: Peer, payload: &[u8], fate: &Fate) -> Fate {
+    fn proof(&mut self, at: Duration, from: UdpPath, payload: &[u8], fate: &Fate) -> Fate {
         let mut fields = Fields(payload);
         let (Some(request_id), Some(token)) = (fields.u64(), fields.u64()) else {
             return Fate::Drop(Cause::DatagramMalformed);
@@ -118,7 +118,7 @@ impl Model {
 
     /// The newest proof wins: this address is nobody else's any more. False if nobody who is logged
     /// in has this token.
-    fn bind(&mut self, token: u64, from: Peer) -> bool {
+    fn bind(&mut self, token: u64, from: UdpPath) -> bool {
         let users = self.connections.iter().filter(|c| c.user.is_some());
         let Some(owner) = users.filter(|c| c.token == token).map(|c| c.id).next() else {
             return false;
@@ -146,7 +146,7 @@ fn cause_of_no_frame(datagram: &[u8]) -> Cause {
     }
 }
 
-pub fn sort(peers: &mut [Peer]) {
+pub fn sort(peers: &mut [UdpPath]) {
     peers.sort_by_key(|peer| (peer.remote, peer.local));
 }
 

@@ -6,7 +6,7 @@ use crate::random::Random;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
-use voiceapp_server::event::Peer;
+use voiceapp_server::event::UdpPath;
 use voiceapp_server::limits::DATAGRAM_SLOT_BYTES;
 
 /// The server's own addresses; None where the system does not tell which was spoken to.
@@ -20,7 +20,7 @@ pub const SERVER_ADDRESSES: [Option<IpAddr>; 4] = [
 #[derive(Clone)]
 pub enum Datagram {
     /// Seems to come from this peer, who may have been forged.
-    ToServer(Peer, Vec<u8>),
+    ToServer(UdpPath, Vec<u8>),
     ToClient(SocketAddr, Vec<u8>),
 }
 

@@ -1,7 +1,7 @@
 //! What was sent to which connection while one input was handled, and which are to end. The server and
 //! the model each fill one, and the two must hold the same bytes in the same order for every connection.
 
-use voiceapp_server::cause::Cause;
+use voiceapp_server::cause::Ended;
 use voiceapp_server::event::ConnectionId;
 use voiceapp_server::switchboard::Deliver;
 
@@ -11,7 +11,7 @@ pub struct Outputs {
     queues: Vec<Vec<u8>>,
     /// The connections whose queue is not empty, in the order in which they first got something.
     pub receivers: Vec<ConnectionId>,
-    pub ends: Vec<(ConnectionId, Cause)>,
+    pub ends: Vec<(ConnectionId, Ended)>,
 }
 
 impl Outputs {
@@ -57,7 +57,7 @@ impl Deliver for Outputs {
         self.send(to, frames);
     }
 
-    fn end(&mut self, connection: ConnectionId, cause: Cause) {
+    fn end(&mut self, connection: ConnectionId, cause: Ended) {
         self.ends.push((connection, cause));
     }
 }

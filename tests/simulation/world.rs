@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use voiceapp_server::HashKey;
-use voiceapp_server::cause::Cause;
+use voiceapp_server::cause::Ended;
 use voiceapp_server::event::{ConnectionId, Now};
 use voiceapp_server::switchboard::Switchboard;
 
@@ -30,7 +30,7 @@ const FIRST_UNIX_MS: u64 = 1_767_225_600_000;
 pub struct Ghost {
     pub connection: ConnectionId,
     pub ends_at: Duration,
-    pub cause: Cause,
+    pub cause: Ended,
 }
 
 pub struct World {

@@ -1,7 +1,7 @@
 //! What is queued for connections, within its bounds, and who is ended because it is too much.
 
 use super::Connections;
-use crate::cause::Cause;
+use crate::cause::Ended;
 use crate::connection::{Connection, Stream};
 use crate::event::ConnectionId;
 use crate::limits::{COPY_OVERHEAD_BYTES, HOLD_BACK};
@@ -28,13 +28,13 @@ impl<S: Stream> Connections<S> {
     /// Offers the kernel what is queued for a connection, and ends it if there is no room even so.
     fn make_room(&mut self, id: ConnectionId, bytes: usize) -> Option<()> {
         if self.flush(id).is_err() {
-            self.end(id, Cause::ClosedBroken);
+            self.end(id, Ended::Broken);
             return None;
         }
         self.note_delivered(id);
         let bounds = self.bounds();
         if !bounds.have_room(self.slab.get(id.index())?, bytes) {
-            self.end(id, Cause::ClosedTooSlow);
+            self.end(id, Ended::TooSlow);
             return None;
         }
         Some(())
@@ -89,7 +89,7 @@ impl<S: Stream> Deliver for Connections<S> {
 
     /// Marks a connection to be ended. The first cause counts, and nothing more is read from it or
     /// queued for it.
-    fn end(&mut self, id: ConnectionId, cause: Cause) {
+    fn end(&mut self, id: ConnectionId, cause: Ended) {
         if let Some(connection) = self.living(id) {
             connection.ending = Some(cause);
             self.ending.push_back(id);

@@ -29,17 +29,17 @@ fn connect(connections: &mut Connections<TcpStream>) -> (ConnectionId, StdStream
 fn an_end_meant_for_one_never_meets_the_next_in_its_place() {
     let mut connections = bounded(1_000);
     let (first, _client) = connect(&mut connections);
-    connections.end(first, Cause::ClosedBroken);
+    connections.end(first, Ended::Broken);
     connections.remove(first);
     let (second, _client) = connect(&mut connections);
     assert_eq!(second, first, "the place is used again");
     assert_eq!(connections.next_to_end(), None);
 
-    connections.end(second, Cause::ClosedTooSlow);
-    connections.end(second, Cause::ClosedBroken);
+    connections.end(second, Ended::TooSlow);
+    connections.end(second, Ended::Broken);
     assert_eq!(connections.next_to_end(), Some(second));
     let ended = connections.remove(second).expect("it is there");
-    assert_eq!(ended.ending, Some(Cause::ClosedTooSlow), "the first counts");
+    assert_eq!(ended.ending, Some(Ended::TooSlow), "the first counts");
     assert_eq!(connections.next_to_end(), None);
 }
 
@@ -73,7 +73,7 @@ fn who_does_not_read_is_too_slow_when_the_bound_is_reached() {
         assert!(connection.queued_bytes() <= 100_000);
     }
     let ending = connections.get(id).and_then(|it| it.ending);
-    assert_eq!(ending, Some(Cause::ClosedTooSlow));
+    assert_eq!(ending, Some(Ended::TooSlow));
 }
 
 #[test]

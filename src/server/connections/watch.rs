@@ -8,7 +8,7 @@
 //! known both when something was last heard and what waits.
 
 use super::Connections;
-use crate::cause::Cause;
+use crate::cause::Ended;
 use crate::connection::Stream;
 use crate::connection::delivery::Progress;
 use crate::event::ConnectionId;
@@ -106,7 +106,7 @@ impl<S: Stream> Connections<S> {
         match progress {
             Progress::Done => {}
             Progress::Some | Progress::None => self.look_again(id),
-            Progress::Stalled => self.end(id, Cause::ClosedStalled),
+            Progress::Stalled => self.end(id, Ended::Stalled),
         }
     }
 
@@ -124,7 +124,7 @@ impl<S: Stream> Connections<S> {
         self.set_silent_at(id, at);
         if contact.is_some_and(|it| it.is_asked && it.silent_for >= silence) {
             self.set_silent_at(id, None);
-            self.end(id, Cause::ClosedVanished);
+            self.end(id, Ended::Vanished);
         }
     }
 }

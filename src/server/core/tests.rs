@@ -74,7 +74,7 @@ impl Listener for Waiting {
 struct Silence;
 
 impl Voice for Silence {
-    fn look(&mut self, _now: Now, _switchboard: &mut Switchboard) -> usize {
+    fn poll(&mut self, _now: Now, _switchboard: &mut Switchboard) -> usize {
         0
     }
 
@@ -117,11 +117,7 @@ fn a_login_that_has_arrived_in_time_counts_though_nobody_has_looked() {
         (1, 0)
     );
     let counters = core.switchboard.counters();
-    assert_eq!(
-        counters.get(Cause::ClosedLoginDeadline),
-        1,
-        "the silent one"
-    );
+    assert_eq!(counters.get(Ended::LoginDeadline), 1, "the silent one");
 }
 
 /// Voice that counts how often it is looked at, and has always so much to do.
@@ -133,7 +129,7 @@ struct Counted {
 }
 
 impl Voice for Counted {
-    fn look(&mut self, _now: Now, _switchboard: &mut Switchboard) -> usize {
+    fn poll(&mut self, _now: Now, _switchboard: &mut Switchboard) -> usize {
         self.looks += 1;
         self.work
     }

@@ -4,10 +4,8 @@
 use super::client::Client;
 use super::pipe::Pipe;
 use super::world::World;
-use crate::cause::Cause;
-use crate::limits::{
-    CHAT_BYTES_MAX, FRAME_BYTES_MAX, LARGE_STRANGERS_MAX, LOOKS_PER_STALL, Limits,
-};
+use crate::cause::Ended;
+use crate::limits::{CHAT_BYTES_MAX, FRAME_BYTES_MAX, LARGE_PENDING_MAX, LOOKS_PER_STALL, Limits};
 use crate::server::connections::recount::{Look, Mark};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -76,10 +74,10 @@ impl World {
         let pipe = client.pipe.borrow();
         let cause = mark.cause;
         let is_reason = match cause {
-            Cause::ClosedByPeer => pipe.end_was_read,
-            Cause::ClosedBroken => pipe.error_was_told,
-            Cause::ClosedMalformed => client.has_written_malformed,
-            Cause::ClosedTooSlow => {
+            Ended::ByPeer => pipe.end_was_read,
+            Ended::Broken => pipe.error_was_told,
+            Ended::Malformed => client.has_written_malformed,
+            Ended::TooSlow => {
                 // What is queued at once: for who logs in, the list; else one message and its like.
                 let at_once = match client.was_stranger {
                     true => FRAME_BYTES_MAX + 70 * limits.users,
@@ -90,7 +88,7 @@ impl World {
                 let are_over = mark.total + at_once > limits.outbound_bytes;
                 is_over || (are_over && (!mark.is_writable || mark.is_behind))
             }
-            Cause::ClosedStalled => {
+            Ended::Stalled => {
                 let at_end = pipe.at_end();
                 let is_waiting = at_end.unacknowledged > 0 || pipe.is_told_full;
                 let waited = now - at_end.stuck_since;
@@ -101,18 +99,18 @@ impl World {
                 };
                 is_waiting && is_too_long && !is_lost
             }
-            Cause::ClosedVanished => {
+            Ended::Vanished => {
                 let is_silent = now >= pipe.line.last_heard() + limits.silence();
                 is_silent && !pipe.line.is_up() && pipe.line.outage(now) > limits.outage()
             }
-            Cause::ClosedBanned => self.bans.contains(client.address.ip()),
-            Cause::ClosedCrowdedOut => client.was_stranger && self.is_crowded(client),
-            Cause::ClosedLoginDeadline => {
+            Ended::Banned => self.bans.contains(client.address.ip()),
+            Ended::CrowdedOut => client.was_stranger && self.is_crowded(client),
+            Ended::LoginDeadline => {
                 client.was_stranger && now >= pipe.came_in_at + limits.login_timeout
             }
-            Cause::AcceptFailed => pipe.registration_failed,
+            Ended::NotSetUp => pipe.registration_failed,
             // Once it has read everything, it is known whether it was.
-            Cause::ClosedLoginRefused => client.was_stranger,
+            Ended::LoginRefused => client.was_stranger,
             _ => false,
         };
         let at_end = pipe.at_end();
@@ -157,7 +155,7 @@ impl World {
     /// Whether one stranger too many has come, or one too many writes long frames.
     fn is_crowded(&self, client: &Client) -> bool {
         self.pending_at_most > self.plan.limits.pending_connections
-            || (client.has_written_much && self.large_at_most > LARGE_STRANGERS_MAX)
+            || (client.has_written_much && self.large_at_most > LARGE_PENDING_MAX)
     }
 
     /// How many strangers there were in this turn at most, and how many of them may have been large.
@@ -246,7 +244,7 @@ impl World {
             } else {
                 assert!(!look.is_large, "{name} is no stranger");
             }
-            let is_large = look.is_large || look.unhandled <= crate::limits::STRANGER_BYTES;
+            let is_large = look.is_large || look.unhandled <= crate::limits::PENDING_BYTES;
             let is_pending = self.core.switchboard.management().is_pending(id);
             assert!(is_large || !is_pending, "{name} holds much");
         }
@@ -269,13 +267,10 @@ fn check_found(client: &Client, pipe: &Pipe, now: Instant, limits: &Limits) {
 }
 
 /// What the kernel was left with is given up at once for who does not take it, and in time for others.
-fn check_bequest(client: &Client, cause: Cause, stall_timeout: Duration) {
+fn check_bequest(client: &Client, cause: Ended, stall_timeout: Duration) {
     let pipe = client.pipe.borrow();
     if pipe.line.tells && pipe.at_end().unacknowledged > 0 {
-        let is_hopeless = matches!(
-            cause,
-            Cause::ClosedStalled | Cause::ClosedTooSlow | Cause::ClosedVanished
-        );
+        let is_hopeless = matches!(cause, Ended::Stalled | Ended::TooSlow | Ended::Vanished);
         let time = match is_hopeless {
             true => Duration::ZERO,
             false => stall_timeout,
@@ -285,15 +280,15 @@ fn check_bequest(client: &Client, cause: Cause, stall_timeout: Duration) {
 }
 
 /// Who was ended after its last word has been answered, if there was room for the answers.
-fn check_heard_out(client: &Client, cause: Cause) {
-    let was_heard_out = matches!(cause, Cause::ClosedByPeer | Cause::ClosedMalformed);
+fn check_heard_out(client: &Client, cause: Ended) {
+    let was_heard_out = matches!(cause, Ended::ByPeer | Ended::Malformed);
     let pipe = client.pipe.borrow();
     if was_heard_out && !client.is_gone && !pipe.is_told_full && pipe.line.is_up() {
         let picture = &client.picture;
         assert!(picture.sent.is_empty(), "unanswered: {:?}", picture.sent);
         assert!(picture.unechoed.is_empty() && !picture.has_part_of_a_frame());
     }
-    let is_refused = cause == Cause::ClosedLoginRefused;
+    let is_refused = cause == Ended::LoginRefused;
     let may_know = !client.is_gone && !pipe.is_told_full && pipe.line.is_up();
     assert!(!is_refused || !may_know || client.picture.was_refused);
 }

@@ -4,7 +4,7 @@ use super::picture::{Picture, Sent, message};
 use super::pipe::Pipe;
 use super::random::{Digest, Random};
 use crate::event::UserId;
-use crate::limits::STRANGER_BYTES;
+use crate::limits::PENDING_BYTES;
 use crate::protocol::Packet;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -114,7 +114,7 @@ impl Client {
         };
         let before = self.unsent.len();
         packet.encode(&mut self.unsent).expect("it is not too long");
-        self.has_written_much |= self.unsent.len() - before > STRANGER_BYTES;
+        self.has_written_much |= self.unsent.len() - before > PENDING_BYTES;
         self.picture.wrote(request_id, sent);
     }
 
@@ -136,7 +136,7 @@ impl Client {
         self.unsent.push(id);
         self.unsent.extend(announced.to_be_bytes());
         self.unsent.resize(self.unsent.len() + len, 0xA5);
-        self.has_written_much |= len + 3 > STRANGER_BYTES;
+        self.has_written_much |= len + 3 > PENDING_BYTES;
     }
 
     /// Ends its half of the connection when all is written.

@@ -2,11 +2,11 @@
 //! A child of [`connections`](super) because it looks at everything there.
 
 use super::{Connections, id};
-use crate::cause::Cause;
+use crate::cause::Ended;
 use crate::connection::Connection;
 use crate::connection::Stream;
 use crate::event::ConnectionId;
-use crate::limits::{HOLD_BACK, LARGE_STRANGERS_MAX, STRANGER_BYTES};
+use crate::limits::{HOLD_BACK, LARGE_PENDING_MAX, PENDING_BYTES};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use std::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) struct Mark {
     pub(in crate::server) id: ConnectionId,
-    pub(in crate::server) cause: Cause,
+    pub(in crate::server) cause: Ended,
     pub(in crate::server) queued: usize,
     pub(in crate::server) total: usize,
     pub(in crate::server) is_writable: bool,
@@ -41,7 +41,7 @@ pub(in crate::server) struct Look {
 
 impl<S: Stream> Connections<S> {
     /// Remembers why a connection is ended, and how it was then.
-    pub(super) fn note_mark(&mut self, id: ConnectionId, cause: Cause) {
+    pub(super) fn note_mark(&mut self, id: ConnectionId, cause: Ended) {
         let Look {
             queued,
             is_writable,
@@ -74,7 +74,7 @@ impl<S: Stream> Connections<S> {
             silent_at: connection.silent_at,
             is_ending: connection.ending.is_some(),
             is_held_back: connection.is_held_back,
-            is_large: connection.is_large_stranger,
+            is_large: connection.is_large_pending,
             unhandled: connection.inbound.len(),
             has_frame: connection.inbound.has_frame(),
         }
@@ -106,9 +106,9 @@ impl<S: Stream> Connections<S> {
             let id = id(key);
             let queued = connection.queued_bytes();
             total += connection.outbound_bytes();
-            large += usize::from(connection.is_large_stranger);
+            large += usize::from(connection.is_large_pending);
             let is_ending = connection.ending.is_some();
-            crowding += usize::from(connection.is_large_stranger && !is_ending);
+            crowding += usize::from(connection.is_large_pending && !is_ending);
             silent.extend(connection.silent_at.map(|at| (at, id)));
             let look = connection.look_at.map(|at| (at, id));
             assert!(look.is_none_or(|look| waiting.contains(&look)), "{id}");
@@ -130,8 +130,8 @@ impl<S: Stream> Connections<S> {
             assert!(connection.inbound.len() <= crate::limits::INBOUND_BYTES_MAX);
         }
         assert_eq!(total, self.outbound_total, "the bytes that wait for all");
-        assert_eq!(large, self.large_strangers, "strangers with long frames");
-        assert!(crowding <= LARGE_STRANGERS_MAX, "too many of those");
+        assert_eq!(large, self.large_pending, "strangers with long frames");
+        assert!(crowding <= LARGE_PENDING_MAX, "too many of those");
         assert_eq!(silent, self.silent, "those who may be silent");
         assert!(self.waiting.iter().is_sorted_by_key(|&(at, _)| at));
         // With so few there is always time for all who are to be looked at.
@@ -158,8 +158,8 @@ impl<S: Stream> Connections<S> {
         let wakes_by = |at: Instant| due.is_some_and(|due| due <= at);
         assert!(self.held_back.iter().all(|&(at, _)| wakes_by(at)));
         for (key, connection) in &self.slab {
-            let holds_much = connection.inbound.len() > STRANGER_BYTES;
-            assert!(!connection.is_large_stranger || holds_much, "{key}");
+            let holds_much = connection.inbound.len() > PENDING_BYTES;
+            assert!(!connection.is_large_pending || holds_much, "{key}");
             assert!(!connection.is_in_inbox && !connection.is_in_flush_queue);
         }
     }
@@ -168,6 +168,6 @@ impl<S: Stream> Connections<S> {
     pub(in crate::server) fn recount_at_rest(&self) {
         assert!(self.held_back.is_empty() && self.waiting.is_empty());
         assert_eq!(self.outbound_total, 0);
-        assert_eq!(self.large_strangers, 0);
+        assert_eq!(self.large_pending, 0);
     }
 }

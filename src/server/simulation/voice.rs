@@ -4,10 +4,10 @@
 use super::pipe::{Clock, Pipe};
 use super::random::Random;
 use crate::cause::{Cause, CauseKind, Counters};
-use crate::event::{Now, Peer, UserId};
+use crate::event::{Now, UdpPath, UserId};
 use crate::limits::{
     DATAGRAMS_PER_BATCH, DATAGRAMS_PER_WORK_UNIT, DATAGRAMS_TOGETHER_MIN, DELIVERIES_PER_WORK_UNIT,
-    Limits, RECEIVES_PER_LOOK, sent_per_look_max, waiting_max,
+    Limits, RECEIVES_PER_POLL, sent_per_poll_max, waiting_max,
 };
 use crate::protocol::VoiceDatagram;
 use crate::server::core::Voice;
@@ -133,7 +133,7 @@ impl DatagramSocket for FakeSocket {
             slots.fill(Received {
                 len: bytes.len(),
                 arrived_ns: self.random.percent(95).then_some(stamp_ns),
-                source: Peer {
+                path: UdpPath {
                     remote,
                     local: None,
                 },
@@ -149,9 +149,9 @@ impl DatagramSocket for FakeSocket {
         self.may_have_more
     }
 
-    fn send(&mut self, frames: &[Queued<'_>], listeners: &[Peer]) {
+    fn send(&mut self, frames: &[Queued<'_>], listeners: &[UdpPath]) {
         self.sent_in_look += frames.len();
-        let most = sent_per_look_max(listeners.len());
+        let most = sent_per_poll_max(listeners.len());
         assert!(self.sent_in_look <= most, "sent for too long");
         assert!(!frames.is_empty());
         let mut deliveries = 0;
@@ -186,7 +186,7 @@ impl DatagramSocket for FakeSocket {
         self.deliveries += deliveries;
     }
 
-    fn answer(&mut self, datagram: &[u8], to: &Peer) {
+    fn answer(&mut self, datagram: &[u8], to: &UdpPath) {
         self.answers += 1;
         let is_bound = datagram[11] != 0;
         assert!(
@@ -261,20 +261,20 @@ fn dropped(counters: &Counters) -> u64 {
 }
 
 impl Voice for WatchedVoice {
-    fn look(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
+    fn poll(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
         let socket = &mut self.0.socket;
         (socket.receives, socket.received) = (0, 0);
         (socket.deliveries, socket.sent_in_look) = (0, 0);
-        let work = self.0.look(now, switchboard);
+        let work = self.0.poll(now, switchboard);
         let socket = &self.0.socket;
         assert!(socket.receives > 0, "nobody looked");
-        assert!(socket.receives <= RECEIVES_PER_LOOK, "looked for too long");
+        assert!(socket.receives <= RECEIVES_PER_POLL, "looked for too long");
         let waiting = self.0.waiting();
         let listeners = switchboard.relay().listener_count();
         assert!(waiting <= waiting_max(listeners), "too many wait");
         assert!(
             waiting == 0
-                || socket.sent_in_look + DATAGRAMS_TOGETHER_MIN > sent_per_look_max(listeners),
+                || socket.sent_in_look + DATAGRAMS_TOGETHER_MIN > sent_per_poll_max(listeners),
             "left without a reason"
         );
         assert_eq!(self.0.is_ready(), waiting > 0 || !socket.is_told_empty);

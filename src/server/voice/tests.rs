@@ -1,6 +1,7 @@
 //! The port in virtual time: floods, stops, and people who go while their voice waits.
 
 use super::*;
+use crate::cause::Ended;
 use crate::event::{ConnectionId, VoiceToken};
 use crate::hash::HashKey;
 use crate::protocol::{Frame, Packet, VoiceDatagram};
@@ -34,7 +35,7 @@ impl DatagramSocket for Wire {
             slots.fill(Received {
                 len: bytes.len(),
                 arrived_ns: Some(arrived_ns),
-                source: Peer {
+                path: UdpPath {
                     remote,
                     local: None,
                 },
@@ -47,7 +48,7 @@ impl DatagramSocket for Wire {
         self.may_have_more
     }
 
-    fn send(&mut self, frames: &[Queued<'_>], _listeners: &[Peer]) {
+    fn send(&mut self, frames: &[Queued<'_>], _listeners: &[UdpPath]) {
         for frame in frames {
             let voice = VoiceDatagram::check(frame.frame).expect("it is voice");
             let sequence = frame.frame[11..15].try_into().expect("four bytes");
@@ -56,7 +57,7 @@ impl DatagramSocket for Wire {
         }
     }
 
-    fn answer(&mut self, datagram: &[u8], _to: &Peer) {
+    fn answer(&mut self, datagram: &[u8], _to: &UdpPath) {
         self.answers += 1;
         self.last_answers = [self.last_answers[1], datagram.len()];
     }
@@ -71,7 +72,7 @@ struct Nobody;
 impl Deliver for Nobody {
     fn deliver(&mut self, _to: ConnectionId, _frames: &[u8]) {}
 
-    fn end(&mut self, connection: ConnectionId, cause: Cause) {
+    fn end(&mut self, connection: ConnectionId, cause: Ended) {
         panic!("{connection} is ended: {cause:?}");
     }
 }
@@ -120,7 +121,7 @@ impl Room {
         );
         let address = SocketAddr::from((ip, 10_000 + self.users as u16));
         self.prove(address, token);
-        self.look();
+        self.poll();
         address
     }
 
@@ -159,15 +160,15 @@ impl Room {
         self.now.unix_ms += ms;
     }
 
-    fn look(&mut self) {
-        self.port.look(self.now, &mut self.switchboard);
+    fn poll(&mut self) {
+        self.port.poll(self.now, &mut self.switchboard);
     }
 
     fn heard(&mut self) -> Vec<(u64, u32)> {
         std::mem::take(&mut self.port.socket.sent)
     }
 
-    fn dropped(&self, cause: Cause) -> u64 {
+    fn dropped(&self, cause: VoiceDropped) -> u64 {
         self.port.counters.get(cause) + self.switchboard.counters().get(cause)
     }
 }
@@ -197,7 +198,7 @@ fn a_flood_from_one_address_costs_no_other_anything() {
             room.speak(alone, turn as u32);
             spoken.push((1, turn as u32));
         }
-        room.look();
+        room.poll();
         let heard = room.heard();
         let own = heard.iter().filter(|(user, _)| *user == 1).count();
         assert_eq!(own, usize::from(turn % 4 == 0), "it waited");
@@ -205,7 +206,7 @@ fn a_flood_from_one_address_costs_no_other_anything() {
         room.pass(3);
     }
     let waiting = room.port.waiting() as u64;
-    let dropped = room.dropped(Cause::VoiceOverload);
+    let dropped = room.dropped(VoiceDropped::Overload);
     assert_eq!(dropped + waiting, 1_000 * (100 - 32) + 250);
 }
 
@@ -223,7 +224,7 @@ fn who_sends_twice_as_much_as_others_takes_nothing_from_them() {
                 room.speak(*person, turn);
             }
         }
-        room.look();
+        room.poll();
         for (user, _) in room.heard() {
             heard[user as usize] += 1;
         }
@@ -231,7 +232,7 @@ fn who_sends_twice_as_much_as_others_takes_nothing_from_them() {
     }
     assert_eq!(heard[2..], [500; 10], "they speak once a turn");
     assert!(heard[1] >= 500 * 6);
-    assert!(room.dropped(Cause::VoiceOverload) > 500 * 13);
+    assert!(room.dropped(VoiceDropped::Overload) > 500 * 13);
 }
 
 /// Among 1,000 listeners 65 may wait, and a look sends 16.
@@ -244,10 +245,10 @@ fn with_one_more_than_may_wait_half_of_that_stays() {
         for person in &people[..spoken] {
             room.speak(*person, 0);
         }
-        room.look();
+        room.poll();
         assert_eq!(room.heard().len(), 16);
         assert_eq!(room.port.waiting(), kept - 16);
-        let dropped = room.dropped(Cause::VoiceOverload);
+        let dropped = room.dropped(VoiceDropped::Overload);
         assert_eq!(dropped as usize, spoken - kept);
     }
 }
@@ -264,10 +265,10 @@ fn a_burst_that_can_go_out_soon_is_no_overload() {
         room.speak(*person, 0);
     }
     while room.port.is_ready() || !room.port.socket.waiting.is_empty() {
-        room.look();
+        room.poll();
     }
     assert_eq!(room.heard().len(), 400);
-    assert_eq!(room.dropped(Cause::VoiceOverload), 0);
+    assert_eq!(room.dropped(VoiceDropped::Overload), 0);
 }
 
 #[test]
@@ -283,16 +284,16 @@ fn after_a_stop_only_what_is_young_is_heard() {
         room.pass(20);
     }
     while !room.port.socket.waiting.is_empty() {
-        room.look();
+        room.poll();
     }
     let young: Vec<_> = (2_975..3_000).map(|sequence| (1, sequence)).collect();
     assert_eq!(room.heard(), young);
-    assert_eq!(room.dropped(Cause::VoiceTooLate), 2_975);
+    assert_eq!(room.dropped(VoiceDropped::TooLate), 2_975);
     // A proof does not get too old.
     room.prove(speaker, VoiceToken(1));
     let answers = room.port.socket.answers;
     room.pass(60_000);
-    room.look();
+    room.poll();
     assert_eq!(room.port.socket.answers, answers + 1);
 }
 
@@ -308,14 +309,14 @@ fn what_gets_too_old_while_it_waits_is_dropped() {
     for person in &people[..40] {
         room.speak(*person, 0);
     }
-    room.look();
+    room.poll();
     room.pass(100);
-    room.look();
+    room.poll();
     let heard = room.heard().len();
     room.pass(1);
-    room.look();
+    room.poll();
     assert!(room.heard().is_empty());
-    assert_eq!(room.dropped(Cause::VoiceTooLate), 40 - heard as u64);
+    assert_eq!(room.dropped(VoiceDropped::TooLate), 40 - heard as u64);
     assert_eq!(room.port.waiting(), 0);
 }
 
@@ -327,7 +328,7 @@ fn who_leaves_is_not_heard_even_if_their_voice_waits() {
     for person in &people[..40] {
         room.speak(*person, 0);
     }
-    room.look();
+    room.poll();
     let heard = room.heard();
     for user in 1..=1_000 {
         match user % 3 {
@@ -335,19 +336,19 @@ fn who_leaves_is_not_heard_even_if_their_voice_waits() {
             1 => room.switchboard.handle_disconnect(
                 room.now,
                 ConnectionId(user),
-                Cause::ClosedByPeer,
+                Ended::ByPeer,
                 &mut Nobody,
             ),
             _ => {}
         }
     }
     while room.port.is_ready() {
-        room.look();
+        room.poll();
     }
     let later = room.heard();
     assert!(!later.is_empty() && later.iter().all(|(user, _)| user % 3 == 2));
-    let not_heard = room.dropped(Cause::VoiceNotInChannel);
-    let gone = room.dropped(Cause::VoiceUnknownSource);
+    let not_heard = room.dropped(VoiceDropped::NotInChannel);
+    let gone = room.dropped(VoiceDropped::UnknownSource);
     assert_eq!(heard.len() + later.len() + (not_heard + gone) as usize, 40);
     assert!(not_heard > 0 && gone > 0);
 }
@@ -359,10 +360,10 @@ fn a_refused_login_ends_its_half_of_voice() {
     let speaker = room.enter([192, 0, 2, 1]);
     assert_eq!(room.port.socket.last_answers, [0, 12]);
     room.prove(speaker, VoiceToken(77));
-    room.look();
+    room.poll();
     assert_eq!(room.port.socket.last_answers, [12, 12]);
     room.prove(speaker, VoiceToken(0));
-    room.look();
+    room.poll();
     assert_eq!(room.port.socket.last_answers, [12, 0]);
     assert_eq!(room.port.socket.answers, 4);
 }
@@ -376,7 +377,7 @@ fn a_look_says_what_it_did_and_whether_there_is_more() {
     for _ in 0..256 + 63 {
         room.arrive(junk, vec![0x99]);
     }
-    let look = |room: &mut Room| room.port.look(room.now, &mut room.switchboard);
+    let look = |room: &mut Room| room.port.poll(room.now, &mut room.switchboard);
     assert_eq!(look(&mut room), 256 / 64);
     assert!(room.port.is_ready());
     assert_eq!(look(&mut room), 0);
@@ -396,8 +397,8 @@ fn the_servers_own_port_is_nobodys_address() {
     let answers = room.port.socket.answers;
     for (ip, is_own) in [(Ipv4Addr::LOCALHOST, true), ([192, 0, 2, 7].into(), false)] {
         room.prove((ip, PORT).into(), VoiceToken(1));
-        room.look();
-        let counted = room.dropped(Cause::VoiceAuthOwnAddress);
+        room.poll();
+        let counted = room.dropped(VoiceDropped::AuthOwnAddress);
         assert_eq!(counted, 1);
         let more = room.port.socket.answers - answers;
         assert_eq!(more, usize::from(!is_own));
@@ -405,8 +406,8 @@ fn the_servers_own_port_is_nobodys_address() {
     // Another program of this machine is welcome, and what is no proof has another cause.
     room.prove((Ipv4Addr::LOCALHOST, PORT + 1).into(), VoiceToken(1));
     room.speak((Ipv4Addr::LOCALHOST, PORT).into(), 0);
-    room.look();
+    room.poll();
     assert_eq!(room.port.socket.answers - answers, 2);
-    assert_eq!(room.dropped(Cause::VoiceAuthOwnAddress), 1);
-    assert_eq!(room.dropped(Cause::VoiceUnknownSource), 1);
+    assert_eq!(room.dropped(VoiceDropped::AuthOwnAddress), 1);
+    assert_eq!(room.dropped(VoiceDropped::UnknownSource), 1);
 }

@@ -2,7 +2,7 @@
 //! or with several for one recipient.
 
 use super::{Headers, set_option};
-use crate::event::Peer;
+use crate::event::UdpPath;
 use crate::limits::{PIECES_PER_CALL, SEGMENT_REFUSALS_MAX, SENDS_PER_CALL};
 use crate::udp::groups::Groups;
 use crate::udp::{Queued, Traffic};
@@ -50,7 +50,7 @@ struct Single {
 #[derive(Clone, Copy)]
 struct Batch<'a> {
     frames: &'a [Queued<'a>],
-    listeners: &'a [Peer],
+    listeners: &'a [UdpPath],
     groups: &'a Groups,
 }
 
@@ -88,7 +88,7 @@ impl Outbound {
         &mut self,
         socket: &UdpSocket,
         frames: &[Queued<'_>],
-        listeners: &[Peer],
+        listeners: &[UdpPath],
         traffic: &mut Traffic,
     ) {
         // Nothing is left over, unless a panic came between.
@@ -127,7 +127,7 @@ impl Outbound {
         &mut self,
         socket: &UdpSocket,
         bytes: &[u8],
-        to: &Peer,
+        to: &UdpPath,
         traffic: &mut Traffic,
     ) {
         self.single.send(socket, bytes, to, traffic);
@@ -178,13 +178,13 @@ impl Outbound {
 
     /// Fills the next header with one datagram. The caller flushes before `bytes` goes out of its
     /// sight.
-    fn queue_one(&mut self, bytes: &[u8], to: &Peer) {
+    fn queue_one(&mut self, bytes: &[u8], to: &UdpPath) {
         self.add_piece(bytes);
         self.fill_header(Message::of_one(), 1, to, None);
     }
 
     /// Fills the next header with what a group has for one listener.
-    fn queue_group(&mut self, groups: &Groups, message: Message, to: &Peer) {
+    fn queue_group(&mut self, groups: &Groups, message: Message, to: &UdpPath) {
         let before = self.pieces_used;
         for piece in groups.pieces_for(message.group, message.listener) {
             self.add_piece(piece);
@@ -199,7 +199,7 @@ impl Outbound {
     }
 
     /// Fills the next header, with the pieces that were added last.
-    fn fill_header(&mut self, message: Message, pieces: usize, to: &Peer, segment: Option<u16>) {
+    fn fill_header(&mut self, message: Message, pieces: usize, to: &UdpPath, segment: Option<u16>) {
         let place = self.queued;
         self.queued += 1;
         self.messages[place] = message;
@@ -286,7 +286,7 @@ impl Outbound {
 
 impl Single {
     /// Sends one datagram, and counts how that went.
-    fn send(&mut self, socket: &UdpSocket, bytes: &[u8], to: &Peer, traffic: &mut Traffic) {
+    fn send(&mut self, socket: &UdpSocket, bytes: &[u8], to: &UdpPath, traffic: &mut Traffic) {
         let mut piece = piece_of(bytes);
         self.header.write(0, to, self.is_ipv6, None);
         let header = &mut self.header.headers[0].msg_hdr;

@@ -6,7 +6,7 @@ use super::wire;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use voiceapp_server::Limits;
-use voiceapp_server::cause::{Cause, Counters};
+use voiceapp_server::cause::{Cause, Counters, Ended};
 use voiceapp_server::event::{Event, Now, Source, UserId, VoiceToken};
 use voiceapp_server::limits::CHAT_BURST;
 use voiceapp_server::name;
@@ -25,7 +25,7 @@ pub struct Member {
 /// What has to come of a frame, beside what the others come to know.
 #[derive(Default)]
 pub struct Reaction {
-    pub ends: Option<Cause>,
+    pub ends: Option<Ended>,
     pub answer: Option<Answer>,
     /// This is said to everyone who is logged in.
     pub said: Option<Said>,
@@ -65,7 +65,7 @@ impl People {
         self.members.insert(connection, member);
     }
 
-    pub fn disconnected(&mut self, connection: u32, cause: Cause) -> Option<Event> {
+    pub fn disconnected(&mut self, connection: u32, cause: Ended) -> Option<Event> {
         self.counters.count(cause);
         let member = self.members.remove(&connection)?;
         member
@@ -94,7 +94,7 @@ impl People {
         match frame.parse() {
             Ok(packet) => self.react(now, connection, &packet, &mut reaction),
             Err(PacketError::UnknownId(_)) => self.counters.count(Cause::FrameUnknownId),
-            Err(PacketError::Malformed) => reaction.ends = Some(Cause::ClosedMalformed),
+            Err(PacketError::Malformed) => reaction.ends = Some(Ended::Malformed),
         }
         reaction
     }
@@ -162,7 +162,7 @@ impl People {
         };
         if let Some(cause) = refused {
             self.counters.count(cause);
-            reaction.ends = Some(Cause::ClosedLoginRefused);
+            reaction.ends = Some(Ended::LoginRefused);
             return false;
         }
         self.last_id += 1;

@@ -5,7 +5,7 @@ use super::input::Input;
 use super::rooms::{Rooms, outcome};
 use super::traffic::{odd_datagram, place, proof, voice};
 use super::{clock, server};
-use voiceapp_server::event::{Event, Now, Peer, Source, UserId, VoiceToken};
+use voiceapp_server::event::{Event, Now, Source, UdpPath, UserId, VoiceToken};
 use voiceapp_server::relay::VoiceRelayServer;
 
 const USERS_MAX: usize = 6;
@@ -123,7 +123,7 @@ impl World {
         }
     }
 
-    fn datagrams(&mut self, source: Peer, datagram: &[u8], times: u8) {
+    fn datagrams(&mut self, source: UdpPath, datagram: &[u8], times: u8) {
         for _ in 0..times {
             let (relay, now) = (&mut self.relay, self.now);
             self.rooms.check(now, source, datagram, |slot| {

@@ -6,7 +6,7 @@ use super::wire;
 use std::net::IpAddr;
 use voiceapp_server::Limits;
 use voiceapp_server::cause::{Cause, Counters};
-use voiceapp_server::event::{Event, Now, Peer, Source, UserId, VoiceToken};
+use voiceapp_server::event::{Event, Now, Source, UdpPath, UserId, VoiceToken};
 use voiceapp_server::limits::{
     DATAGRAM_SLOT_BYTES, FALSE_ANSWER_INTERVAL, FALSE_ANSWERS_BURST, VOICE_BURST,
     VOICE_FRAME_BYTES_MAX,
@@ -16,7 +16,7 @@ use voiceapp_server::relay::{Verdict, VoiceRelayServer};
 /// What is to come of a datagram, or what came of it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    Relayed { frame: Vec<u8>, to: Vec<Peer> },
+    Relayed { frame: Vec<u8>, to: Vec<UdpPath> },
     Answered(Vec<u8>),
     AnsweredAndEnded(Vec<u8>),
     Dropped(Cause),
@@ -25,7 +25,7 @@ pub enum Outcome {
 struct User {
     id: UserId,
     source: Source,
-    peer: Option<Peer>,
+    peer: Option<UdpPath>,
     in_voice: bool,
     is_muted: bool,
     datagrams: Bucket,
@@ -104,7 +104,7 @@ impl Rooms {
     pub fn check(
         &mut self,
         now: Now,
-        source: Peer,
+        source: UdpPath,
         datagram: &[u8],
         handle: impl FnOnce(&mut [u8]) -> Outcome,
     ) {
@@ -129,7 +129,7 @@ impl Rooms {
         assert_eq!(outcome, expected, "from {source:?}: {datagram:?}");
     }
 
-    fn expect(&mut self, now: Now, source: Peer, datagram: &[u8]) -> Outcome {
+    fn expect(&mut self, now: Now, source: UdpPath, datagram: &[u8]) -> Outcome {
         let result = match datagram.first() {
             Some(&wire::VOICE_DATA) => self.voice(now, source, datagram),
             Some(&wire::VOICE_AUTH_REQUEST) => self.proof(now, source, datagram),
@@ -144,7 +144,7 @@ impl Rooms {
         })
     }
 
-    fn voice(&mut self, now: Now, source: Peer, datagram: &[u8]) -> Result<Outcome, Cause> {
+    fn voice(&mut self, now: Now, source: UdpPath, datagram: &[u8]) -> Result<Outcome, Cause> {
         let frame = wire::voice_frame(datagram)?;
         let has_address = |user: &&mut User| user.peer.is_some_and(|it| it.remote == source.remote);
         let sender = self.users.iter_mut().find(has_address);
@@ -180,13 +180,13 @@ impl Rooms {
             .users
             .iter()
             .filter(|user| user.id != id && user.in_voice);
-        let mut to: Vec<Peer> = others.filter_map(|user| user.peer).collect();
+        let mut to: Vec<UdpPath> = others.filter_map(|user| user.peer).collect();
         to.sort_by_key(|peer| peer.remote);
         let frame = [&frame[..3], &id.0.to_be_bytes(), &frame[11..]].concat();
         Ok(Outcome::Relayed { frame, to })
     }
 
-    fn proof(&mut self, now: Now, source: Peer, datagram: &[u8]) -> Result<Outcome, Cause> {
+    fn proof(&mut self, now: Now, source: UdpPath, datagram: &[u8]) -> Result<Outcome, Cause> {
         let (_, payload) = wire::split(datagram).ok_or(wire::cut_off(datagram))?;
         let fields = payload.get(..16).ok_or(Cause::DatagramMalformed)?;
         let (request_id, token) = fields.split_at(8);
@@ -248,7 +248,7 @@ impl Rooms {
 pub fn outcome(verdict: Verdict<'_, '_>) -> Outcome {
     match verdict {
         Verdict::Relay { frame, recipients } => {
-            let mut to: Vec<Peer> = recipients.iter().copied().collect();
+            let mut to: Vec<UdpPath> = recipients.iter().copied().collect();
             assert_eq!(to.len(), recipients.len());
             assert_eq!(to.is_empty(), recipients.is_empty());
             to.sort_by_key(|peer| peer.remote);
@@ -257,6 +257,6 @@ pub fn outcome(verdict: Verdict<'_, '_>) -> Outcome {
         }
         Verdict::Answer(answer) => Outcome::Answered(answer.to_vec()),
         Verdict::AnswerAndEnd(answer) => Outcome::AnsweredAndEnded(answer.to_vec()),
-        Verdict::Drop(cause) => Outcome::Dropped(cause),
+        Verdict::Drop(cause) => Outcome::Dropped(cause.into()),
     }
 }

@@ -10,8 +10,8 @@ use super::view::{Person, View};
 use super::{clock, server, wire};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use voiceapp_server::cause::Cause;
-use voiceapp_server::event::{ConnectionId, Now, Peer};
+use voiceapp_server::cause::Ended;
+use voiceapp_server::event::{ConnectionId, Now, UdpPath};
 use voiceapp_server::limits::INBOUND_BYTES_MAX;
 use voiceapp_server::protocol::{Frame, FrameBuffer};
 use voiceapp_server::switchboard::{Deliver, Switchboard};
@@ -26,7 +26,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(60);
 struct Wires {
     views: BTreeMap<u32, View>,
     /// Connections that are to end.
-    ends: Vec<(u32, Cause)>,
+    ends: Vec<(u32, Ended)>,
 }
 
 impl Deliver for Wires {
@@ -36,7 +36,7 @@ impl Deliver for Wires {
             .hear(frames);
     }
 
-    fn end(&mut self, ConnectionId(connection): ConnectionId, cause: Cause) {
+    fn end(&mut self, ConnectionId(connection): ConnectionId, cause: Ended) {
         self.ends.push((connection, cause));
     }
 }
@@ -73,7 +73,7 @@ pub fn run(data: &[u8]) {
     }
     world.settle();
     while let Some((&connection, _)) = world.people.members.last_key_value() {
-        world.disconnect(connection, Cause::ClosedByPeer);
+        world.disconnect(connection, Ended::ByPeer);
         world.settle();
     }
     assert_eq!(world.switchboard.next_deadline(), None);
@@ -102,11 +102,7 @@ impl World {
                 self.receive(who, bytes, input);
             }
             7 => {
-                let causes = [
-                    Cause::ClosedByPeer,
-                    Cause::ClosedBroken,
-                    Cause::ClosedTooSlow,
-                ];
+                let causes = [Ended::ByPeer, Ended::Broken, Ended::TooSlow];
                 self.disconnect(who, causes[usize::from(input.below(3))]);
             }
             8 => {
@@ -152,7 +148,7 @@ impl World {
         }
     }
 
-    fn disconnect(&mut self, connection: u32, cause: Cause) {
+    fn disconnect(&mut self, connection: u32, cause: Ended) {
         self.wires.views.remove(&connection);
         self.inbound.remove(&connection);
         let event = self.people.disconnected(connection, cause);
@@ -181,7 +177,7 @@ impl World {
         }
     }
 
-    fn frame(&mut self, from: u32, frame: Frame<'_>) -> Option<Cause> {
+    fn frame(&mut self, from: u32, frame: Frame<'_>) -> Option<Ended> {
         let Reaction {
             ends,
             answer,
@@ -210,7 +206,7 @@ impl World {
         ends
     }
 
-    fn datagrams(&mut self, source: Peer, datagram: &[u8], times: u8) {
+    fn datagrams(&mut self, source: UdpPath, datagram: &[u8], times: u8) {
         for _ in 0..times {
             let (switchboard, now) = (&mut self.switchboard, self.now);
             self.rooms.check(now, source, datagram, |slot| {
@@ -224,7 +220,7 @@ impl World {
     fn turn(&mut self) {
         while server::tick(&mut self.switchboard, self.now, &mut self.wires) {
             for (connection, cause) in std::mem::take(&mut self.wires.ends) {
-                assert_eq!(cause, Cause::ClosedLoginDeadline);
+                assert_eq!(cause, Ended::LoginDeadline);
                 let deadline = self.people.members[&connection].deadline;
                 assert!(deadline <= self.now.instant, "ended too early");
                 assert_eq!(Some(deadline), self.people.deadlines().min());

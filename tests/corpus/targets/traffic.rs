@@ -4,7 +4,7 @@
 use super::input::Input;
 use super::wire;
 use std::net::{IpAddr, SocketAddr};
-use voiceapp_server::event::Peer;
+use voiceapp_server::event::UdpPath;
 
 const NAMES: [&[u8]; 8] = [
     b"alice",
@@ -54,7 +54,7 @@ fn message(detail: u8, input: &mut Input<'_>) -> Vec<u8> {
 
 /// Addresses that differ in their port, in their host, in their network or in their family, spoken to
 /// at one of two addresses of the server, or at one that the system does not tell.
-pub fn place(input: &mut Input<'_>) -> Peer {
+pub fn place(input: &mut Input<'_>) -> UdpPath {
     let byte = input.u8();
     let remote: &str = match byte % 8 {
         0 => "192.0.2.1:1",
@@ -71,7 +71,7 @@ pub fn place(input: &mut Input<'_>) -> Peer {
         0 => None,
         host => Some(IpAddr::from([198, 51, 100, host])),
     };
-    Peer { remote, local }
+    UdpPath { remote, local }
 }
 
 /// A VoiceAuthRequest with something behind its fields and behind its frame now and then.

@@ -8,7 +8,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The lines of one kind.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Throttle {
+pub(crate) struct LogThrottle {
     next: Option<Instant>,
     left_out: u64,
 }
@@ -17,7 +17,7 @@ pub(crate) struct Throttle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LeftOut(u64);
 
-impl Throttle {
+impl LogThrottle {
     /// Whether a line may be written now. If not, it is counted as left out.
     pub(crate) fn pass(&mut self, now: Instant) -> Option<LeftOut> {
         if self.next.is_some_and(|next| now < next) {
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn one_a_second_passes_and_tells_of_the_others() {
-        let (start, mut throttle) = (Instant::now(), Throttle::default());
+        let (start, mut throttle) = (Instant::now(), LogThrottle::default());
         let at = |ms| start + Duration::from_millis(ms);
         assert_eq!(throttle.pass(at(0)), Some(LeftOut(0)));
         assert_eq!(throttle.pass(at(1)), None);
