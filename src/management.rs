@@ -145,6 +145,7 @@ impl ManagementServer {
     }
 
     /// A whole frame arrived on a connection. What comes of it is added to `outbox`.
+    /// Rules 8a, 8b and 8c.
     pub fn handle_frame(
         &mut self,
         now: Now,
@@ -180,6 +181,7 @@ impl ManagementServer {
     }
 
     /// A connection ended, for whatever reason. If it was a user's, the others are told.
+    /// Rule 7a.
     pub fn handle_disconnect(&mut self, now: Now, connection: ConnectionId, outbox: &mut Outbox) {
         let session = self.sessions.get_mut(connection.index());
         let Some(session) = session.and_then(Option::take) else {
@@ -242,6 +244,7 @@ impl ManagementServer {
     /// Ends one connection whose time to log in has run out, with [`Ended::LoginDeadline`], and
     /// tells the others of one user whose state changed faster than they could be told, if it is time
     /// to. Says whether there was either, and so may be another.
+    /// Rule 3d.
     pub fn handle_tick(&mut self, now: Now, outbox: &mut Outbox) -> bool {
         let overdue = self.overdue(now);
         if let Some(connection) = overdue {

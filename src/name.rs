@@ -32,6 +32,7 @@ pub enum NameError {
 }
 
 /// The name as others will see it, for what a client asks to be called.
+/// Rule 1a.
 ///
 /// ```
 /// use voiceapp_server::name::accept;

@@ -69,6 +69,7 @@ pub(crate) enum Finding {
 }
 
 /// Everyone in the voice channel with a proven address, but for the one who speaks.
+/// Rule 10a.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipients<'a> {
     listeners: &'a [UdpPath],
@@ -161,6 +162,7 @@ impl VoiceRelayServer {
 
     /// Looks at a datagram, the only one who does. Voice that has waited for too long is dropped, and
     /// costs its sender nothing.
+    /// Rules 11a and 11c.
     pub(crate) fn examine(
         &mut self,
         now: Now,

@@ -224,6 +224,7 @@ impl Switchboard {
 
     /// Accepts or refuses a claim to an address. `is_own` says whether it is the server's own voice port:
     /// voice for that would come in again as its user's.
+    /// Rules 9b and 9e.
     pub(crate) fn judge(
         &mut self,
         now: Now,
@@ -281,6 +282,7 @@ impl Switchboard {
     }
 
     /// Hands over what management has to say: events first, ends last.
+    /// Rule 12a.
     pub(crate) fn pass_on(&mut self, connections: &mut impl Deliver) {
         for &event in self.outbox.events() {
             self.relay.handle_event(event);

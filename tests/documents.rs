@@ -524,3 +524,85 @@ fn links_lead_to_files_and_headings() {
         }
     }
 }
+
+/// Adds the rules that a text cites: those in a list after the word, and the one in a function's name.
+fn add_cited(text: &str, cited: &mut BTreeSet<String>) {
+    let is_rule = |word: &str| {
+        let number = word.trim_end_matches(|c: char| c.is_ascii_lowercase());
+        !number.is_empty()
+            && word.len() <= number.len() + 1
+            && number.bytes().all(|it| it.is_ascii_digit())
+    };
+    let mut is_list = false;
+    for word in text
+        .split_whitespace()
+        .filter(|word| !word.starts_with("//"))
+    {
+        if let Some((_, name)) = word.split_once("rule_")
+            && let Some((rule, _)) = name.split_once('_')
+            && is_rule(rule)
+        {
+            cited.insert(rule.into());
+        }
+        let end = word.trim_end_matches([',', '.', ':', ';', ')']);
+        is_list = match end.trim_start_matches('(') {
+            "Rule" | "Rules" | "rule" | "rules" => true,
+            "and" => is_list,
+            rule if is_list && is_rule(rule) => {
+                cited.insert(rule.into());
+                end.len() == word.len() || word.ends_with(',')
+            }
+            _ => false,
+        };
+    }
+}
+
+/// Calls `visit` with every Rust file in a folder of this workspace.
+fn visit_sources(folder: &Path, visit: &mut impl FnMut(&Path)) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.expect("it is readable").path();
+        if path.is_dir() {
+            visit_sources(&path, visit);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            visit(&path);
+        }
+    }
+}
+
+/// Each rule has a test and code that cite it, and nothing cites a rule that is not there.
+#[test]
+fn rules_are_cited_by_code_and_tests() {
+    let part = PROTOCOL.split("\n## Rules\n").nth(1);
+    let part = part.and_then(|rest| rest.split("\n## ").next());
+    let rules_text = part.expect("the rules have a part of their own");
+    let numbers = rules_text.lines().filter_map(|line| {
+        let number = line.strip_prefix("- **")?.split_once(".** ")?.0;
+        Some(number.to_owned())
+    });
+    let numbers: Vec<_> = numbers.collect();
+    let rules: BTreeSet<_> = numbers.iter().cloned().collect();
+    assert_eq!(rules.len(), numbers.len(), "a number is used twice");
+    assert!(rules.len() > 40, "{rules:?}");
+    let headings = rules_text
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "));
+    let headings: BTreeSet<_> = headings.filter_map(|it| it.split(' ').next()).collect();
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut by_code, mut by_tests) = (BTreeSet::new(), BTreeSet::new());
+    for folder in ["src", "protocol", "client", "tests", "sim"] {
+        visit_sources(&root.join(folder), &mut |path| {
+            let mut parts = path.strip_prefix(root).expect("it is below").iter();
+            let is_test = parts.any(|part| {
+                ["tests", "tests.rs", "sim", "simulation"].contains(&&*part.to_string_lossy())
+            });
+            let text = fs::read_to_string(path).expect("it is text");
+            add_cited(&text, if is_test { &mut by_tests } else { &mut by_code });
+        });
+    }
+    for (cited, by) in [(by_code, "code"), (by_tests, "tests")] {
+        // A citation may also be of all rules under a heading.
+        let cited = cited.into_iter().filter(|it| !headings.contains(&**it));
+        assert_eq!(cited.collect::<BTreeSet<_>>(), rules, "cited by {by}");
+    }
+}

@@ -195,6 +195,7 @@ packets! {
 impl<'a> Packet<'a> {
     /// Reads the packet with this id from its payload. Bytes after the known fields are ignored,
     /// except in VoiceData and Sealed, whose last field is all the rest.
+    /// Rule 8d.
     ///
     /// # Errors
     ///

@@ -68,6 +68,7 @@ impl ManagementServer {
     }
 
     /// Sends everyone a chat message of somebody who is not here, under this name.
+    /// Rule 12c.
     ///
     /// Existing clients drop a message whose author is not in their list. So its author comes for the
     /// message and goes after it, with id 0, which no user has; they show the message with the name.

@@ -8,6 +8,7 @@ use crate::protocol::Packet;
 
 impl ManagementServer {
     /// Whether a message is passed on. If it is, it has been paid for.
+    /// Rule 5c.
     pub(super) fn check_chat(
         &mut self,
         now: Now,
@@ -34,6 +35,7 @@ impl ManagementServer {
         Ok(())
     }
 
+    /// Rule 5a.
     pub(super) fn say(&mut self, now: Now, id: UserId, message: &str, outbox: &mut Outbox) {
         self.chat_messages += 1;
         let timestamp_ms = self.next_chat_ms(now);
@@ -48,6 +50,7 @@ impl ManagementServer {
     }
 
     /// The time stamp of a message: each is later than the one before.
+    /// Rule 5b.
     pub(super) fn next_chat_ms(&mut self, now: Now) -> u64 {
         self.last_chat_ms = now.unix_ms.max(self.last_chat_ms + 1);
         self.last_chat_ms

@@ -9,6 +9,7 @@ use crate::protocol::{LOGIN_RESPONSE_FIXED_BYTES, Packet, Participants};
 
 impl ManagementServer {
     /// Before login only a login and a ping do anything, and a mute state is kept for later.
+    /// Rules 3a and 3b.
     pub(super) fn handle_pending(
         &mut self,
         now: Now,
@@ -73,6 +74,7 @@ impl ManagementServer {
 
     /// Refuses a login, and ends the connection: existing clients open another one to try again, and
     /// would go on to use this one as well.
+    /// Rule 1d.
     fn refuse_login(
         &mut self,
         now: Now,
@@ -99,6 +101,7 @@ impl ManagementServer {
         self.end(connection, Ended::LoginRefused, outbox);
     }
 
+    /// Rules 1b and 1c.
     fn log_in(
         &mut self,
         now: Now,
@@ -140,6 +143,7 @@ impl ManagementServer {
     }
 
     /// Tells a user who is there.
+    /// Rules 1c, 2a and 2b.
     fn answer_login(&self, place: usize, request_id: u64, token: VoiceToken, outbox: &mut Outbox) {
         let user = &self.users[place];
         let to = To::One(user.connection);
@@ -184,6 +188,7 @@ impl ManagementServer {
 
     /// A second login on one connection is answered with what the first has given, within the rate of
     /// logins: the answer is long.
+    /// Rule 1e.
     pub(super) fn repeat_login(
         &mut self,
         now: Now,

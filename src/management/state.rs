@@ -8,6 +8,7 @@ use crate::limits::BROADCAST_RETRY;
 impl ManagementServer {
     /// Tells the others what they do not know of a user, or as soon as the rate allows it and they may be
     /// made to read it.
+    /// Rule 6c.
     pub(super) fn tell_others(&mut self, now: Now, place: usize, outbox: &mut Outbox) {
         let (limit, at) = (self.state_limit, now.instant);
         let source = self.source(self.users[place].connection);

@@ -79,6 +79,7 @@ impl User {
 
     /// Enters or leaves the voice channel, unmuted either way. Done already, it changes nothing.
     /// The relay is told at once.
+    /// Rules 4a, 4b and 4c.
     pub(super) fn set_in_voice(&mut self, in_voice: bool, outbox: &mut Outbox) {
         if self.state.in_voice == in_voice {
             return;
@@ -104,6 +105,7 @@ impl User {
     /// Mutes or unmutes. The others are told even of a state that is not new: joining voice unmutes
     /// without a word, and a client that has missed this learns the truth so. The relay is told at
     /// once.
+    /// Rule 6a.
     pub(super) fn set_muted(&mut self, is_muted: bool, outbox: &mut Outbox) {
         let id = self.id;
         self.must_tell_mute = true;

@@ -14,6 +14,7 @@ impl ManagementServer {
     }
 
     /// The connections of everyone who is logged in.
+    /// Rule 3c.
     pub fn user_connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
         self.users.iter().map(|user| user.connection)
     }

@@ -24,6 +24,7 @@ impl FalseAnswers {
     }
 
     /// Whether this source may get one more answer, which is then counted against it.
+    /// Rule 9b.
     pub(super) fn allow(&mut self, now: Instant, source: Source) -> bool {
         let place = self.key.hash_one(source);
         let spent = &mut self.spent[place as usize % FALSE_ANSWER_SOURCES];

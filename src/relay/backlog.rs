@@ -153,6 +153,7 @@ impl Backlog {
     }
 
     /// Takes the datagram whose turn it is.
+    /// Rule 10f.
     pub(crate) fn pop(&mut self) -> Option<(usize, Speaker)> {
         let address = self.order.pop_front()?;
         let user = self.addresses[address.index()].first;
@@ -173,6 +174,7 @@ impl Backlog {
     /// Drops the oldest of those who have most until no more than `keep` wait, and hands over their
     /// slots. Where shares cannot be equal, whoever had the last turn the longest ago has more. The next
     /// turn is theirs too.
+    /// Rule 11c.
     pub(crate) fn shed(&mut self, keep: usize, mut drop: impl FnMut(usize)) {
         if self.len <= keep {
             return;

@@ -65,6 +65,7 @@ impl VoiceRelayServer {
     }
 
     /// Decides a claim that nothing speaks against but what the relay knows itself.
+    /// Rules 9a, 9b and 9d.
     pub(crate) fn decide(&mut self, now: Now, claim: Claim) -> Verdict<'static, 'static> {
         let Question {
             request_id,
@@ -104,6 +105,7 @@ impl VoiceRelayServer {
     }
 
     /// Whether a user's address may be this one.
+    /// Rule 9e.
     fn may_bind(&self, user: UserKey, path: UdpPath) -> bool {
         self.voice_from_anywhere || Source::of(path.remote.ip()) == self.tables.source_of(user)
     }

@@ -79,6 +79,7 @@ pub(super) struct User {
 
 impl User {
     /// The place among the listeners of someone who may speak.
+    /// Rules 6b and 10a.
     pub(super) fn place(&self) -> Result<ListenerIndex, VoiceDropped> {
         let place = self.listener.ok_or(VoiceDropped::NotInChannel)?;
         match self.is_muted {
@@ -175,6 +176,7 @@ impl Tables {
         self.by_token.insert(token, user);
     }
 
+    /// Rule 7b.
     pub(super) fn disconnect(&mut self, id: UserId) {
         let Some(user) = self.by_id.remove(&id) else {
             return;
@@ -224,6 +226,7 @@ impl Tables {
 
     /// The newest proof wins: whoever had this address loses it, and the user loses the address
     /// they had.
+    /// Rules 9a, 9c and 10e.
     pub(super) fn bind(&mut self, user: UserKey, route: Route) {
         if self.user(user).route == Some(route) {
             return;
@@ -255,6 +258,7 @@ impl Tables {
     }
 
     /// Makes the list of listeners agree with what is known of this user.
+    /// Rule 10d.
     fn update_listener(&mut self, user: UserKey) {
         let User {
             route,

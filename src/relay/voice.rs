@@ -74,6 +74,7 @@ impl VoiceLimit {
 
 impl VoiceRelayServer {
     /// Whether this voice datagram is to be relayed.
+    /// Rules 10a, 10b, 10c and 11b.
     pub(super) fn check_voice(
         &mut self,
         now: Now,

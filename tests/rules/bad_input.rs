@@ -16,7 +16,7 @@ fn both() -> (World, [ConnectionId; 2]) {
 }
 
 #[test]
-fn rule_8_a_frame_with_an_unknown_id_is_skipped() {
+fn rule_8a_a_frame_with_an_unknown_id_is_skipped() {
     for who in 0..2 {
         let (mut world, connections) = both();
         let sender = connections[who];
@@ -34,7 +34,7 @@ fn rule_8_a_frame_with_an_unknown_id_is_skipped() {
 }
 
 #[test]
-fn rule_8_a_known_id_that_no_client_may_send_is_ignored_whatever_it_holds() {
+fn rule_8b_a_known_id_that_no_client_may_send_is_ignored_whatever_it_holds() {
     let server_only = [0x03, 0x61]
         .into_iter()
         .chain(0x21..=0x26)
@@ -56,7 +56,7 @@ fn rule_8_a_known_id_that_no_client_may_send_is_ignored_whatever_it_holds() {
 }
 
 #[test]
-fn rule_8_a_payload_shorter_than_its_fields_ends_that_connection_and_no_other() {
+fn rule_8c_a_payload_shorter_than_its_fields_ends_that_connection_and_no_other() {
     let short: [(u8, &[u8]); 9] = [
         (id::LOGIN_REQUEST, b""),
         (id::LOGIN_REQUEST, b"\0\0\0\0\0\0\0\x01\0\x06alice"),
@@ -86,7 +86,7 @@ fn rule_8_a_payload_shorter_than_its_fields_ends_that_connection_and_no_other() 
 }
 
 #[test]
-fn rule_8_bytes_after_the_known_fields_are_ignored() {
+fn rule_8d_bytes_after_the_known_fields_are_ignored() {
     let (mut world, [stranger, bob]) = both();
     world.send_raw(stranger, id::USER_MUTE_STATE, b"\0\0\0\0\0\0\0\0\x02later");
     world.log_in(stranger, "carol").unwrap();

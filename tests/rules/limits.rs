@@ -334,6 +334,7 @@ fn no_person_and_no_usual_bot_meets_a_limit() {
     assert_eq!(world.counted(), []);
 }
 
+/// Rule 11b.
 #[test]
 fn voice_of_all_users_of_an_address_has_a_rate() {
     let mut world = World::with(Limits {
@@ -496,6 +497,7 @@ fn shorter_bounds_than_the_usual_are_kept() {
     assert_eq!(say(11), Outcome::Dropped(Cause::DatagramTooLong));
 }
 
+/// Rule 9e.
 #[test]
 fn voice_can_be_kept_to_the_address_of_the_connection() {
     let limits = Limits {

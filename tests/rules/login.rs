@@ -9,7 +9,7 @@ use voiceapp_server::event::ConnectionId;
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[test]
-fn rule_1_the_newcomer_gets_everyone_and_everyone_hears_of_the_newcomer() {
+fn rule_1c_the_newcomer_gets_everyone_and_everyone_hears_of_the_newcomer() {
     let mut world = World::new(10);
     let alice = world.login("alice");
     assert_eq!(world.heard(alice), ["welcome 1: 1 alice"]);
@@ -20,7 +20,7 @@ fn rule_1_the_newcomer_gets_everyone_and_everyone_hears_of_the_newcomer() {
 }
 
 #[test]
-fn rule_1_the_token_is_alive_with_the_response() {
+fn rule_1b_the_token_is_alive_with_the_response() {
     let mut world = World::new(10);
     let stranger = world.connect();
     let token = world.token_of(stranger);
@@ -31,7 +31,7 @@ fn rule_1_the_token_is_alive_with_the_response() {
 }
 
 #[test]
-fn rule_1_names_are_1_to_32_bytes_that_can_be_seen() {
+fn rule_1a_names_are_1_to_32_bytes_that_can_be_seen() {
     let exactly_32 = ["a".repeat(32), "é".repeat(16), "🎤".repeat(8)];
     let good = [
         "a",
@@ -79,7 +79,7 @@ fn rule_1_names_are_1_to_32_bytes_that_can_be_seen() {
 }
 
 #[test]
-fn rule_1_names_are_trimmed_for_everyone() {
+fn rule_1a_names_are_trimmed_for_everyone() {
     let mut world = World::new(10);
     let alice = world.login(" alice\u{2003}");
     assert_eq!(world.heard(alice), ["welcome 1: 1 alice"]);
@@ -89,7 +89,7 @@ fn rule_1_names_are_trimmed_for_everyone() {
 }
 
 #[test]
-fn rule_1_a_refused_login_is_the_last_word_and_another_connection_may_try_again() {
+fn rule_1d_a_refused_login_is_the_last_word_and_another_connection_may_try_again() {
     let (mut world, [alice]) = World::of(["alice"]);
     let stranger = world.connect();
     assert_eq!(world.log_in(stranger, ""), None);
@@ -105,7 +105,7 @@ fn rule_1_a_refused_login_is_the_last_word_and_another_connection_may_try_again(
 }
 
 #[test]
-fn rule_1_a_full_server_refuses_until_somebody_leaves() {
+fn rule_1d_a_full_server_refuses_until_somebody_leaves() {
     let mut world = World::new(2);
     let alice = world.login("alice");
     world.login("bob");
@@ -123,7 +123,7 @@ fn rule_1_a_full_server_refuses_until_somebody_leaves() {
 }
 
 #[test]
-fn rule_1_a_second_login_on_one_connection_is_answered_with_what_is() {
+fn rule_1e_a_second_login_on_one_connection_is_answered_with_what_is() {
     let (mut world, [alice, bob, carol]) = World::of(["alice", "bob", "carol"]);
     world.disconnect(carol, Ended::ByPeer);
     world.join(alice);
@@ -156,7 +156,7 @@ fn rule_1_a_second_login_on_one_connection_is_answered_with_what_is() {
 }
 
 #[test]
-fn rule_1_two_users_may_have_one_name() {
+fn rule_1a_two_users_may_have_one_name() {
     let mut world = World::new(10);
     let one = world.login("alice");
     let other = world.login("alice");
@@ -168,7 +168,7 @@ fn rule_1_two_users_may_have_one_name() {
 }
 
 #[test]
-fn rule_1_ids_rise_and_are_never_used_again() {
+fn rule_1b_ids_rise_and_are_never_used_again() {
     let (mut world, [alice, bob, _carol]) = World::of(["alice", "bob", "carol"]);
     world.disconnect(bob, Ended::ByPeer);
     let dave = world.login("dave");
@@ -186,7 +186,7 @@ fn long_name(number: usize) -> String {
 }
 
 #[test]
-fn rule_2_a_list_longer_than_a_frame_arrives_whole() {
+fn rule_2a_a_list_longer_than_a_frame_arrives_whole() {
     let mut world = World::new(2_001);
     let people: Vec<_> = (1..=2_000)
         .map(|number| {
@@ -228,7 +228,7 @@ fn rule_2_a_list_longer_than_a_frame_arrives_whole() {
 }
 
 #[test]
-fn rule_2_a_list_that_fills_the_frame_to_the_byte_is_not_split() {
+fn rule_2a_a_list_that_fills_the_frame_to_the_byte_is_not_split() {
     let mut world = World::new(2_000);
     for number in 0..1_488 {
         world.login(&long_name(number));
@@ -249,7 +249,7 @@ fn rule_2_a_list_that_fills_the_frame_to_the_byte_is_not_split() {
 }
 
 #[test]
-fn rule_2_the_newcomer_learns_who_is_in_voice_and_who_is_muted() {
+fn rule_2b_the_newcomer_learns_who_is_in_voice_and_who_is_muted() {
     let (mut world, [alice, bob, _carol]) = World::of(["alice", "bob", "carol"]);
     world.join(alice);
     world.join(bob);
@@ -267,7 +267,7 @@ fn rule_2_the_newcomer_learns_who_is_in_voice_and_who_is_muted() {
 }
 
 #[test]
-fn rule_2_someone_muted_out_of_voice_is_shown_as_that() {
+fn rule_2b_someone_muted_out_of_voice_is_shown_as_that() {
     let (mut world, [alice]) = World::of(["alice"]);
     world.mute(alice, true);
     let bob = world.login("bob");
@@ -278,7 +278,7 @@ fn rule_2_someone_muted_out_of_voice_is_shown_as_that() {
 }
 
 #[test]
-fn rule_3_before_login_a_ping_is_answered_and_requests_are_refused() {
+fn rule_3a_before_login_a_ping_is_answered_and_requests_are_refused() {
     let (mut world, [alice]) = World::of(["alice"]);
     let stranger = world.connect();
     world.ping(stranger);
@@ -304,7 +304,7 @@ fn rule_3_before_login_a_ping_is_answered_and_requests_are_refused() {
 }
 
 #[test]
-fn rule_3_a_mute_before_login_is_kept_and_shows_at_login() {
+fn rule_3b_a_mute_before_login_is_kept_and_shows_at_login() {
     let (mut world, [alice]) = World::of(["alice"]);
     let stranger = world.connect();
     world.mute(stranger, true);
@@ -316,7 +316,7 @@ fn rule_3_a_mute_before_login_is_kept_and_shows_at_login() {
 }
 
 #[test]
-fn rule_3_a_mute_before_login_that_was_taken_back_shows_nowhere() {
+fn rule_3b_a_mute_before_login_that_was_taken_back_shows_nowhere() {
     let (mut world, [alice]) = World::of(["alice"]);
     let stranger = world.connect();
     world.mute(stranger, true);
@@ -327,7 +327,7 @@ fn rule_3_a_mute_before_login_that_was_taken_back_shows_nowhere() {
 }
 
 #[test]
-fn rule_3_a_mute_is_kept_for_its_own_connection_only() {
+fn rule_3b_a_mute_is_kept_for_its_own_connection_only() {
     let (mut world, [_alice]) = World::of(["alice"]);
     let muted = world.connect();
     world.mute(muted, true);
@@ -339,7 +339,7 @@ fn rule_3_a_mute_is_kept_for_its_own_connection_only() {
 }
 
 #[test]
-fn rule_3_strangers_receive_no_events() {
+fn rule_3c_strangers_receive_no_events() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     let stranger = world.connect();
     world.join(alice);
@@ -352,7 +352,7 @@ fn rule_3_strangers_receive_no_events() {
 }
 
 #[test]
-fn rule_3_a_strangers_coming_and_going_is_told_to_nobody() {
+fn rule_3c_strangers() {
     let (mut world, [alice]) = World::of(["alice"]);
     let stranger = world.connect();
     world.mute(stranger, true);
@@ -361,6 +361,7 @@ fn rule_3_a_strangers_coming_and_going_is_told_to_nobody() {
     assert_eq!(world.switchboard.management().pending_count(), 0);
 }
 
+/// Rule 3d.
 #[test]
 fn login_deadline_ends_a_stranger_at_ten_seconds_whatever_it_sent() {
     let (mut world, [alice]) = World::of(["alice"]);
@@ -412,6 +413,7 @@ fn login_deadlines_come_one_after_another_and_together() {
     assert_eq!(world.counted(), [(Cause::ClosedLoginDeadline, 2)]);
 }
 
+/// Rule 3d.
 #[test]
 fn the_oldest_stranger_makes_room_for_one_too_many() {
     let most = Limits::default().pending_connections;

@@ -8,7 +8,7 @@ use voiceapp_server::limits::{CHAT_BURST, CHAT_BYTES_MAX};
 use voiceapp_server::protocol::Packet;
 
 #[test]
-fn rule_4_join_and_leave_answer_true_and_tell_the_others() {
+fn rule_4a_join_and_leave_answer_true_and_tell_the_others() {
     let (mut world, [alice, bob, carol]) = World::of(["alice", "bob", "carol"]);
     world.join(alice);
     assert_eq!(world.heard(alice), ["join true"]);
@@ -21,7 +21,7 @@ fn rule_4_join_and_leave_answer_true_and_tell_the_others() {
 }
 
 #[test]
-fn rule_4_join_repeated_answers_true_and_tells_nobody() {
+fn rule_4c_join_repeated_answers_true_and_tells_nobody() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join(alice);
     world.mute(alice, true);
@@ -38,7 +38,7 @@ fn rule_4_join_repeated_answers_true_and_tells_nobody() {
 }
 
 #[test]
-fn rule_4_leave_repeated_answers_true_and_tells_nobody() {
+fn rule_4c_leave_repeated_answers_true_and_tells_nobody() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.leave(alice);
     world.mute(alice, true);
@@ -52,7 +52,7 @@ fn rule_4_leave_repeated_answers_true_and_tells_nobody() {
 }
 
 #[test]
-fn rule_4_joining_unmutes() {
+fn rule_4a_joining_unmutes() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.mute(alice, true);
     world.hush();
@@ -65,7 +65,7 @@ fn rule_4_joining_unmutes() {
 }
 
 #[test]
-fn rule_4_leaving_unmutes() {
+fn rule_4b_leaving_unmutes() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join(alice);
     world.mute(alice, true);
@@ -77,7 +77,7 @@ fn rule_4_leaving_unmutes() {
 }
 
 #[test]
-fn rule_4_a_mute_before_login_is_gone_once_in_voice() {
+fn rule_4a_a_mute_before_login_is_gone_once_in_voice() {
     let mut world = World::new(10);
     let stranger = world.connect();
     world.mute(stranger, true);
@@ -86,8 +86,9 @@ fn rule_4_a_mute_before_login_is_gone_once_in_voice() {
     assert_eq!(world.speak(at(1)), Ok(vec![]));
 }
 
+/// Rule 12a.
 #[test]
-fn rule_5_chat_goes_to_everyone_and_the_sender_after_the_answer() {
+fn rule_5a_chat_goes_to_everyone_and_the_sender_after_the_answer() {
     let (mut world, [alice, bob, carol]) = World::of(["alice", "bob", "carol"]);
     world.now.unix_ms = 1_700_000_000_000;
     world.chat(alice, "grüß dich 🎤\n");
@@ -98,7 +99,7 @@ fn rule_5_chat_goes_to_everyone_and_the_sender_after_the_answer() {
 }
 
 #[test]
-fn rule_5_timestamps_rise_within_a_millisecond_and_when_the_clock_goes_back() {
+fn rule_5b_timestamps_rise_within_a_millisecond_and_when_the_clock_goes_back() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     for (unix_ms, expected) in [
         (5_000, 5_000),
@@ -120,7 +121,7 @@ fn rule_5_timestamps_rise_within_a_millisecond_and_when_the_clock_goes_back() {
 }
 
 #[test]
-fn rule_5_a_message_is_1_to_4096_bytes() {
+fn rule_5c_a_message_is_1_to_4096_bytes() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     let longest = "x".repeat(CHAT_BYTES_MAX);
     world.chat(alice, &longest);
@@ -145,7 +146,7 @@ fn rule_5_a_message_is_1_to_4096_bytes() {
 }
 
 #[test]
-fn rule_5_a_refused_message_takes_no_timestamp() {
+fn rule_5c_a_refused_message_takes_no_timestamp() {
     let (mut world, [alice, _bob]) = World::of(["alice", "bob"]);
     world.now.unix_ms = 5_000;
     world.chat(alice, "");
@@ -155,7 +156,7 @@ fn rule_5_a_refused_message_takes_no_timestamp() {
 }
 
 #[test]
-fn rule_5_a_message_over_the_senders_rate_is_answered_false_and_goes_to_nobody() {
+fn rule_5c_a_message_over_the_senders_rate_is_answered_false_and_goes_to_nobody() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     for _ in 0..1_000 {
         world.chat(alice, "flood");
@@ -181,7 +182,7 @@ fn rule_5_a_message_over_the_senders_rate_is_answered_false_and_goes_to_nobody()
 }
 
 #[test]
-fn rule_6_the_others_are_told_and_the_sender_is_not() {
+fn rule_6a_the_others_are_told_and_the_sender_is_not() {
     let (mut world, [alice, bob, carol]) = World::of(["alice", "bob", "carol"]);
     world.join(alice);
     world.hush();
@@ -193,7 +194,7 @@ fn rule_6_the_others_are_told_and_the_sender_is_not() {
 }
 
 #[test]
-fn rule_6_the_user_id_in_a_clients_mute_state_is_ignored() {
+fn rule_6a_the_user_id_in_a_clients_mute_state_is_ignored() {
     let (mut world, [alice, bob, carol]) = World::of(["alice", "bob", "carol"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -211,7 +212,7 @@ fn rule_6_the_user_id_in_a_clients_mute_state_is_ignored() {
 }
 
 #[test]
-fn rule_6_the_muted_still_hear() {
+fn rule_6b_the_muted_still_hear() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -223,7 +224,7 @@ fn rule_6_the_muted_still_hear() {
 }
 
 #[test]
-fn rule_6_the_last_state_wins_however_many_there_were() {
+fn rule_6c_the_last_state_wins_however_many_there_were() {
     for last in [true, false] {
         let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
         world.join_from(alice, at(1));
@@ -244,7 +245,7 @@ fn rule_6_the_last_state_wins_however_many_there_were() {
 }
 
 #[test]
-fn rule_7_leaving_in_voice_is_told_as_both_and_in_order() {
+fn rule_7a_leaving_in_voice_is_told_as_both_and_in_order() {
     for cause in [
         Ended::ByPeer,
         Ended::Broken,
@@ -266,7 +267,7 @@ fn rule_7_leaving_in_voice_is_told_as_both_and_in_order() {
 }
 
 #[test]
-fn rule_7_leaving_out_of_voice_is_told_as_that() {
+fn rule_7a_leaving_out_of_voice_is_told_as_that() {
     let (mut world, [alice, bob, _carol]) = World::of(["alice", "bob", "carol"]);
     world.disconnect(alice, Ended::ByPeer);
     assert_eq!(world.heard(bob), ["left server: 1"]);
@@ -274,7 +275,7 @@ fn rule_7_leaving_out_of_voice_is_told_as_that() {
 }
 
 #[test]
-fn rule_7_leaving_voice_before_leaving_is_not_told_twice() {
+fn rule_7a_leaving_voice_before_leaving_is_not_told_twice() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join(alice);
     world.leave(alice);
@@ -286,7 +287,7 @@ fn rule_7_leaving_voice_before_leaving_is_not_told_twice() {
 }
 
 #[test]
-fn rule_7_the_last_one_leaves_an_empty_server() {
+fn rule_7a_the_last_one_leaves_an_empty_server() {
     let (mut world, [alice]) = World::of(["alice"]);
     world.join_from(alice, at(1));
     world.disconnect(alice, Ended::ByPeer);

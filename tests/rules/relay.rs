@@ -15,7 +15,7 @@ const UNKNOWN_SOURCE: Result<Vec<UdpPath>, Cause> = Err(Cause::VoiceUnknownSourc
 const NOT_IN_CHANNEL: Result<Vec<UdpPath>, Cause> = Err(Cause::VoiceNotInChannel);
 
 #[test]
-fn rule_9_a_live_token_is_answered_true_in_12_bytes() {
+fn rule_9a_a_live_token_is_answered_true_in_12_bytes() {
     let (mut world, [alice]) = World::of(["alice"]);
     let mut question = b"\x03\0\x10\x01\x02\x03\x04\x05\x06\x07\x08".to_vec();
     question.extend_from_slice(&alice.token.to_be_bytes());
@@ -32,7 +32,7 @@ fn rule_9_a_live_token_is_answered_true_in_12_bytes() {
 }
 
 #[test]
-fn rule_9_an_unknown_token_is_answered_false() {
+fn rule_9b_an_unknown_token_is_answered_false() {
     let (mut world, [alice]) = World::of(["alice"]);
     // A refused client asks with 0 and must not be left waiting.
     assert_eq!(world.prove(0, at(1)), Ok(false));
@@ -42,7 +42,7 @@ fn rule_9_an_unknown_token_is_answered_false() {
 }
 
 #[test]
-fn rule_9_a_refusal_leaves_the_owner_of_the_address_alone() {
+fn rule_9b_a_refusal_leaves_the_owner_of_the_address_alone() {
     let (mut world, [alice]) = World::of(["alice"]);
     world.join_from(alice, at(1));
     assert_eq!(world.prove(0, at(1)), Ok(false));
@@ -50,7 +50,7 @@ fn rule_9_a_refusal_leaves_the_owner_of_the_address_alone() {
 }
 
 #[test]
-fn rule_9_repeating_is_harmless() {
+fn rule_9a_repeating_is_harmless() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -63,7 +63,7 @@ fn rule_9_repeating_is_harmless() {
 }
 
 #[test]
-fn rule_9_a_client_that_moves_takes_its_voice_along() {
+fn rule_9c_a_client_that_moves_takes_its_voice_along() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -75,7 +75,7 @@ fn rule_9_a_client_that_moves_takes_its_voice_along() {
 }
 
 #[test]
-fn rule_9_of_two_users_who_prove_one_address_the_newest_has_it() {
+fn rule_9c_of_two_users_who_prove_one_address_the_newest_has_it() {
     let (mut world, [alice, bob, carol]) = World::of(["alice", "bob", "carol"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -94,7 +94,7 @@ fn rule_9_of_two_users_who_prove_one_address_the_newest_has_it() {
 }
 
 #[test]
-fn rule_9_an_address_does_not_return_to_whom_it_was_taken_from() {
+fn rule_9c_an_address_does_not_return_to_whom_it_was_taken_from() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(1));
@@ -106,7 +106,7 @@ fn rule_9_an_address_does_not_return_to_whom_it_was_taken_from() {
 }
 
 #[test]
-fn rule_9_ports_and_hosts_make_different_addresses() {
+fn rule_9a_ports_and_hosts_make_different_addresses() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     let mut elsewhere = at(1);
     elsewhere.remote.set_ip([192, 0, 2, 2].into());
@@ -117,7 +117,7 @@ fn rule_9_ports_and_hosts_make_different_addresses() {
 }
 
 #[test]
-fn rule_9_a_token_dies_with_its_session_and_frees_the_address() {
+fn rule_7b_a_token_dies_with_its_session_and_frees_the_address() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -142,7 +142,7 @@ fn false_answers(world: &mut World, asked: u16, from: impl Fn(u16) -> UdpPath) -
 }
 
 #[test]
-fn rule_9_refusals_are_limited_per_host_whatever_the_port() {
+fn rule_9b_refusals_are_limited_per_host_whatever_the_port() {
     let mut world = World::new(10);
     assert_eq!(false_answers(&mut world, 100, at), FALSE_ANSWERS_BURST);
     let burst = u64::from(FALSE_ANSWERS_BURST);
@@ -166,7 +166,7 @@ fn rule_9_refusals_are_limited_per_host_whatever_the_port() {
 }
 
 #[test]
-fn rule_9_refusals_are_limited_per_64_bits_of_an_ipv6_address() {
+fn rule_9b_refusals_are_limited_per_64_bits_of_an_ipv6_address() {
     let mut world = World::new(10);
     let in_network = |network: u16| {
         move |host: u16| UdpPath {
@@ -191,7 +191,7 @@ fn rule_9_refusals_are_limited_per_64_bits_of_an_ipv6_address() {
 }
 
 #[test]
-fn rule_9_a_live_token_is_answered_whatever_its_source_has_asked() {
+fn rule_9a_a_live_token_is_answered_whatever_its_source_has_asked() {
     let (mut world, [alice]) = World::of(["alice"]);
     false_answers(&mut world, 100, at);
     for _ in 0..100 {
@@ -200,7 +200,7 @@ fn rule_9_a_live_token_is_answered_whatever_its_source_has_asked() {
 }
 
 #[test]
-fn rule_10_voice_goes_to_everyone_in_voice_but_never_back() {
+fn rule_10a_voice_goes_to_everyone_in_voice_but_never_back() {
     let (mut world, people) = World::of(["alice", "bob", "carol", "dave"]);
     for (person, port) in people.into_iter().zip(1..) {
         assert_eq!(world.prove(person.token, at(port)), Ok(true));
@@ -221,7 +221,7 @@ fn rule_10_voice_goes_to_everyone_in_voice_but_never_back() {
 }
 
 #[test]
-fn rule_10_only_the_user_id_is_overwritten() {
+fn rule_10b_only_the_user_id_is_overwritten() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -241,7 +241,7 @@ fn rule_10_only_the_user_id_is_overwritten() {
 }
 
 #[test]
-fn rule_10_what_follows_the_frame_is_cut_off() {
+fn rule_10c_what_follows_the_frame_is_cut_off() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -255,7 +255,7 @@ fn rule_10_what_follows_the_frame_is_cut_off() {
 }
 
 #[test]
-fn rule_10_joining_first_hears_from_the_moment_the_address_is_bound() {
+fn rule_10d_joining_first_hears_from_the_moment_the_address_is_bound() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(bob, at(2));
     world.join(alice);
@@ -267,7 +267,7 @@ fn rule_10_joining_first_hears_from_the_moment_the_address_is_bound() {
 }
 
 #[test]
-fn rule_10_leaving_and_joining_again_needs_no_new_proof() {
+fn rule_10d_leaving_and_joining_again_needs_no_new_proof() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -289,7 +289,7 @@ fn to_server(port: u16, last: u8) -> UdpPath {
 }
 
 #[test]
-fn rule_10_voice_comes_from_the_servers_address_that_was_asked() {
+fn rule_10e_voice_comes_from_the_servers_address_that_was_asked() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, to_server(1, 10));
     world.join_from(bob, to_server(2, 20));
@@ -307,7 +307,7 @@ fn rule_10_voice_comes_from_the_servers_address_that_was_asked() {
 }
 
 #[test]
-fn rule_11_every_other_datagram_is_dropped_and_counted_by_cause() {
+fn rule_11a_every_other_datagram_is_dropped_and_counted_by_cause() {
     let (mut world, [alice, bob, carol]) = World::of(["alice", "bob", "carol"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -363,7 +363,7 @@ fn rule_11_every_other_datagram_is_dropped_and_counted_by_cause() {
 }
 
 #[test]
-fn rule_11_any_frame_cut_by_the_slot_is_too_long() {
+fn rule_11a_any_frame_cut_by_the_slot_is_too_long() {
     let mut world = World::new(10);
     let mut unknown = b"\x7f\x10\0".to_vec();
     unknown.resize(DATAGRAM_SLOT_BYTES, 0);
@@ -374,7 +374,7 @@ fn rule_11_any_frame_cut_by_the_slot_is_too_long() {
 }
 
 #[test]
-fn rule_11_a_sender_who_is_too_fast_is_dropped_and_nobody_else() {
+fn rule_11b_a_sender_who_is_too_fast_is_dropped_and_nobody_else() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -394,7 +394,7 @@ fn rule_11_a_sender_who_is_too_fast_is_dropped_and_nobody_else() {
 }
 
 #[test]
-fn rule_11_bytes_have_a_rate_too() {
+fn rule_11b_bytes_have_a_rate_too() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -410,7 +410,7 @@ fn rule_11_bytes_have_a_rate_too() {
 /// 50 datagrams a second of at most 96 kbit/s on average, with a stall of a second and a half now
 /// and then after which all that was held up arrives at once.
 #[test]
-fn rule_11_a_usual_client_is_never_too_fast() {
+fn rule_11b_a_usual_client_is_never_too_fast() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));
@@ -427,7 +427,7 @@ fn rule_11_a_usual_client_is_never_too_fast() {
 }
 
 #[test]
-fn rule_11_no_datagram_makes_the_relay_panic_or_send_what_a_client_cannot_read() {
+fn rule_11a_no_datagram_makes_the_relay_panic_or_send_what_a_client_cannot_read() {
     let (mut world, [alice, bob]) = World::of(["alice", "bob"]);
     world.join_from(alice, at(1));
     world.join_from(bob, at(2));

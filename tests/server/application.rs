@@ -172,6 +172,7 @@ fn the_application_s_bans_and_the_file_s_are_beside_each_other() {
     std::fs::remove_file(&path).expect("it is there");
 }
 
+/// Rule 12c.
 #[test]
 fn an_announcement_is_a_message_of_somebody_who_comes_for_it_and_goes() {
     let (server, events) = start(100);

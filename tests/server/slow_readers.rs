@@ -92,6 +92,7 @@ fn a_reader_that_stops_in_the_middle_of_its_login_is_ended() {
     assert_eq!(statistics.users, count + 1);
 }
 
+/// Rule 12b.
 #[test]
 fn a_reader_that_stops_in_the_middle_of_its_login_and_goes_on_loses_nothing() {
     let server = start_within(limits(300));

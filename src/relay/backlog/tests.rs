@@ -44,6 +44,7 @@ impl Desk {
     }
 }
 
+/// Rule 10f.
 #[test]
 fn those_of_one_each_leave_as_they_came() {
     let mut desk = Desk::new();
@@ -80,6 +81,7 @@ fn the_newest_stay_of_those_who_have_most() {
 }
 
 /// An address with many users has no more than one with one.
+/// Rule 11c.
 #[test]
 fn shares_are_by_address_and_then_by_user() {
     let mut desk = Desk::new();

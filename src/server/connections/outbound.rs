@@ -9,6 +9,7 @@ use crate::switchboard::Deliver;
 
 impl<S: Stream> Connections<S> {
     /// Queues bytes for a connection, or ends it if they are too many. Returns it if they were queued.
+    /// Rule 12b.
     fn queue(&mut self, to: ConnectionId, frames: &[u8]) -> Option<&mut Connection<S>> {
         let (bytes, bounds) = (frames.len(), self.bounds());
         let connection = self.living(to)?;

@@ -354,6 +354,7 @@ fn who_leaves_is_not_heard_even_if_their_voice_waits() {
 }
 
 /// After the refusal of token 0, and of no other, an empty datagram follows.
+/// Rule 9d.
 #[test]
 fn a_refused_login_ends_its_half_of_voice() {
     let mut room = Room::new(unlimited(2));
