@@ -2,6 +2,9 @@
 //! a server that runs on a thread beside the benchmark, on loopback: one datagram, and rooms of up
 //! to 100 users with up to 50 speakers at once, in every way of sending.
 
+// Criterion's macro makes a public function without a comment.
+#![allow(missing_docs)]
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::io::{Read, Write};
