@@ -46,7 +46,7 @@ fn whoever_flaps_costs_the_others_a_rate_and_the_last_state_arrives() {
 }
 
 /// Alice, who has told all that she may at once, and Bob and Carol.
-fn alice_has_flapped() -> (World, [crate::common::Person; 3]) {
+fn alice_has_flapped() -> (World, [Person; 3]) {
     let (mut world, people) = World::of(["alice", "bob", "carol"]);
     for _ in 0..STATE_BURST {
         world.mute(people[0], true);

@@ -199,7 +199,7 @@ struct SettingsFile(std::path::PathBuf);
 
 impl SettingsFile {
     fn new(name: &str, text: &str) -> Self {
-        let name = format!("voiceapp-server-{name}-{}.toml", std::process::id());
+        let name = format!("voiceapp-server-{name}-{}.toml", process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, text).expect("the folder is writable");
         SettingsFile(path)
