@@ -1,4 +1,7 @@
-//! Addresses that are to be kept out: a list that a person writes, one address or network a line.
+//! Banned addresses: a list that a person writes, one address or network a line.
+//!
+//! One list is read from the ban file, and an application adds networks of its own. The switchboard
+//! asks it about every connection and every proof of an address.
 
 use crate::limits::BANS_MAX;
 use crate::quoted::Quoted;
@@ -25,7 +28,7 @@ pub struct BanList {
 /// # Ok::<(), voiceapp_server::bans::NetworkError>(())
 /// ```
 ///
-/// Whoever has one address of an IPv6 /64 has them all (RFC 4291, section 2.5.4): ban that.
+/// A client with one address of an IPv6 /64 has them all (RFC 4291, section 2.5.4): ban that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Network {
     /// Of one family, and the network's lowest.
@@ -34,11 +37,11 @@ pub struct Network {
     last: IpAddr,
 }
 
-/// A text that is no address and no network.
+/// A text that is neither an address nor a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkError(String);
 
-/// A line that is no ban, or one too many.
+/// A line that is not a ban, or one too many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BanListError {
     line: usize,
@@ -84,7 +87,7 @@ impl BanList {
     }
 
     fn of(mut ranges: Vec<(IpAddr, IpAddr)>) -> Self {
-        // Mostly in order already, where a list gets some more; this takes one pass then.
+        // Mostly sorted already, where a list gets a few more: then this takes one pass.
         ranges.sort();
         ranges.dedup_by(|next, before| {
             // Every IPv4 address is before every IPv6 address.
@@ -109,12 +112,12 @@ impl BanList {
         before > 0 && ip <= self.ranges[before - 1].1
     }
 
-    /// How many ranges of addresses there are, those that meet being one.
+    /// How many ranges of addresses there are. Ranges that meet count as one.
     pub fn len(&self) -> usize {
         self.ranges.len()
     }
 
-    /// Whether nobody is banned.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
@@ -141,15 +144,15 @@ impl From<IpAddr> for Network {
 impl FromStr for Network {
     type Err = NetworkError;
 
-    /// Reads an address, or a network in CIDR notation. A network of IPv4 addresses in their IPv6 form
-    /// is theirs, while a larger IPv6 network that has them in it has no IPv4.
+    /// Reads an address, or a network in CIDR notation. A network of IPv4 addresses in their IPv6
+    /// form counts as IPv4. A larger IPv6 network that contains such addresses does not.
     fn from_str(text: &str) -> Result<Self, NetworkError> {
         if let Ok(ip) = text.parse::<IpAddr>() {
             return Ok(ip.into());
         }
         let Ok(net) = text.parse::<IpNet>() else {
             return Err(NetworkError(format!(
-                "{} is no address and no network such as 192.0.2.0/24 or 2001:db8::/32",
+                "{} is neither an address nor a network such as 192.0.2.0/24 or 2001:db8::/32",
                 Quoted(text)
             )));
         };
@@ -262,12 +265,9 @@ mod tests {
     #[test]
     fn a_bad_line_is_named() {
         for (text, error) in [
-            ("192.0.2", "line 1: \"192.0.2\" is no address"),
-            (
-                "::1\n\nhost.example",
-                "line 3: \"host.example\" is no address",
-            ),
-            ("192.0.2.0/33", "line 1: \"192.0.2.0/33\" is no address"),
+            ("192.0.2", "line 1: \"192.0.2\" is neither"),
+            ("::1\n\nhost.example", "line 3: \"host.example\" is neither"),
+            ("192.0.2.0/33", "line 1: \"192.0.2.0/33\" is neither"),
             ("192.0.2.1 192.0.2.2", "line 1:"),
             (
                 "192.0.2.1/24",

@@ -1,5 +1,6 @@
-//! Why something was refused, skipped, dropped or closed, and how often. Nothing that the server turns
-//! away goes uncounted. One table, in `cause/table.rs`, has all the reasons.
+//! Why something was refused, ignored, dropped or closed, and how often.
+//!
+//! Every refusal and every drop is counted. One table, in `cause/table.rs`, has all the causes.
 
 mod table;
 
@@ -14,9 +15,9 @@ pub use table::{Cause, ConnectionRefused, Ended, VoiceDropped};
 pub enum CauseKind {
     /// A datagram, on its way in or out.
     Datagram,
-    /// A request or another frame on TCP: refused, ignored or put off.
+    /// A request or another frame on TCP: refused, ignored or deferred.
     Frame,
-    /// A connection that was not taken in.
+    /// A connection that was not accepted.
     Refusal,
     /// A connection that was closed.
     End,

@@ -1,6 +1,8 @@
-//! The binary's command line: settings from options, environment variables and a file, and the log on
-//! standard error. An application that has a server inside fills in a [`Config`] by
-//! itself, and leaves all of this out (`default-features = false`).
+//! The binary's command line: settings from options, environment variables and a file, and the log
+//! on standard error.
+//!
+//! An application with a server inside fills in a [`Config`] itself and builds without all of this
+//! (`default-features = false`).
 //!
 //! An option beats its variable, a variable beats the file, and the file beats the default.
 
@@ -39,7 +41,7 @@ const CONFIG_VARIABLE: &str = "VOICEAPP_CONFIG";
 pub enum Command {
     /// Run a server.
     Run(Start),
-    /// Print the [report](Start::report) of what it would be run with, and exit.
+    /// Print the [report](Start::report) of the settings, and exit.
     Check(Start),
     /// Print [`help()`] and exit.
     Help,
@@ -47,7 +49,7 @@ pub enum Command {
     Version,
 }
 
-/// What cannot be used of the command line, the environment or the file: one line that names it.
+/// What is wrong in the command line, the environment or the file: one line that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageError(String);
 
@@ -65,14 +67,15 @@ impl From<lexopt::Error> for UsageError {
     }
 }
 
-/// Reads a command line (without the program's name), the environment, and the file that one of them
-/// names. Of several options of one name, the last counts, and what is beaten is not looked at, but in the
-/// file. Blanks around a variable's value are left off, and an empty one is one that is not set.
+/// Reads a command line (without the program's name), the environment, and the file that one of
+/// them names. The last of several options of one name counts. A variable that is beaten by an
+/// option is not checked, but every setting in the file is. Blanks around a variable's value are
+/// removed, and an empty variable counts as not set.
 ///
 /// # Errors
 ///
-/// [`UsageError`] for an unknown option, an argument that is none, a value that cannot be used, or a
-/// file that cannot be read.
+/// [`UsageError`] for an unknown option, an argument that is not an option, a value that is not
+/// valid, or a file that cannot be read.
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl Fn(&str) -> Option<OsString>,
@@ -91,7 +94,7 @@ pub fn parse(
     };
     let mut lines = vec![None; SETTINGS.len()];
     for given in read_settings(&start, read_file)? {
-        // What is beaten is to be right as well: the file is read by more than this start.
+        // Settings that are beaten must be valid as well: the file serves more than this start.
         set(&mut Config::default(), &SETTINGS[given.place], &given.text)
             .map_err(|problem| start.of_file(given.line, &SETTINGS[given.place], &problem))?;
         let place = given.place;
@@ -127,7 +130,7 @@ pub fn parse(
     })
 }
 
-/// What is on the command line.
+/// The options on the command line.
 struct Arguments {
     /// A value for each setting that has one.
     values: Vec<Option<OsString>>,
@@ -186,7 +189,7 @@ fn unknown_option(name: &str) -> UsageError {
     UsageError(format!("there is no option {} ({hint})", Quoted(&option)))
 }
 
-/// What the file says, if there is one.
+/// Reads the settings of the file, if there is one.
 fn read_settings(
     start: &Start,
     read_file: impl Fn(&Path) -> io::Result<String>,
@@ -205,14 +208,14 @@ fn read_settings(
 }
 
 impl Start {
-    /// What is wrong with a setting of the file.
+    /// An error about a setting in the file.
     fn of_file(&self, line: usize, setting: &Setting, problem: &str) -> UsageError {
         let (at, option) = (self.file_line(line), setting.option);
         UsageError(format!("{at}: {option}: {problem}"))
     }
 }
 
-/// Takes over what an option or a variable says.
+/// Sets what an option or a variable says.
 fn set_from_outside(
     config: &mut Config,
     setting: &Setting,
@@ -228,7 +231,7 @@ fn set_from_outside(
     set(config, setting, text).map_err(error)
 }
 
-/// Takes a value over, if it is one and in its range.
+/// Sets a value, if it is valid and in its range.
 fn set(config: &mut Config, setting: &Setting, text: &str) -> Result<(), String> {
     (setting.set)(config, text)
         .filter(|()| config.check_ranges().is_ok())
@@ -239,9 +242,9 @@ fn not_expected(value: &str, setting: &Setting) -> String {
     format!("{} is not {}", Quoted(value), setting.expected)
 }
 
-/// What a variable says, without the blanks, tabs and line ends that files leave around it: those for
-/// containers keep everything behind the `=`. None if nothing is left, which is how some of them leave
-/// a variable out.
+/// A variable's value without the blanks, tabs and line ends around it: files for containers keep
+/// everything behind the `=`. `None` if nothing is left, which is how some of them leave a variable
+/// out.
 fn without_blanks(value: OsString) -> Option<OsString> {
     let value = match value.to_str() {
         Some(text) => text.trim().into(),
@@ -250,7 +253,7 @@ fn without_blanks(value: OsString) -> Option<OsString> {
     (!value.is_empty()).then_some(value)
 }
 
-/// Such files do not take quotes away either, and a path in quotes would be another path.
+/// Such files do not remove quotes either, and a path in quotes would be another path.
 fn check_quotes(text: &str) -> Result<(), String> {
     for quote in ['"', '\''] {
         if text.len() > 1 && text.starts_with(quote) && text.ends_with(quote) {

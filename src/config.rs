@@ -1,5 +1,5 @@
-//! What a server is started with: a plain struct, which an application fills in by itself and the
-//! binary from options, variables and a file (`cli`).
+//! What a server is started with: a plain struct. An application fills it in itself, and the binary
+//! from options, variables and a file (`cli`).
 
 mod check;
 
@@ -10,9 +10,9 @@ use log::LevelFilter;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-/// What a server is started with. [`Config::default`] is what the binary does without any option,
-/// and what cannot be used shows by [`check`](Self::check), and when the server is
-/// [bound](crate::Server::bind).
+/// What a server is started with. [`Config::default`] is what the binary does without any option.
+/// [`check`](Self::check) reports what is not valid, and so does [binding](crate::Server::bind) the
+/// server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The TCP port of management. 0 lets the system choose one.
@@ -22,32 +22,32 @@ pub struct Config {
     /// The address to listen on. `None` is every address, IPv4 and IPv6 both, or IPv4 alone where
     /// the machine has no IPv6.
     pub bind_address: Option<IpAddr>,
-    /// What clients may do.
+    /// The limits for clients.
     pub limits: Limits,
-    /// A list of addresses to keep out, as [`BanList::parse`](crate::BanList::parse) reads it.
+    /// A list of banned addresses, as [`BanList::parse`](crate::BanList::parse) reads it.
     pub ban_file: Option<PathBuf>,
     /// Where metrics are served over HTTP, if anywhere: `/metrics` for Prometheus, and `/healthz`.
     /// There is no authentication; a loopback address keeps others out.
     pub metrics_address: Option<SocketAddr>,
     /// How datagrams are sent.
     pub udp_send: UdpSend,
-    /// Whether the way of each voice datagram through the server is timed, from the kernel's
-    /// receive time stamp on.
+    /// Whether the time that each voice datagram takes through the server is measured, from the
+    /// kernel's receive time stamp on.
     pub measure_latency: bool,
-    /// Whether the loop asks for events without ever sleeping: it wakes some microseconds sooner,
-    /// and takes a whole CPU.
+    /// Whether the loop polls without ever sleeping: it wakes some microseconds sooner, and takes a
+    /// whole CPU.
     pub busy_poll: bool,
-    /// The CPU that the loop is kept on, from 0: no move to a cold cache, but no way around
-    /// whatever else runs there. Linux only.
+    /// The CPU that the loop stays on, from 0: it never moves to a cold cache, and cannot avoid
+    /// what else runs there. Linux only.
     pub pin_to_cpu: Option<usize>,
     /// A real-time priority (`SCHED_FIFO`) for the loop, 1 to 99, or 0 for none: it runs before
     /// everything of lower priority, so that together with [`busy_poll`](Self::busy_poll) nothing
     /// else runs on its CPU at all. Linux only.
     pub realtime_priority: u8,
-    /// Whether all memory is kept out of swap: no page has to be read back from a disk, and none
-    /// can be given up. Linux only.
+    /// Whether all memory stays out of swap: no page has to be read back from a disk, and none can
+    /// be swapped out. Linux only.
     pub lock_memory: bool,
-    /// What the binary logs. A library leaves logging to its application, and does not look at
+    /// The level of the binary's log. A library leaves logging to its application, and ignores
     /// this.
     pub log_level: LevelFilter,
 }

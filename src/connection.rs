@@ -1,7 +1,7 @@
 //! One client's TCP stream, with the bytes that came in and those that are to go out.
 //!
-//! It moves bytes and cuts them into frames; what a frame means, and when a connection ends, is
-//! decided elsewhere.
+//! It moves bytes and cuts them into frames. Other modules decide what a frame means and when a
+//! connection is closed.
 
 pub(crate) mod delivery;
 
@@ -18,21 +18,21 @@ use std::time::{Duration, Instant};
 
 /// A stream of bytes both ways.
 pub(crate) trait Stream: Read + Write {
-    /// How many bytes have been taken and not been acknowledged by the other side yet, where the
-    /// system tells.
+    /// How many bytes were sent and are not acknowledged by the client yet, where the system
+    /// reports it.
     fn unacknowledged(&self) -> Option<usize>;
 
-    /// How the other side was heard of, where the system tells.
+    /// When the client's machine was last heard, where the system reports it.
     fn contact(&self) -> Option<Contact>;
 
-    /// Prepares for being closed, so that the other side gets all that was written. Closing a socket
-    /// with unread bytes resets the connection, and takes away from the other side what it has not
-    /// read yet (RFC 9293, section 3.6.1): so the end is told first, and what is there is read. `scratch`
-    /// takes what nobody wants.
+    /// Prepares to close, so that the client gets all that was written. Closing a socket with
+    /// unread bytes resets the connection, and the client loses what it has not read yet (RFC 9293,
+    /// section 3.6.1). So this first shuts down the sending half, and then reads what is there into
+    /// `scratch` and discards it.
     fn finish(&mut self, scratch: &mut [u8]);
 
     /// The connection is about to be closed, with bytes in it that are not acknowledged. The system
-    /// keeps them for so long, and with no time at all throws them away.
+    /// keeps them for this time, and discards them at once if it is zero.
     fn bequeath(&self, time: Duration);
 }
 
@@ -75,15 +75,14 @@ pub(crate) enum ReadOutcome {
     Received(usize),
     /// There is nothing to read; readiness will be reported.
     WouldBlock,
-    /// The client will send nothing more.
+    /// The client has closed its sending half.
     Ended,
 }
 
 /// A connection: see the [module](self).
 pub(crate) struct Connection<S> {
     pub(crate) stream: S,
-    /// What came in and was not handled yet. Emptied before the next read, but for a part of a
-    /// frame.
+    /// What came in and was not handled yet. Empty before each read, except for a part of a frame.
     pub(crate) inbound: FrameBuffer,
     outbound: Vec<u8>,
     /// How much of `outbound` the kernel has taken.
@@ -95,20 +94,21 @@ pub(crate) struct Connection<S> {
     pub(crate) is_in_inbox: bool,
     pub(crate) is_in_flush_queue: bool,
     pub(crate) is_held_back: bool,
-    /// What became of the bytes that the kernel has taken.
+    /// What became of the bytes that the kernel took.
     pub(crate) delivery: Delivery,
     /// When that is looked at next, if something waits.
     pub(crate) look_at: Option<Instant>,
-    /// When it may have been silent for too long, where the system tells.
+    /// When it may have been silent for too long, where the system reports it.
     pub(crate) silent_at: Option<Instant>,
-    /// Whether the kernel had no room when it was last offered something. A report of room ends that
-    /// only when it proves true.
+    /// Whether the kernel had no room when it was last offered something. A report of room counts
+    /// only once the kernel takes something.
     pub(crate) was_refused: bool,
     /// Whether nothing that waits for it was taken between two looks.
     pub(crate) is_behind: bool,
-    /// Whether it has not logged in and holds more than a stranger should.
+    /// Whether it has not logged in and holds more than
+    /// [`PENDING_BYTES`](crate::limits::PENDING_BYTES).
     pub(crate) is_large_pending: bool,
-    /// Why it is about to be ended, if it is.
+    /// Why it is about to be closed, if it is.
     pub(crate) ending: Option<Ended>,
 }
 
@@ -158,12 +158,12 @@ impl<S: Stream> Connection<S> {
         self.outbound.len() - self.flushed
     }
 
-    /// Whether something is to go out and the kernel takes nothing.
+    /// Whether something is queued and the kernel takes nothing.
     pub(crate) fn is_blocked(&self) -> bool {
         self.queued_bytes() > 0 && !self.is_writable
     }
 
-    /// Whether something that the kernel was offered is not known to have arrived.
+    /// Whether something that was offered to the kernel is not known to have arrived.
     pub(crate) fn is_waiting(&self) -> bool {
         self.delivery.in_kernel() > 0 || self.was_refused
     }
@@ -173,7 +173,7 @@ impl<S: Stream> Connection<S> {
         self.queued_bytes() + self.delivery.in_kernel()
     }
 
-    /// Adds to what is to go out. Bounding it is the caller's part.
+    /// Adds to what is to go out. The caller keeps to the bound.
     pub(crate) fn queue(&mut self, bytes: &[u8]) {
         if self.flushed > 0 {
             self.outbound.drain(..self.flushed);

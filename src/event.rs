@@ -1,4 +1,4 @@
-//! The identities that both halves speak of, the time they are given, and the events that pass from
+//! The identities that both halves use, the time that they are given, and the events that pass from
 //! management to the relay. Plain values: nothing here owns anything or decides anything.
 
 use std::fmt;
@@ -7,9 +7,10 @@ use std::time::Instant;
 
 pub use voiceapp_protocol::{UserId, VoiceToken};
 
-/// A management connection, chosen by whoever drives the
-/// [`ManagementServer`](crate::management::ManagementServer): unique among the living, small (it
-/// indexes a table), and free to be used again once the connection has ended.
+/// A management connection. The caller of the
+/// [`ManagementServer`](crate::management::ManagementServer) chooses it: unique among open
+/// connections, small (it indexes a table), and free to be used again once the connection is
+/// closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u32);
 
@@ -25,7 +26,7 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// What management tells the relay. The relay has seen each one before it looks at the next
+/// What management tells the relay. The relay has handled each event before it examines the next
 /// datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -33,31 +34,31 @@ pub enum Event {
     UserConnected {
         /// The new user.
         id: UserId,
-        /// The token that was given to them.
+        /// The token that the user was given.
         token: VoiceToken,
         /// Where the user's connection comes from.
         source: Source,
     },
     /// The user entered the voice channel.
     VoiceJoined {
-        /// Who.
+        /// The user.
         id: UserId,
     },
     /// The user left the voice channel.
     VoiceLeft {
-        /// Who.
+        /// The user.
         id: UserId,
     },
     /// The user's mute state is now this. Also sent where joining or leaving voice unmutes.
     MuteChanged {
-        /// Who.
+        /// The user.
         id: UserId,
-        /// Whether their voice is to be withheld from the others.
+        /// Whether the others do not hear the user.
         is_muted: bool,
     },
-    /// The user is gone: the token is dead and the address is free.
+    /// The user has left: the token is no longer valid, and the address is free.
     UserDisconnected {
-        /// Who.
+        /// The user.
         id: UserId,
     },
 }
@@ -81,8 +82,8 @@ pub struct UdpPath {
     pub local: Option<IpAddr>,
 }
 
-/// Where a client comes from, as limits per address count it: an IPv4 address, or an IPv6 /64, because
-/// whoever has one address of such a network has them all (RFC 4291, section 2.5.4).
+/// Where a client comes from, as limits per address count it: an IPv4 address, or an IPv6 /64,
+/// because a client with one address of such a network has them all (RFC 4291, section 2.5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source(IpAddr);
 
@@ -106,7 +107,7 @@ impl fmt::Display for Source {
 }
 
 /// The address in its own family: a socket for both families sees IPv4 addresses inside IPv6 ones.
-/// The flow label is no part of who someone is, and is left out.
+/// The flow label does not identify anybody, and is left out.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {

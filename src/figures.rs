@@ -1,8 +1,8 @@
-//! Every figure that the server gives about itself, once: its name, kind and help among the metrics,
-//! its line on the statistics page, and where its value comes from.
+//! Every figure of the server, once: its name, kind and help among the metrics, its line on the
+//! statistics page, and where its value comes from.
 //!
-//! The [page](crate::statistics::Statistics) and the [metrics](crate::metrics) are two ways to write
-//! this table, and the tests hold the documents to it.
+//! The [page](crate::statistics::Statistics) and the [metrics](crate::metrics) are two ways to
+//! write this table, and the tests hold the documents to it.
 
 mod table;
 
@@ -69,29 +69,30 @@ impl Kind {
     }
 }
 
-/// Where a value comes from, and with it its unit. What the system does not tell is none, and left out.
+/// Where a value comes from, and with it its unit. A value that the system does not report is
+/// `None`, and is left out.
 #[derive(Clone, Copy)]
 pub(crate) enum Value {
     /// A number of something.
     Count(fn(&Statistics) -> u64),
     /// The same, where it is not always known.
     Known(fn(&Statistics) -> Option<u64>),
-    /// Bytes, which the page has in KiB.
+    /// Bytes. The page shows KiB.
     Kibibytes(fn(&Statistics) -> Option<u64>),
-    /// A time, in seconds; the page has whole ones.
+    /// A time. The metrics show seconds, and the page whole seconds.
     Time(fn(&Statistics) -> Option<Duration>),
-    /// What is set, infinite where there is no limit.
+    /// A setting, infinite where there is no limit.
     Limit(fn(&Limits) -> f64),
-    /// Times in nanoseconds; the metrics have seconds, and the page µs.
+    /// Times in nanoseconds. The metrics show seconds, and the page µs.
     Times(fn(&Statistics) -> &Histogram),
-    /// Numbers of something, the metrics' buckets up to these.
+    /// Numbers of something, with the metrics' buckets.
     Counts(fn(&Statistics) -> &Histogram, &'static [u64]),
     /// How often each cause of a kind occurred.
     Causes(CauseKind),
 }
 
 impl Figure {
-    /// Whether the page has its quantiles, in the table at its end.
+    /// Whether the page shows its quantiles, in the table at its end.
     pub(crate) fn is_distribution(&self) -> bool {
         matches!(self.value, Value::Times(_) | Value::Counts(..))
     }

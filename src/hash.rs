@@ -3,8 +3,8 @@
 use siphasher::sip::SipHasher13;
 use std::hash::BuildHasher;
 
-/// The key of the server's hash tables: 128 bits that whoever sends something cannot know, so that
-/// nobody can choose addresses or tokens that collide, or learn from timing how close a guess came.
+/// The key of the server's hash tables: 128 bits that no client can know. So no client can choose
+/// addresses or tokens that collide, or learn from timing how close a guess came.
 #[derive(Clone, Copy)]
 pub struct HashKey(pub u64, pub u64);
 

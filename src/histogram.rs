@@ -36,12 +36,12 @@ impl Histogram {
         self.max = self.max.max(value);
     }
 
-    /// How many values there are.
+    /// How many values it has.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// All values together; it stays at its highest when that is reached.
+    /// The sum of all values. It stays at the highest number once it reaches that.
     pub fn sum(&self) -> u64 {
         self.sum
     }

@@ -12,17 +12,17 @@
 //! minds     management    people                    relay   addresses
 //! words     protocol      frames and packets, both directions
 //! stats     figures       the one table behind the statistics page and the metrics
-//! ground    event, limits, bans, cause    ids, bounds, who is kept out, what was turned away and why
-//!           name          what a user may be called
+//! ground    event, limits, bans, cause    ids, bounds, bans, causes of refusals
+//!           name          names of users
 //! ```
 //!
 //! Each line knows only those below it. From the switchboard down everything is a pure state
-//! machine: it is told bytes and the time, and answers with bytes and decisions.
+//! machine: it takes bytes and the time, and answers with bytes and decisions.
 //!
 //! # The contract
 //!
 //! 1. Time enters once a turn of the loop, and randomness as data.
-//! 2. The relay has heard every event before it looks at the next datagram.
+//! 2. The relay has heard every event before it examines the next datagram.
 //! 3. Nothing grows past its bound in [`limits`].
 //! 4. A datagram never allocates, never panics, and is never logged above trace.
 //! 5. One address, one user; and only proven addresses send or receive voice.
@@ -51,7 +51,7 @@
 //! # Ok::<(), voiceapp_server::ServerError>(())
 //! ```
 //!
-//! Another thread can look at the server and keep order on it meanwhile, and hear what happens there:
+//! Meanwhile another thread can read the server's state, disconnect and ban, and receive events:
 //!
 //! ```
 //! use voiceapp_server::bans::Network;
@@ -76,17 +76,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! An application with a loop of its own calls [`Server::turn`] in it, and asks the server itself.
+//! An application with a loop of its own calls [`Server::turn`] in it, and calls the server
+//! directly.
 //!
-//! What the server logs goes to the [`log`] crate's facade. It installs no logger, and no signal
-//! handlers unless `Server::handle_signals` is called, which comes with the default feature `cli`; without
-//! default features, neither a logger nor an argument parser nor signals are built. It leaves the allocator as it is; what the
-//! binary sets is in [`return_large_buffers`], for an application whose memory is mostly the server's.
+//! What the server logs goes to the [`log`] crate's facade. It installs no logger. It installs
+//! signal handlers only if `Server::handle_signals` is called, which comes with the default feature
+//! `cli`. Without default features it builds neither a logger nor an argument parser nor signals.
+//! It leaves the allocator as it is. [`return_large_buffers`] has what the binary sets, for an
+//! application whose memory is mostly the server's.
 //!
 //! # The server without sockets
 //!
-//! A [`Switchboard`] is told of connections, frames, datagrams and the time, and says what is to be sent
-//! to whom. This is a whole run of one: two log in and join voice, one speaks, chats and leaves.
+//! A [`Switchboard`] takes connections, frames, datagrams and the time, and answers with what to
+//! send to whom. This is a whole run of one: two log in and join voice, one speaks, chats and
+//! leaves.
 //!
 //! ```
 //! use std::time::Instant;
@@ -105,7 +108,7 @@
 //!     }
 //!
 //!     fn end(&mut self, connection: ConnectionId, cause: Ended) {
-//!         panic!("{connection} is to end: {cause}"); // not in this run
+//!         panic!("{connection} must be closed: {cause}"); // not in this run
 //!     }
 //! }
 //!
@@ -152,7 +155,7 @@
 //! wires.expect(alice, |it| matches!(it, Packet::UserJoinedServer { .. }));
 //! wires.expect(alice, |it| it == Packet::UserJoinedVoice { user_id: UserId(2) });
 //!
-//! // Alice speaks: the relay writes her id into the datagram, and says who is to get it.
+//! // Alice speaks: the relay writes her id into the datagram, and names the recipients.
 //! let mut voice = encoded(Packet::VoiceData {
 //!     user_id: UserId(0),
 //!     sequence: 0,
@@ -168,7 +171,7 @@
 //!     other => panic!("{other:?}"),
 //! }
 //!
-//! // She says something, which everyone reads, and goes, which the others are told.
+//! // She sends a message, which everyone receives, and disconnects, which the others receive.
 //! let said = encoded(Packet::ChatMessageRequest { request_id: 4, message: "bye" });
 //! let frame = Frame::first_of(&said)?;
 //! switchboard.handle_frame(now, alice, frame, &mut wires);
@@ -225,7 +228,7 @@ pub use server::{RequestError, Server, ServerError, ServerHandle};
 pub use statistics::Statistics;
 pub use switchboard::Switchboard;
 pub use system::return_large_buffers;
-/// The wire format, which is a crate of its own.
+/// The wire format, a crate of its own.
 pub use voiceapp_protocol as protocol;
 
 /// The README's examples, compiled with the others.

@@ -1,4 +1,4 @@
-//! Log lines that anyone can cause: at most one of a kind in a second, which says how many were left
+//! Log lines that clients can cause: at most one of a kind in a second. It says how many were left
 //! out since the last.
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! The binary: reads the settings, starts the log, and runs a server until a signal ends it.
+//! The binary: reads the settings, starts the log, and runs a server until a signal stops it.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use voiceapp_server::cli::{self, Command, Start};
 use voiceapp_server::{Server, ServerError};
 
-/// The exit code for a setting that cannot be used.
+/// The exit code for a setting that is not valid.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
             log::logger().flush();
             match result {
                 Ok(()) => ExitCode::SUCCESS,
-                // The log may be off, and this must be seen.
+                // The log may be off, and this error must be seen.
                 Err(error) => fail(&start.explain(&error)),
             }
         }
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints what was asked for. Who has read enough of it may hang up, as head(1) does.
+/// Prints to standard output. A reader that has read enough may close the pipe, as head(1) does.
 fn print(text: &str) -> ExitCode {
     let mut stdout = io::stdout();
     let written = stdout.write_all(text.as_bytes());
@@ -58,7 +58,7 @@ fn fail(reason: &dyn Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// If nobody hears the complaint, the exit code still tells.
+/// If nobody reads the message, the exit code still says it.
 fn complain(reason: &dyn Display) {
     let _ = writeln!(io::stderr(), "voiceapp-server: {reason}");
 }

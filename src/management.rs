@@ -1,8 +1,7 @@
-//! Management: who is logged in, what they are called, what they say, who is in voice and who is
-//! muted.
+//! Management: logins, names, chat, and the voice and mute state of each user.
 //!
-//! A pure state machine, with rules 1 to 8 of the protocol. It is told of connections, their frames
-//! and the time, and answers with frames and events in an [`Outbox`]. It owns no socket, reads no
+//! A pure state machine, with rules 1 to 8 of the protocol. It takes connections, their frames and
+//! the time, and answers with frames and events in an [`Outbox`]. It owns no socket, reads no
 //! clock, draws no random number, and knows nothing of addresses or of the relay.
 
 mod announce;
@@ -37,12 +36,12 @@ use std::net::IpAddr;
 use std::time::Instant;
 use user::User;
 
-/// One connection: a stranger until it has logged in.
+/// One connection, pending until it has logged in.
 struct Session {
     address: IpAddr,
     token: VoiceToken,
     state: SessionState,
-    /// Whether it is to be ended. Nothing that comes from it is handled any more.
+    /// Whether it is about to be closed. Nothing more that comes from it is handled.
     is_ended: bool,
 }
 
@@ -68,7 +67,7 @@ pub struct ManagementServer {
     pending: BTreeMap<Deadline, ConnectionId>,
     /// Everyone who is logged in, by rising id: a newcomer has the highest, and goes to the end.
     users: Vec<User>,
-    /// Users whose state the others have not been told yet, by when they will be.
+    /// Users whose state has not been announced yet, by when it will be.
     untold: BTreeSet<(Instant, UserId)>,
     last_serial: u64,
     last_user_id: u64,
@@ -102,12 +101,12 @@ impl ManagementServer {
     }
 
     /// A connection was accepted from this address. `token`, random and not 0, becomes its user's
-    /// voice token if it logs in. If too many have not logged in now, the one that has had the most time
-    /// for it ends, with [`Ended::CrowdedOut`].
+    /// voice token if it logs in. If this makes one pending connection too many, the oldest of them
+    /// is closed with [`Ended::CrowdedOut`].
     ///
     /// # Errors
     ///
-    /// [`ConnectionRefused`], which has been counted. The connection was not taken note of: close it.
+    /// [`ConnectionRefused`], which has been counted. The connection was not recorded: close it.
     pub fn handle_connect(
         &mut self,
         now: Now,
@@ -144,7 +143,7 @@ impl ManagementServer {
         Ok(())
     }
 
-    /// A whole frame arrived on a connection. What comes of it is added to `outbox`.
+    /// A whole frame arrived on a connection. The answer and the events go to `outbox`.
     /// Rules 8a, 8b and 8c.
     pub fn handle_frame(
         &mut self,
@@ -180,7 +179,7 @@ impl ManagementServer {
         }
     }
 
-    /// A connection ended, for whatever reason. If it was a user's, the others are told.
+    /// A connection was closed, for any reason. If it was a user's, the others are notified.
     /// Rule 7a.
     pub fn handle_disconnect(&mut self, now: Now, connection: ConnectionId, outbox: &mut Outbox) {
         let session = self.sessions.get_mut(connection.index());
@@ -197,7 +196,7 @@ impl ManagementServer {
             SessionState::LoggedIn(id) => id,
         };
         let user = self.users.remove(self.place(id));
-        // Whoever has come may go, whatever it costs.
+        // A departure is always announced, whatever it costs.
         let events = 1 + u32::from(user.participant().in_voice);
         self.sources
             .broadcast(now.instant, source, events * STATE_COST);
@@ -212,7 +211,7 @@ impl ManagementServer {
         outbox.event(Event::UserDisconnected { id });
     }
 
-    /// Writes to the log that a connection is about to end, for this cause, and whose it is.
+    /// Logs that a connection is about to be closed, its user and the cause.
     pub(crate) fn log_end(&mut self, now: Now, connection: ConnectionId, cause: Ended) {
         let session = self.sessions.get(connection.index());
         let Some(session) = session.and_then(Option::as_ref) else {
@@ -226,24 +225,24 @@ impl ManagementServer {
             .ended(now.instant, user, session.address, cause);
     }
 
-    /// Writes to the log that a connection was not taken in.
+    /// Logs that a connection was refused.
     pub(crate) fn log_refusal(&mut self, now: Now, address: IpAddr, cause: Cause) {
         self.journal.connection_refused(now.instant, address, cause);
     }
 
-    /// Writes to the log how many lines were left out of it, if it is time to.
+    /// Logs how many lines were left out, if that is due.
     pub(crate) fn log_left_out(&mut self, now: Now) {
         self.journal.tell(now.instant);
     }
 
-    /// When to do that.
+    /// When that is due.
     pub(crate) fn log_deadline(&self) -> Option<Instant> {
         self.journal.next_deadline()
     }
 
-    /// Ends one connection whose time to log in has run out, with [`Ended::LoginDeadline`], and
-    /// tells the others of one user whose state changed faster than they could be told, if it is time
-    /// to. Says whether there was either, and so may be another.
+    /// Closes one connection that has not logged in in time, with [`Ended::LoginDeadline`], and
+    /// announces one user's state that was deferred, if these are due. Returns whether either was,
+    /// so that another may be.
     /// Rule 3d.
     pub fn handle_tick(&mut self, now: Now, outbox: &mut Outbox) -> bool {
         let overdue = self.overdue(now);
@@ -258,8 +257,8 @@ impl ManagementServer {
         overdue.is_some() || untold.is_some()
     }
 
-    /// The connection that the next [tick](Self::handle_tick) ends because its time to log in has run
-    /// out. Its login may have arrived, and only wait to be handled.
+    /// The connection that the next [tick](Self::handle_tick) closes because it has not logged in
+    /// in time. Its login may have arrived and wait to be handled.
     pub fn overdue(&self, now: Now) -> Option<ConnectionId> {
         let (deadline, &connection) = self.pending.first_key_value()?;
         (deadline.0 <= now.instant).then_some(connection)
@@ -272,7 +271,7 @@ impl ManagementServer {
         login.into_iter().chain(telling).min()
     }
 
-    /// Ends the connections from these addresses.
+    /// Closes the connections from these addresses.
     pub(crate) fn end_banned(&mut self, is_banned: impl Fn(IpAddr) -> bool, outbox: &mut Outbox) {
         for index in 0..self.sessions.len() {
             let session = self.sessions[index].as_ref();
@@ -282,8 +281,8 @@ impl ManagementServer {
         }
     }
 
-    /// Has a connection ended. A stranger takes up none of their places from now on; a user is there
-    /// for the others until the end has come.
+    /// Marks a connection to be closed. A pending one counts no more as pending. A user stays on
+    /// the list until the connection is closed.
     fn end(&mut self, connection: ConnectionId, cause: Ended, outbox: &mut Outbox) {
         let session = self.sessions.get_mut(connection.index());
         let Some(session) = session.and_then(Option::as_mut) else {
@@ -299,7 +298,7 @@ impl ManagementServer {
         outbox.end(connection, cause);
     }
 
-    /// Where a connection comes from that has just sent a frame.
+    /// The source of a connection that has just sent a frame.
     fn source(&mut self, connection: ConnectionId) -> Source {
         let session = self.session(connection);
         Source::of(session.expect("it has just sent a frame").address)
@@ -309,15 +308,15 @@ impl ManagementServer {
         self.sessions.get_mut(connection.index())?.as_mut()
     }
 
-    /// Where a logged-in user stands in the list.
+    /// The place of a logged-in user in the list.
     fn place(&self, id: UserId) -> usize {
         self.users
             .binary_search_by_key(&id, |user| user.id)
-            .expect("whoever is logged in is in the list")
+            .expect("a logged-in user is in the list")
     }
 }
 
-/// What an event about a user's state, or about their going, makes everyone read.
+/// What an event about a user's state, or a departure, makes everyone read.
 const STATE_COST: u32 = (FRAME_HEADER_BYTES + 9 + BROADCAST_OVERHEAD_BYTES) as u32;
 
 /// What the news of a newcomer makes everyone read.

@@ -1,5 +1,6 @@
 //! A server's statistics in the text format that Prometheus collects (version 0.0.4 of its
-//! exposition format). What there is, and under which names, is in the [table of figures](crate::figures).
+//! exposition format). The [table of figures](crate::figures) has what there is, and under which
+//! names.
 
 use crate::cause::{Cause, CauseKind};
 use crate::figures::{FIGURES, Metric, Value};
@@ -102,7 +103,7 @@ impl Page {
         self.line(format_args!("{name}{labels} {value}"));
     }
 
-    /// A histogram whose values are so many to a unit.
+    /// Writes a histogram whose values are so many to a unit.
     fn histogram(&mut self, name: &str, histogram: &Histogram, bounds: &[u64], per_unit: f64) {
         for &bound in bounds {
             let (le, count) = (bound as f64 / per_unit, histogram.count_up_to(bound));

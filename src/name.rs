@@ -1,16 +1,16 @@
-//! What a user may be called: rule 1 of the protocol, in one place, the same for every client.
+//! The names of users: rule 1 of the protocol, in one place, the same for every client.
 //!
-//! The model is the Nickname profile of RFC 8266 with the bound of UTS #39 (section 5.4) on combining
-//! marks. It is taken as far as it keeps two names that look the same from being two, and left where
+//! The model is the Nickname profile of RFC 8266 with the bound of UTS #39 (section 5.4) on
+//! combining marks. It is followed where it makes two names that look the same one, and not where
 //! it would change how a name looks or refuse one that people have:
 //!
 //! - Spaces of every kind become U+0020, at the ends none and inside one, and the name takes
-//!   Unicode's form NFC. The profile's NFKC would make other letters of some, and is left out.
-//! - What does not show is refused, with controls, private and unassigned characters. The profile
-//!   refuses emoji of several characters with that, so that what shapes its neighbours is let in
-//!   beside them.
-//! - Letters that look like others are no concern: two users may have one name anyway, and who is who
-//!   is told by ids.
+//!   Unicode's form NFC. The profile's NFKC would turn some letters into others, and is left out.
+//! - Invisible characters are refused, with controls, private and unassigned characters. The
+//!   profile thereby refuses emoji of several characters; here, what shapes its neighbours is
+//!   accepted beside them.
+//! - Letters that look like others are accepted: two users may have one name anyway, and ids tell
+//!   them apart.
 
 use crate::limits::{MARKS_PER_LETTER_MAX, USERNAME_BYTES_MAX};
 use std::fmt;
@@ -18,20 +18,20 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::canonical_combining_class;
 use unicode_properties::{GeneralCategory, UnicodeEmoji, UnicodeGeneralCategory};
 
-/// Why nobody can have a name.
+/// Why a name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
-    /// There is nothing in it but spaces.
+    /// It is empty, or has nothing but spaces.
     Empty,
     /// It is longer than [`USERNAME_BYTES_MAX`].
     TooLong,
-    /// It has a character that does not show, or that means nothing to others.
+    /// It has a character that is invisible, or that has no meaning to others.
     Character(char),
     /// It has a combining mark without a letter, or more than [`MARKS_PER_LETTER_MAX`] on one.
     Marks,
 }
 
-/// The name as others will see it, for what a client asks to be called.
+/// The name as others will see it, for the one that a client asks for.
 /// Rule 1a.
 ///
 /// ```
@@ -43,7 +43,7 @@ pub enum NameError {
 ///
 /// # Errors
 ///
-/// [`NameError`] if it cannot be had.
+/// [`NameError`] if it is refused.
 pub fn accept(asked: &str) -> Result<String, NameError> {
     let asked = asked.trim_matches(is_space);
     if asked.is_empty() {
@@ -57,7 +57,7 @@ pub fn accept(asked: &str) -> Result<String, NameError> {
     let composed: String = spaced.nfc().collect();
     check_characters(&composed)?;
     check_marks(&composed)?;
-    // Some letters of Indian scripts are longer in this form, and must not be too long for it.
+    // Some letters of Indian scripts are longer in this form, and then the form is not used.
     Ok(match composed.len() <= USERNAME_BYTES_MAX {
         true => composed,
         false => spaced,
@@ -87,7 +87,7 @@ fn check_characters(name: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Letters, marks and symbols that do not show: most of those that Unicode lets programs ignore
+/// Letters, marks and symbols that are invisible: most of those that Unicode lets programs ignore
 /// (`Default_Ignorable_Code_Point`) without calling them format characters, and some that are drawn
 /// as blanks.
 fn shows_nothing(c: char) -> bool {
@@ -108,12 +108,12 @@ fn shows_nothing(c: char) -> bool {
     )
 }
 
-/// Whether a character that does not show by itself changes how those beside it are drawn, and so is
+/// Whether a character that is invisible by itself changes how those beside it are drawn, and so is
 /// a part of how a name is written:
 ///
 /// - joiners after the sign that takes a vowel away (virama) as in Indian scripts, or before it
-///   (Bengali and Kannada); the non-joiner between Arabic letters, as Persian has it; and the joiner
-///   between emoji;
+///   (Bengali and Kannada); the non-joiner between Arabic letters, as Persian has it; and the
+///   joiner between emoji;
 /// - one variation selector behind an emoji or a Chinese character;
 /// - Mongolian's selectors behind and its vowel separator between its letters.
 fn shapes_its_neighbours(before: &[char], c: char, after: &[char]) -> bool {
@@ -165,7 +165,8 @@ fn is_mongolian(c: char) -> bool {
     matches!(c, '\u{1820}'..='\u{18aa}')
 }
 
-/// Counts marks as if none were a part of a letter (NFD). Joiners are no letters to sit on.
+/// Counts marks as if none were a part of a letter (NFD). Joiners are not letters that marks can
+/// sit on.
 fn check_marks(name: &str) -> Result<(), NameError> {
     let mut marks = None;
     for c in name.nfd() {
@@ -190,9 +191,9 @@ fn check_marks(name: &str) -> Result<(), NameError> {
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NameError::Empty => f.write_str("there is nothing to see in it"),
+            NameError::Empty => f.write_str("it is empty"),
             NameError::TooLong => write!(f, "it is longer than {USERNAME_BYTES_MAX} bytes"),
-            NameError::Character(c) => write!(f, "U+{:04X} has no place in it", u32::from(*c)),
+            NameError::Character(c) => write!(f, "U+{:04X} is not allowed in it", u32::from(*c)),
             NameError::Marks => write!(
                 f,
                 "it has a combining mark without a letter, or more than {MARKS_PER_LETTER_MAX} on one"

@@ -1,8 +1,7 @@
-//! What happens on the server, for the application that it is inside of: who comes and goes, voice,
-//! mute and chat.
+//! Events for the application around the server: logins, departures, voice, mute and chat.
 //!
-//! The switchboard takes note of it if somebody has asked to hear it, and keeps a bounded number for
-//! whoever drives it to fetch. What finds no room is counted: the server never waits for its listener.
+//! The switchboard records them once the application wants them, and keeps a bounded number until
+//! they are fetched. Events that find no room are counted: the server never waits for its listener.
 
 use crate::cause::Ended;
 use crate::event::{Event, UserId};
@@ -11,10 +10,10 @@ use crate::protocol::{Frame, Packet};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-/// Someone who is logged in.
+/// A user who is logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserInfo {
-    /// Never given to another while the server runs.
+    /// Never given to another user while the server runs.
     pub id: UserId,
     /// As the others see it. Two users may have one name.
     pub name: String,
@@ -34,9 +33,9 @@ pub struct UserInfo {
 pub enum ServerEvent {
     /// A user logged in.
     LoggedIn(UserInfo),
-    /// A user is gone, and out of voice with that.
+    /// A user has left, and left voice with that.
     Left {
-        /// Who, as they were at the end.
+        /// The user, as of then.
         user: UserInfo,
         /// Why the connection was closed.
         cause: Ended,
@@ -47,23 +46,23 @@ pub enum ServerEvent {
     VoiceLeft(UserId),
     /// A user's mute state changed, by the user or because joining and leaving voice unmute.
     MuteChanged {
-        /// Who.
+        /// The user.
         id: UserId,
-        /// What it is from then on.
+        /// Whether the user is muted from then on.
         is_muted: bool,
     },
     /// A user's chat message was passed on to everyone.
     Chat {
-        /// Who said it.
+        /// The author.
         id: UserId,
-        /// What everyone reads.
+        /// The message that everyone receives.
         message: String,
-        /// Its time stamp, in milliseconds since the Unix epoch: no two messages have the same.
+        /// Its time stamp, in milliseconds since the Unix epoch. No two messages have the same.
         timestamp_ms: u64,
     },
 }
 
-/// What nobody has fetched yet: see the [module](self).
+/// Events that nobody has fetched yet: see the [module](self).
 #[derive(Default)]
 pub(crate) struct News {
     /// How many wait at most; 0 if nobody wants any.
@@ -73,7 +72,7 @@ pub(crate) struct News {
 }
 
 impl News {
-    /// Keeps at most so many from now on, and forgets those that wait.
+    /// Keeps at most so many from now on, and discards those that wait.
     pub(crate) fn observe(&mut self, capacity: usize) {
         self.capacity = capacity;
         self.waiting.clear();
@@ -100,8 +99,8 @@ impl News {
         }
     }
 
-    /// Takes note of what management has told the relay. The end of a user is not in it, because its
-    /// cause is not.
+    /// Records what management has told the relay, except for departures, because their causes are
+    /// not in it.
     pub(crate) fn add_event(&mut self, event: Event, management: &ManagementServer) {
         if !self.is_wanted() {
             return;
@@ -118,8 +117,8 @@ impl News {
         }
     }
 
-    /// Takes note of a user's message, if there is one for everyone. Announcements are none: they begin
-    /// with their author's coming.
+    /// Records a user's message, if there is one for everyone. Announcements are left out: they
+    /// begin with their author's joining.
     pub(crate) fn add_chat(&mut self, outbox: &Outbox) {
         if !self.is_wanted() {
             return;

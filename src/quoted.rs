@@ -1,10 +1,10 @@
-//! Text of others in a message: escaped, so that it cannot pass for a part of the message, and not
-//! longer than a message may be.
+//! Text of others in a message: escaped, so that it cannot pass for a part of the message, and cut
+//! to a bounded length.
 
 use std::fmt;
 
-/// Characters that are shown. A name and an address fit, and the start of anything else tells which
-/// it is.
+/// Characters that are shown. A name and an address fit, and the start of anything else identifies
+/// it.
 const SHOWN_CHARS_MAX: usize = 64;
 
 /// Shows text in quotes.

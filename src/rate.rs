@@ -1,5 +1,5 @@
-//! Rate limits by the generic cell rate algorithm (ITU-T I.371, annex A): one moment per user says
-//! all that a bucket of tokens would, and nothing has to be refilled.
+//! Rate limits by the generic cell rate algorithm (ITU-T I.371, annex A): one moment per spender
+//! says all that a bucket of tokens would, and nothing has to be refilled.
 
 use crate::limits::ADDRESS_BURST_MINUTES;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ impl RateLimit {
         spent.0 = Some(self.after(*spent, now, units));
     }
 
-    /// Spends `units` if that is permitted, and says whether it was.
+    /// Spends `units` if that is permitted, and returns whether it was.
     pub(crate) fn try_spend(&self, spent: &mut Spent, now: Instant, units: u32) -> bool {
         let is_permitted = self.permits(*spent, now, units);
         if is_permitted {
@@ -59,7 +59,7 @@ impl RateLimit {
         is_permitted
     }
 
-    /// When `units` more may be spent, if nothing is before. No more than the burst.
+    /// When `units` more may be spent, at most a whole burst, if nothing else is spent before.
     pub(crate) fn permitted_at(&self, spent: Spent, now: Instant, units: u32) -> Instant {
         let over = self.after(spent, now, units).duration_since(now);
         now + over.saturating_sub(self.tolerance)

@@ -1,9 +1,10 @@
-//! The relay: which address is whose, who is in the voice channel, and so who hears whom.
+//! The relay: which address belongs to which user, who is in the voice channel, and so who hears
+//! whom.
 //!
-//! A pure state machine, with rules 9 to 11 of the protocol. It is told events and datagrams and
+//! A pure state machine, with rules 9 to 11 of the protocol. It takes events and datagrams and
 //! answers each datagram with a [`Verdict`]. It owns no socket, reads no clock, draws no random
 //! number, and knows nothing of management. A datagram meets one hash look-up and allocates
-//! nothing; who receives is a dense list that only membership changes touch.
+//! nothing. The recipients are a dense list that only membership changes touch.
 
 mod answers;
 pub(crate) mod backlog;
@@ -27,32 +28,33 @@ use std::net::IpAddr;
 use tables::Tables;
 use voice::VoiceLimit;
 
-/// A VoiceAuthResponse, ready to send: 12 bytes, where the question has 19.
+/// A VoiceAuthResponse, ready to send: 12 bytes, where the request has 19.
 pub type VoiceAuthAnswer = [u8; 12];
 
-/// What is to be done about a datagram.
+/// What to do about a datagram.
 ///
 /// It borrows the relay's list of listeners for `'r` and the datagram for `'d`, so that many frames
-/// can be on their way out while the relay looks at the next datagram.
+/// can be on their way out while the relay examines the next datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict<'r, 'd> {
-    /// Send this frame to each of these.
+    /// Send this frame to each recipient.
     Relay {
         /// The frame, the sender's id written into it, without what followed it in the datagram.
         frame: &'d [u8],
-        /// Who gets it.
+        /// The recipients.
         recipients: Recipients<'r>,
     },
-    /// Send this back to where the datagram came from, from the address it was sent to.
+    /// Send this back to the datagram's source, from the address that it was sent to.
     Answer(VoiceAuthAnswer),
-    /// The same, and then an empty datagram: the question was that of an existing client whose login
-    /// was refused, and this ends its UDP half, which would else take half of the voice of its next try.
+    /// The same, and then an empty datagram: the request came from an existing client whose login
+    /// was refused. This ends its UDP half, which would otherwise take half of the voice of its
+    /// next attempt.
     AnswerAndEnd(VoiceAuthAnswer),
-    /// Nothing. The cause has been counted.
+    /// Send nothing. The cause has been counted.
     Drop(VoiceDropped),
 }
 
-/// What the relay finds a datagram to be, before whoever knows more has a say. It borrows nothing.
+/// What the relay finds a datagram to be. Nothing is decided yet, and it borrows nothing.
 #[derive(Debug)]
 pub(crate) enum Finding {
     /// Voice to be relayed. It has been spent from its rates, and the sender's id is written into it.
@@ -68,7 +70,7 @@ pub(crate) enum Finding {
     Drop(VoiceDropped),
 }
 
-/// Everyone in the voice channel with a proven address, but for the one who speaks.
+/// Everyone in the voice channel with a proven address, except for the speaker.
 /// Rule 10a.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipients<'a> {
@@ -82,7 +84,7 @@ impl<'a> Recipients<'a> {
         self.listeners.len() - 1
     }
 
-    /// Whether nobody listens.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -111,7 +113,7 @@ pub struct VoiceRelayServer {
 }
 
 impl VoiceRelayServer {
-    /// A relay within these limits. All that it will ever need is allocated here.
+    /// A relay within these limits. All its memory is allocated here.
     pub fn new(limits: Limits, key: HashKey) -> Self {
         let largest = limits.voice_frame_bytes();
         VoiceRelayServer {
@@ -129,8 +131,7 @@ impl VoiceRelayServer {
         }
     }
 
-    /// Takes note of what happened in management. Events about users that the relay was not told
-    /// of, or was told have gone, change nothing.
+    /// Handles what happened in management. Events about unknown users change nothing.
     pub fn handle_event(&mut self, event: Event) {
         let tables = &mut self.tables;
         match event {
@@ -142,7 +143,7 @@ impl VoiceRelayServer {
         }
     }
 
-    /// Decides about one datagram. Only a VoiceData frame's user id is written to.
+    /// Decides about one datagram. It writes to a VoiceData frame's user id alone.
     pub fn handle_datagram<'d>(
         &mut self,
         now: Now,
@@ -160,8 +161,8 @@ impl VoiceRelayServer {
         }
     }
 
-    /// Looks at a datagram, the only one who does. Voice that has waited for too long is dropped, and
-    /// costs its sender nothing.
+    /// Examines a datagram, which nothing else does. Voice that has waited for too long is dropped,
+    /// and costs its sender nothing.
     /// Rules 11a and 11c.
     pub(crate) fn examine(
         &mut self,
@@ -185,14 +186,14 @@ impl VoiceRelayServer {
         })
     }
 
-    /// The verdict on voice that was found to be relayed, before anything else was examined.
+    /// The verdict on voice that is to be relayed, before any other datagram was examined.
     pub(crate) fn relay<'d>(&self, frame: &'d [u8], sender: ListenerIndex) -> Verdict<'_, 'd> {
         let listeners = &self.tables.listeners;
         let recipients = Recipients { listeners, sender };
         Verdict::Relay { frame, recipients }
     }
 
-    /// Who hears a speaker whose datagram was to be relayed, if it had to wait.
+    /// The recipients of a datagram that was to be relayed and had to wait.
     ///
     /// # Errors
     ///
@@ -209,12 +210,12 @@ impl VoiceRelayServer {
         &self.tables.listeners
     }
 
-    /// Takes the addresses of these machines from whoever has proved one. They can be proved again.
+    /// Takes the addresses of these machines away from their users, who can prove them again.
     pub fn forget_addresses(&mut self, is_meant: impl Fn(IpAddr) -> bool) {
         self.tables.forget_addresses(is_meant);
     }
 
-    /// Users that the relay has been told of and who have not gone.
+    /// Users who are logged in, as far as the relay knows.
     pub fn user_count(&self) -> usize {
         self.tables.users.len()
     }
@@ -240,7 +241,8 @@ impl VoiceRelayServer {
     }
 }
 
-/// What a datagram is that ends before its frame does: a lie, unless it was the slot that ended it.
+/// The cause of a datagram that is shorter than its frame: it is malformed, unless the slot has cut
+/// it.
 fn not_whole(datagram_len: usize) -> VoiceDropped {
     if datagram_len < DATAGRAM_SLOT_BYTES {
         VoiceDropped::Malformed

@@ -1,10 +1,10 @@
-//! The poll loop, which owns every socket, the one clock reading per turn, and the order of work:
-//! voice first, then accepting, frames, endings, flushing and deadlines, each within a budget, with
-//! voice looked at again in between.
+//! The poll loop: it owns every socket, reads the clock once per turn, and keeps the order of work:
+//! voice first, then accepting, frames, closing, flushing and deadlines, each within a budget, with
+//! voice polled in between.
 //!
 //! It decides nothing about people or addresses: that is the [switchboard's](crate::switchboard)
-//! part. mio reports readiness on the edge, so whatever a budget leaves behind is remembered, and
-//! the loop does not sleep before it is done.
+//! part. mio reports readiness on the edge. So the loop remembers what a budget leaves behind, and
+//! does not sleep before it is done.
 
 mod accept;
 mod application;
@@ -62,8 +62,8 @@ const WAKER: Token = Token(usize::MAX - 2);
 #[cfg(all(unix, feature = "cli"))]
 const SIGNALS: Token = Token(usize::MAX - 3);
 
-/// A bound server. [`run`](Server::run) takes over the thread that calls it; or the application has a
-/// loop of its own, and calls [`turn`](Server::turn) in it.
+/// A bound server. [`run`](Server::run) takes over the thread that calls it. An application with a
+/// loop of its own calls [`turn`](Server::turn) in it instead.
 pub struct Server {
     poll: Poll,
     /// What the poll has reported.
@@ -85,13 +85,14 @@ pub struct Server {
     #[cfg(all(unix, feature = "cli"))]
     signals: Option<signal_hook_mio::v1_0::Signals>,
     turn_ns: Histogram,
-    /// What clients may do, to be told with the statistics.
+    /// The limits for clients, for the statistics.
     limits: Limits,
-    /// Descriptors that were open when it began to run, where the system tells no later number.
+    /// Descriptors that were open when it began to run, where the system cannot report their number
+    /// later.
     descriptors_at_start: Option<u64>,
     started: Instant,
     started_at: SystemTime,
-    /// When the last turn ended, and with it the last look at the clock.
+    /// When the last turn was over, and with it the last reading of the clock.
     turn_ended: Instant,
     thread_options: ThreadOptions,
     management_address: SocketAddr,
@@ -206,9 +207,10 @@ impl Server {
         Ok(server)
     }
 
-    /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once; SIGUSR1 write
-    /// its [statistics](Self::statistics) to the log; and SIGHUP read the ban file again, each as
-    /// often as [`ServerHandle`] does. Signals belong to the whole process, so this is for an application that leaves them to the server.
+    /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once. SIGUSR1 writes
+    /// its [statistics](Self::statistics) to the log, and SIGHUP reads the ban file again, each as
+    /// often as [`ServerHandle`] does. Signals belong to the whole process, so this is for an
+    /// application that leaves them to the server.
     ///
     /// # Errors
     ///
@@ -226,31 +228,31 @@ impl Server {
             .map_err(|source| ServerError::system("handle signals", source))
     }
 
-    /// The TCP address that management listens on, with the port that was chosen.
+    /// The TCP address of management, with the port that was chosen.
     pub fn management_address(&self) -> SocketAddr {
         self.management_address
     }
 
-    /// The UDP address that the voice relay receives on, with the port that was chosen.
+    /// The UDP address of the voice relay, with the port that was chosen.
     pub fn voice_relay_address(&self) -> SocketAddr {
         self.voice_relay_address
     }
 
-    /// The TCP address that metrics are served on, if they are, with the port that was chosen.
+    /// The TCP address of the metrics, if they are served, with the port that was chosen.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
     }
 
-    /// Tells the service manager that started this process, if it wants to know, when the server is
-    /// ready, when it stops, and that its loop turns (sd_notify(3), sd_watchdog_enabled(3)). It is
-    /// for an application that leaves that to the server, and reads `NOTIFY_SOCKET`, `WATCHDOG_USEC`
-    /// and `WATCHDOG_PID`.
+    /// Notifies the service manager that started this process, if it wants that, when the server is
+    /// ready, when it stops, and that its loop runs (sd_notify(3), sd_watchdog_enabled(3)). It is
+    /// for an application that leaves that to the server, and reads `NOTIFY_SOCKET`,
+    /// `WATCHDOG_USEC` and `WATCHDOG_PID`.
     #[cfg(target_os = "linux")]
     pub fn notify_service_manager(&mut self) {
         self.supervisor = Supervisor::from_environment();
     }
 
-    /// A handle to the server for other threads, and for when it runs.
+    /// A handle to the server, for other threads and while it runs.
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
     }
@@ -296,7 +298,7 @@ impl Server {
         }
     }
 
-    /// The statistics, also with no descriptors left.
+    /// The statistics, even when no descriptors are left.
     fn statistics_at_any_price(&mut self) -> Statistics {
         self.spare.release();
         let statistics = self.statistics();
@@ -305,7 +307,7 @@ impl Server {
     }
 }
 
-/// The one reading of the clocks that decisions are made with. Others are only measured by.
+/// The one reading of the clocks for decisions. Other readings only measure.
 fn read_clock() -> Now {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Now {

@@ -14,21 +14,21 @@ pub struct Statistics {
     pub started_at: SystemTime,
     /// How long ago that was.
     pub uptime: Duration,
-    /// Memory of the process that is resident, in bytes, where the system tells (Linux).
+    /// Resident memory of the process, in bytes, where the system reports it (Linux).
     pub memory_bytes: Option<u64>,
-    /// CPU time that the process has had, with the kernel's work for it, where the system tells (Unix).
+    /// CPU time of the process, with the kernel's work for it, where the system reports it (Unix).
     pub cpu_time: Option<Duration>,
-    /// Descriptors that the process has open, where the system tells (Linux). Before Linux 6.2, where
-    /// counting them takes too long for the loop: those when the server began to run, and its
-    /// connections.
+    /// Descriptors that the process has open, where the system reports them (Linux). Before Linux
+    /// 6.2, where counting them takes too long for the loop: those when the server began to run,
+    /// and its connections.
     pub open_descriptors: Option<u64>,
     /// Descriptors that the process may have open, if there is a limit.
     pub descriptor_limit: Option<u64>,
-    /// What clients may do, as it is set.
+    /// The limits for clients, as they are set.
     pub limits: Limits,
     /// Connections that were accepted and not refused.
     pub connections: u64,
-    /// Those that have not logged in now.
+    /// Pending connections, which have not logged in.
     pub pending: usize,
     /// Successful logins.
     pub logins: u64,
@@ -40,14 +40,14 @@ pub struct Statistics {
     pub users_at_most: usize,
     /// Chat messages that were passed on.
     pub chat_messages: u64,
-    /// Bytes that wait for all connections, in the server and, as far as it has looked lately, in the
-    /// kernel. What the kernel has is known on Linux only.
+    /// Bytes that wait for all connections, in the server and, as of the last looks, in the kernel.
+    /// The kernel's part is known on Linux only.
     pub outbound_bytes: usize,
-    /// The most that it ever was.
+    /// The most that ever waited.
     pub outbound_bytes_at_most: usize,
-    /// Datagrams received on the voice port, of whatever kind.
+    /// Datagrams of any kind received on the voice port.
     pub datagrams_received: u64,
-    /// Bytes in them, without IP and UDP headers. On other systems than Linux, and with
+    /// Bytes in them, without IP and UDP headers. On systems other than Linux, and with
     /// [`UdpSend::Plain`](crate::config::UdpSend::Plain), a datagram of over
     /// [`DATAGRAM_SLOT_BYTES`](crate::limits::DATAGRAM_SLOT_BYTES) counts as so many.
     pub bytes_received: u64,
@@ -58,7 +58,7 @@ pub struct Statistics {
     /// Datagrams that the kernel dropped because the voice socket's receive buffer was full. Known
     /// on Linux only, from `SO_RXQ_OVFL` (socket(7)), and with the first datagram after the drops.
     pub kernel_drops: u64,
-    /// Events that the application did not read in time, if it has asked for
+    /// Events that the application did not read in time, if it wants
     /// [events](crate::Server::events).
     pub events_lost: Option<u64>,
     /// Nanoseconds from a voice datagram's arrival at the machine to when its last copy was handed
@@ -69,7 +69,7 @@ pub struct Statistics {
     pub turn_ns: Histogram,
     /// Datagrams per receive call, of those that brought any.
     pub batches: Histogram,
-    /// What was turned away, dropped or ended, by cause.
+    /// What was refused, dropped or closed, by cause.
     pub counters: Counters,
 }
 

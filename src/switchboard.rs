@@ -1,8 +1,8 @@
-//! Both halves under one roof: every event that management has for the relay is handed over before
-//! anything else happens, so that nobody who drives the two can forget to.
+//! Both halves together: every event that management has for the relay is handed over before
+//! anything else happens, so that no caller can forget to.
 //!
-//! This is all of the server that decides anything, still without sockets or clocks: the poll loop
-//! drives it in production, the simulation in tests.
+//! This is all of the server that decides anything, still without sockets or clocks. The poll loop
+//! drives it in production, and the simulation in tests.
 
 use crate::bans::BanList;
 use crate::cause::{Cause, ConnectionRefused, Counters, Ended, VoiceDropped};
@@ -16,22 +16,22 @@ use crate::relay::{Claim, Finding, Recipients, Speaker, Verdict, VoiceRelayServe
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-/// Where frames for connections go, and the word that one is to end.
+/// The destination of frames for connections, and of the notice that one must be closed.
 pub trait Deliver {
-    /// Queues one or more whole frames for a connection. Called in order; must not lose any, unless
-    /// the connection is to be ended.
+    /// Queues one or more whole frames for a connection. Called in order. It must not lose any,
+    /// unless the connection is to be closed.
     fn deliver(&mut self, to: ConnectionId, frames: &[u8]);
 
-    /// The same for frames that many are sent, and that may wait a moment longer, so that several
-    /// can go out together.
+    /// The same for broadcasts, which may wait a moment longer, so that several can go out
+    /// together.
     fn announce(&mut self, to: ConnectionId, frames: &[u8]) {
         self.deliver(to, frames);
     }
 
-    /// This connection is to be ended, once what was delivered to it is on its way: close it, and say so
-    /// with [`Switchboard::handle_disconnect`] and this cause. Nothing more that comes from it is to be
-    /// handled. Called after everything that is delivered because of the same input; a connection may
-    /// be named again until it has ended, and then the first cause counts.
+    /// This connection must be closed, once what was delivered to it is on its way. Close it, and
+    /// then call [`Switchboard::handle_disconnect`] with this cause. Nothing more that comes from
+    /// it may be handled. Called after everything that is delivered because of the same input. A
+    /// connection may be named again until it is closed, and then the first cause counts.
     fn end(&mut self, connection: ConnectionId, cause: Ended);
 }
 
@@ -42,12 +42,12 @@ pub struct Switchboard {
     outbox: Outbox,
     bans: BanList,
     news: News,
-    /// Why connections ended, and who was kept out of both halves.
+    /// Why connections were closed, and which were refused before either half.
     counters: Counters,
 }
 
 impl Switchboard {
-    /// A server within these limits, with nobody banned.
+    /// A server within these limits, without bans.
     pub fn new(limits: Limits, key: HashKey) -> Self {
         Switchboard {
             management: ManagementServer::new(limits, key),
@@ -59,8 +59,8 @@ impl Switchboard {
         }
     }
 
-    /// Bans these from now on, and nobody else. Who of them has proved an address has it no longer, and
-    /// their connections end, with [`Ended::Banned`].
+    /// Puts these bans in force, and no others. A user who has proved a banned address loses it,
+    /// and the connections from there are closed with [`Ended::Banned`].
     pub fn set_bans(&mut self, bans: BanList, connections: &mut impl Deliver) {
         self.bans = bans;
         let bans = &self.bans;
@@ -108,14 +108,14 @@ impl Switchboard {
         self.pass_on(connections);
     }
 
-    /// Handles a frame that lies in a connection's own buffer. [`pass_on`](Self::pass_on) must be the
-    /// next that is called.
+    /// Handles a frame that lies in a connection's own buffer. The next call must be
+    /// [`pass_on`](Self::pass_on).
     pub(crate) fn take_frame(&mut self, now: Now, connection: ConnectionId, frame: Frame<'_>) {
         self.management
             .handle_frame(now, connection, frame, &mut self.outbox);
     }
 
-    /// A connection ended, for this cause, which is counted. The others are told.
+    /// A connection was closed, for this cause, which is counted. The others are notified.
     pub fn handle_disconnect(
         &mut self,
         now: Now,
@@ -161,8 +161,8 @@ impl Switchboard {
         was_here
     }
 
-    /// Takes note of what happens from now on, and keeps at most so many events until they are
-    /// [fetched](Self::take_event); 0 ends it.
+    /// Records events from now on, and keeps at most so many until they are
+    /// [fetched](Self::take_event). 0 stops that.
     pub fn observe(&mut self, capacity: usize) {
         self.news.observe(capacity);
     }
@@ -192,8 +192,8 @@ impl Switchboard {
         self.management.log_left_out(now);
     }
 
-    /// As [`VoiceRelayServer::handle_datagram`]. The banned cannot prove an address, and whoever has
-    /// proved none is not heard.
+    /// As [`VoiceRelayServer::handle_datagram`]. A banned address cannot be proved, and nothing is
+    /// relayed from an address that is not proved.
     pub fn handle_datagram<'d>(
         &mut self,
         now: Now,
@@ -211,7 +211,8 @@ impl Switchboard {
         }
     }
 
-    /// The first half of that, for who has voice wait: see [`VoiceRelayServer::examine`].
+    /// The first half of that, for a caller that lets voice wait: see
+    /// [`VoiceRelayServer::examine`].
     pub(crate) fn examine(
         &mut self,
         now: Now,
@@ -222,8 +223,8 @@ impl Switchboard {
         self.relay.examine(now, path, datagram, is_late)
     }
 
-    /// Accepts or refuses a claim to an address. `is_own` says whether it is the server's own voice port:
-    /// voice for that would come in again as its user's.
+    /// Accepts or refuses a claim to an address. `is_own` says whether it is the server's own voice
+    /// port: voice sent there would come in again as its user's.
     /// Rules 9b and 9e.
     pub(crate) fn judge(
         &mut self,
@@ -273,7 +274,7 @@ impl Switchboard {
         &self.relay
     }
 
-    /// What either half turned away, and why connections ended.
+    /// What either half refused or dropped, and why connections were closed.
     pub fn counters(&self) -> Counters {
         let mut all = self.counters.clone();
         all.add(self.management.counters());
@@ -281,7 +282,7 @@ impl Switchboard {
         all
     }
 
-    /// Hands over what management has to say: events first, ends last.
+    /// Hands over what management sends: events first, closings last.
     /// Rule 12a.
     pub(crate) fn pass_on(&mut self, connections: &mut impl Deliver) {
         for &event in self.outbox.events() {

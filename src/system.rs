@@ -1,5 +1,5 @@
-//! What is asked of the operating system beside sockets: descriptors, and the options for bare
-//! metal. The other corner with `unsafe` code in it, a system call each.
+//! System calls beside sockets: descriptors, and the options for bare metal. The other module with
+//! `unsafe` code in it, one system call each.
 
 use crate::connection::delivery::Contact;
 use mio::net::TcpStream;
@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-/// Raises the limit on open descriptors as far as this process may, and returns what it is then, if
+/// Raises the limit on open descriptors as far as this process may, and returns the new limit, if
 /// the system has one.
 #[cfg(unix)]
 pub(crate) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
@@ -52,7 +52,8 @@ fn finite(limit: libc::rlim_t) -> Option<u64> {
     (limit != libc::RLIM_INFINITY).then_some(limit as u64)
 }
 
-/// The CPU time of this process, all its threads and the kernel's work for them (clock_gettime(2)).
+/// The CPU time of this process, with all its threads and the kernel's work for them
+/// (clock_gettime(2)).
 #[cfg(unix)]
 pub(crate) fn cpu_time() -> Option<Duration> {
     // SAFETY: zero is valid for all its fields, of which some systems have more.
@@ -64,7 +65,7 @@ pub(crate) fn cpu_time() -> Option<Duration> {
 }
 
 /// How many descriptors this process has open, without counting them one by one, which with ten
-/// thousand would hold up the loop by a tenth of a second. Linux before 6.2 does not tell
+/// thousand would block the loop for a tenth of a second. Linux before 6.2 does not report it
 /// (proc_pid_fd(5)).
 #[cfg(target_os = "linux")]
 pub(crate) fn open_descriptors() -> Option<u64> {
@@ -76,7 +77,7 @@ pub(crate) fn open_descriptors() -> Option<u64> {
 #[cfg(target_os = "linux")]
 pub(crate) fn count_open_descriptors() -> Option<u64> {
     let listed = std::fs::read_dir("/proc/self/fd").ok()?.count();
-    // One of them is what the list was read by.
+    // The list itself was read by one of them.
     Some(listed.saturating_sub(1) as u64)
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn unacknowledged(_stream: &TcpStream) -> Option<usize> {
     None
 }
 
-/// How the other side of a connection was heard of (`TCP_INFO`, tcp(7)).
+/// When the client's machine was last heard (`TCP_INFO`, tcp(7)).
 #[cfg(target_os = "linux")]
 pub(crate) fn contact(stream: &TcpStream) -> Option<Contact> {
     // SAFETY: it is made of numbers alone, for which zero is valid.
@@ -128,7 +129,7 @@ pub(crate) fn contact(_stream: &TcpStream) -> Option<Contact> {
     None
 }
 
-/// Bounds how long the kernel waits until it sends again what was not acknowledged, a time that
+/// Bounds how long the kernel waits before it retransmits what was not acknowledged. That time
 /// otherwise doubles with each attempt (`TCP_RTO_MAX_MS`, Linux 6.15 and later; from 1 s on).
 #[cfg(target_os = "linux")]
 pub(crate) fn bound_retransmission(stream: &TcpStream, most: Duration) -> io::Result<()> {
@@ -182,7 +183,7 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// Nor one to tell.
+/// There is no such limit.
 #[cfg(not(unix))]
 pub(crate) fn descriptor_limit() -> Option<u64> {
     None
@@ -269,13 +270,13 @@ mod elsewhere {
 #[cfg(not(target_os = "linux"))]
 pub(crate) use elsewhere::{lock_memory, pin_to_cpu, set_realtime_priority};
 
-/// Makes glibc give every large buffer back to the system when it is freed (`M_MMAP_THRESHOLD`,
-/// mallopt(3)). By itself it comes to keep them once a few were freed, and a storm of logins on a
-/// large server, each with a list of everyone, would leave ten times the memory behind that the users
-/// need. Other allocators do as they do.
+/// Makes glibc return every large buffer to the system when it is freed (`M_MMAP_THRESHOLD`,
+/// mallopt(3)). By default it begins to keep them once a few were freed. A storm of logins on a
+/// large server, each with a list of everyone, would then leave ten times the memory behind that
+/// the users need. Other allocators are not affected.
 ///
-/// This is about the whole process, and so for the application to call, as the binary does. The server
-/// itself never does.
+/// This concerns the whole process, and so is for the application to call, as the binary does. The
+/// server itself never does.
 pub fn return_large_buffers() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: the call takes two numbers.

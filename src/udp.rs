@@ -1,10 +1,10 @@
 //! The voice socket: batches of datagrams in and out.
 //!
-//! Receive many into [slots] that were allocated at start, send many at once. There are two
-//! bodies: `linux` makes few system calls of many datagrams, and keeps the server's own address of
-//! every exchange; `plain` makes one portable call per datagram. This and the [system
-//! calls](crate::system) are the only parts of the crate with `unsafe` code in them, and it decides
-//! nothing: who hears whom is the relay's.
+//! It receives many into [slots] that were allocated at start, and sends many at once. There are
+//! two bodies: `linux` makes few system calls of many datagrams, and keeps the server's own address
+//! of every exchange; `plain` makes one portable call per datagram. This and the [system
+//! calls](crate::system) are the only parts of the crate with `unsafe` code in them. It decides
+//! nothing: the relay decides who hears whom.
 
 #[cfg(target_os = "linux")]
 mod groups;
@@ -79,10 +79,10 @@ pub(crate) trait DatagramSocket {
     /// Sends each frame to every listener but its sender.
     fn send(&mut self, frames: &[Queued<'_>], listeners: &[UdpPath]);
 
-    /// Sends a datagram to where another came from, from the address that was sent to.
+    /// Sends a datagram along a path, from the address that was reached.
     fn answer(&mut self, datagram: &[u8], to: &UdpPath);
 
-    /// Whether this is an address of this machine, as far as can be told.
+    /// Whether this may be an address of this machine.
     fn may_be_own(&self, ip: IpAddr) -> bool;
 }
 
@@ -99,7 +99,8 @@ pub(crate) struct VoiceSocket {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Traffic {
     pub(crate) datagrams_received: u64,
-    /// The bytes in them as they came, where the system tells; else what fits into a slot.
+    /// The bytes in them as they came, where the system reports it; otherwise what fits into a
+    /// slot.
     pub(crate) bytes_received: u64,
     pub(crate) datagrams_sent: u64,
     pub(crate) bytes_sent: u64,
@@ -209,8 +210,8 @@ impl DatagramSocket for VoiceSocket {
         }
     }
 
-    /// An address that is not this machine's cannot be bound. Any other error, such as that there are no
-    /// descriptors, says nothing.
+    /// An address of another machine cannot be bound. Any other error, such as that there are no
+    /// descriptors, proves nothing.
     fn may_be_own(&self, ip: IpAddr) -> bool {
         match std::net::UdpSocket::bind((ip, 0)) {
             Ok(_) => true,
@@ -237,9 +238,9 @@ impl Traffic {
         self.counters.count_many(cause, datagrams);
     }
 
-    /// Notes how long it took frames to get out, now that their last copies have been handed to the
-    /// kernel. One reading of the clock serves all of them, so that it is an upper bound for all
-    /// but the last.
+    /// Records how long it took frames to get out, now that their last copies have been handed to
+    /// the kernel. One reading of the clock serves all of them, so that it is an upper bound for
+    /// all but the last.
     fn record_latency(&mut self, frames: &[Queued<'_>]) {
         if frames.iter().all(|frame| frame.arrived_ns.is_none()) {
             return;

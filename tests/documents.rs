@@ -373,7 +373,7 @@ fn warnings_are_quoted_as_they_are_written() {
         ("src/server/sockets.rs", " users and those who log in need "),
         (
             "src/server/sockets.rs",
-            ": whoever comes after that has to wait (raise it with ulimit -n)",
+            ": further clients have to wait (raise it with ulimit -n)",
         ),
         (
             "src/server/accept.rs",
@@ -391,14 +391,14 @@ fn warnings_are_quoted_as_they_are_written() {
         ("src/server/bans.rs", ": the bans stay as they are"),
         ("src/management/journal.rs", "left out of the log in "),
         ("src/management/journal.rs", " logged in as "),
-        ("src/management/journal.rs", " without login ended: "),
+        ("src/management/journal.rs", " was closed: "),
         (
             "src/cli/log_level.rs",
             " from now on, and by the next SIGUSR2 ",
         ),
         (
             "src/bans.rs",
-            " is no address and no network such as 192.0.2.0/24 or 2001:db8::/32",
+            " is neither an address nor a network such as 192.0.2.0/24 or 2001:db8::/32",
         ),
     ] {
         assert!(

@@ -171,7 +171,7 @@ causes! {
             "a frame with a known id that no client may send on TCP";
     }
 
-    /// Why a chat message is not passed on.
+    /// Why a chat message is refused.
     ChatRefused: Frame {
         Empty => ChatEmpty, "chat_empty",
             "a chat message without text";
@@ -184,14 +184,14 @@ causes! {
             "a login or a chat message over what its address, or all together, may make everyone read";
     }
 
-    /// Why a change of someone's voice or mute state is not announced at once.
+    /// Why a change of a user's voice or mute state is not announced at once.
     StateDeferred: Frame {
         /// It is over its user's rate, or over what everyone may be made to read.
         TooFast => StateToldLater, "state_told_later",
             "a change of voice or mute state that is announced later, the last state alone";
     }
 
-    /// Why a connection is not taken in. It has been counted.
+    /// Why a connection is refused. The cause has been counted.
     ConnectionRefused: Refusal {
         Banned => RefusedBanned, "refused_banned",
             "the address is banned";

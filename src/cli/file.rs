@@ -1,5 +1,5 @@
-//! The configuration file: TOML, in which every setting has its option's name. What is wrong in it is
-//! said with the line that it is on.
+//! The configuration file: TOML, in which every setting has its option's name. An error names the
+//! line.
 
 use super::nearest::nearest_setting;
 use super::setting::{Kind, Setting};
@@ -21,7 +21,7 @@ pub(super) struct Given {
     pub(super) place: usize,
     /// The line of its value, from 1.
     pub(super) line: usize,
-    /// As an option would have it.
+    /// As an option would be written.
     pub(super) text: String,
 }
 
@@ -32,11 +32,11 @@ pub(super) struct FileError {
     pub(super) message: String,
 }
 
-/// The text of a file, which is not longer than one can be.
+/// Reads a file, up to a mebibyte.
 ///
 /// # Errors
 ///
-/// What the system says, or that the file is too long or not UTF-8.
+/// The system's error, or that the file is too long or not UTF-8.
 pub fn read_file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let file = File::open(path)?;
@@ -54,9 +54,9 @@ pub(super) fn settings_of(text: &str) -> Result<Vec<Given>, FileError> {
     let mut root = toml_span::parse(text).map_err(|error| FileError {
         line: lines.line_of(error.span),
         message: match error.kind {
-            // The most usual of all.
+            // The most frequent mistake.
             ErrorKind::UnquotedString => {
-                "this is no number, not true or false, and text has quotes around it".into()
+                "this is neither a number nor true or false, and text needs quotes around it".into()
             }
             _ => error.to_string(),
         },
@@ -79,7 +79,7 @@ pub(super) fn settings_of(text: &str) -> Result<Vec<Given>, FileError> {
             }),
         }
     }
-    // Whoever reads the file from its start meets this one first.
+    // The first error in the file is the one to mend first.
     if let Some(first) = errors.into_iter().min_by_key(|error| error.line) {
         return Err(first);
     }

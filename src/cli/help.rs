@@ -36,7 +36,7 @@ pub fn help() -> String {
     text
 }
 
-/// What is no setting.
+/// Options that are not settings.
 pub const OTHER_OPTIONS: [(&str, &str); 4] = [
     (
         "--config FILE",

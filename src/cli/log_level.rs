@@ -1,5 +1,5 @@
-//! The level of the log, which can be changed without a restart: SIGUSR2 steps from the level that is
-//! set to a more talkative one, and the next one back.
+//! The level of the log, which can change without a restart: SIGUSR2 steps to a more talkative
+//! level, and the next SIGUSR2 steps back.
 
 use log::{LevelFilter, info, warn};
 use signal_hook::consts::SIGUSR2;
@@ -7,10 +7,10 @@ use signal_hook::iterator::Signals;
 use std::thread;
 use std::time::Duration;
 
-/// Signals within so long count as one, so that they cannot fill the log.
+/// Signals within this time count as one, so that they cannot fill the log.
 const STEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Steps whenever the signal comes.
+/// Steps on each signal.
 pub(super) fn step_on_signal(set: LevelFilter) {
     let mut signals = match Signals::new([SIGUSR2]) {
         Ok(signals) => signals,
@@ -27,13 +27,13 @@ pub(super) fn step_on_signal(set: LevelFilter) {
 fn step(set: LevelFilter) {
     let old = log::max_level();
     let new = if old == set { other_than(set) } else { set };
-    // The line is to be seen at one of the two.
+    // At one of the two levels the line is visible.
     log::set_max_level(new.max(old));
     info!("log level {new} from now on, and by the next SIGUSR2 {old}");
     log::set_max_level(new);
 }
 
-/// Debug is all that there is to tell; whoever has that already may want less.
+/// Debug is the most talkative level. A server that starts with it steps to a quieter one.
 fn other_than(set: LevelFilter) -> LevelFilter {
     if set < LevelFilter::Debug {
         LevelFilter::Debug

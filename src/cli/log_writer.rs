@@ -1,6 +1,8 @@
-//! The log's way to standard error, which must never stop the server: a terminal that is paused, or
-//! a pipe that nobody reads, would otherwise hold up everyone's voice. Lines go to a thread of their
-//! own through a queue of bounded length, and what does not fit is left out and counted.
+//! The log's way to standard error, which must never stop the server: a paused terminal, or a pipe
+//! that nobody reads, would otherwise block everyone's voice.
+//!
+//! Lines go to a thread of their own through a bounded queue. Lines that do not fit are dropped and
+//! counted.
 
 use log::LevelFilter;
 use simplelog::{ConfigBuilder, WriteLogger};
@@ -12,17 +14,17 @@ use std::time::Duration;
 /// Lines that may wait: at debug level, some seconds of a busy server.
 const LINES_MAX: usize = 4_096;
 
-/// How long the end waits for the last lines to be taken.
+/// How long the log waits at the end for its last lines to be written.
 const FLUSH_PATIENCE: Duration = Duration::from_millis(500);
 
 enum Message {
     Line(Vec<u8>),
-    /// Everything before this has been written when the sender hears of it.
+    /// Everything before this has been written when the sender receives it.
     Flush(Sender<()>),
 }
 
-/// Makes what the server logs go to standard error, at this level, which SIGUSR2 steps to another and
-/// back. It is for the binary, once: the log is the whole process's.
+/// Sends what the server logs to standard error, at this level, which SIGUSR2 steps to another and
+/// back. It is for the binary, once: the log belongs to the whole process.
 pub fn start_log(level: LevelFilter) {
     let format = ConfigBuilder::new()
         .set_time_format_rfc3339()
@@ -30,7 +32,7 @@ pub fn start_log(level: LevelFilter) {
         .set_thread_level(LevelFilter::Off)
         .add_filter_allow_str("voiceapp_server")
         .build();
-    // The logger would take all there is, and the level is the one that can be changed later.
+    // The logger passes every level on. The level that counts can change later.
     WriteLogger::init(LevelFilter::Trace, format, LogWriter::start())
         .expect("nothing else has started a log");
     log::set_max_level(level);
@@ -82,11 +84,11 @@ impl Write for LogWriter {
         Ok(bytes.len())
     }
 
-    /// Waits until everything is written, but not for ever.
+    /// Waits until everything is written, for a bounded time.
     fn flush(&mut self) -> io::Result<()> {
         let (written, is_written) = channel();
         if self.queue.try_send(Message::Flush(written)).is_ok() {
-            // In vain if nobody reads: then there is nobody to miss it.
+            // If nobody reads, the time runs out, and nobody misses the lines.
             let _ = is_written.recv_timeout(FLUSH_PATIENCE);
         }
         Ok(())
@@ -96,7 +98,7 @@ impl Write for LogWriter {
 fn write_all(messages: &Receiver<Message>, mut out: impl Write) {
     for message in messages {
         match message {
-            // A log that cannot be written has nowhere to say so.
+            // There is no place to report a log that cannot be written.
             Message::Line(line) => drop(out.write_all(&line)),
             Message::Flush(written) => drop(written.send(())),
         }

@@ -1,11 +1,11 @@
-//! What somebody may have meant by a name that is none.
+//! Suggests a setting for a name that is misspelt.
 
 use super::settings::SETTINGS;
 
-/// Longer names are no slips of the finger, and take time to compare.
+/// Longer names are not misspellings, and take time to compare.
 const NAME_BYTES_MAX: usize = 64;
 
-/// The setting whose name is nearest to this, if one is near.
+/// The setting whose name is nearest to this one, if one is near.
 pub(super) fn nearest_setting(name: &str) -> Option<&'static str> {
     if name.len() > NAME_BYTES_MAX {
         return None;
@@ -19,7 +19,7 @@ pub(super) fn nearest_setting(name: &str) -> Option<&'static str> {
     (edits <= 1 + option.len() / 5).then_some(option)
 }
 
-/// How many letters have to be put in, left out or changed to make the one from the other.
+/// How many letters must be inserted, removed or replaced to make one name from the other.
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();

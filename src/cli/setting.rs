@@ -1,39 +1,39 @@
-//! What a setting is: its names, its place in [`Config`], and its words.
+//! What a setting is: its names, its place in [`Config`], and its texts.
 
 use crate::config::Config;
 
-/// One setting, by the name of its option, which it has in the file as well.
+/// One setting, named by its option. It has the same name in the file.
 pub struct Setting {
     /// The option, without the dashes.
     pub option: &'static str,
     /// Where it is in [`Config`].
     pub field: &'static str,
-    /// What it is there for.
+    /// Its purpose.
     pub group: Group,
-    /// What it is in the file.
+    /// Its type in the file.
     pub kind: Kind,
-    /// What stands for the value in `--help`.
+    /// The placeholder for its value in `--help`.
     pub value: &'static str,
     /// What it does, in one line.
     pub help: &'static str,
-    /// What a value must be, in words.
+    /// What a valid value is, in words.
     pub expected: &'static str,
-    /// Takes a value over if it is one. Whether it is in its range is [`Config`]'s to say.
+    /// Sets a value if it is valid. [`Config`] checks the range.
     pub(super) set: fn(&mut Config, &str) -> Option<()>,
-    /// The value as an option has it.
+    /// The value as an option would be written.
     pub show: fn(&Config) -> String,
 }
 
-/// What settings are there for.
+/// The purposes of settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
-    /// Whoever runs a server looks at these.
+    /// Every operator looks at these.
     Essential,
     /// What clients may do. The defaults are for some hundred people.
     Limits,
-    /// The last microseconds.
+    /// The last microseconds on a machine of its own.
     BareMetal,
-    /// To compare by.
+    /// For comparisons.
     Measuring,
 }
 
@@ -46,7 +46,7 @@ impl Group {
         Group::Measuring,
     ];
 
-    /// What is written over its settings.
+    /// The heading above its settings.
     pub fn title(self) -> &'static str {
         match self {
             Group::Essential => "Essential",
@@ -57,7 +57,7 @@ impl Group {
     }
 }
 
-/// What a value is in the file.
+/// The type of a value in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A number.
@@ -74,13 +74,13 @@ impl Setting {
     /// The environment variable that the option beats.
     pub fn variable(&self) -> String {
         match self.option {
-            // Platforms and container files know these two by their names alone.
+            // Platforms and container files know these two only by these names.
             "management-port" | "voice-relay-port" => self.unprefixed_variable(),
             _ => format!("VOICEAPP_{}", self.unprefixed_variable()),
         }
     }
 
-    /// A variable that somebody may think sets this, and that is not looked at.
+    /// A variable that somebody may mistake for this setting's. It has no effect.
     pub(super) fn mistaken_variable(&self) -> String {
         match self.variable().starts_with("VOICEAPP_") {
             true => self.unprefixed_variable(),

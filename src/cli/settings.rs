@@ -1,5 +1,5 @@
-//! The table of settings, in the groups and the order in which they are shown. Whether a value is in its
-//! range is [`Config::check`](crate::Config::check)'s to say; here ranges are in words.
+//! The table of settings, in the groups and the order in which they are shown.
+//! [`Config::check`](crate::Config::check) checks ranges; here they are in words.
 
 use super::setting::{Group, Kind, Setting};
 use crate::config::UdpSend;

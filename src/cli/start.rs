@@ -1,5 +1,5 @@
-//! What a server is to be started with, and where each setting comes from, so that whatever is said
-//! of one is said by the name that somebody wrote.
+//! The settings that a server starts with, and where each comes from, so that a message names each
+//! setting as it was written.
 
 use super::setting::Setting;
 use super::settings::SETTINGS;
@@ -19,7 +19,7 @@ pub(super) enum Origin {
     Option,
 }
 
-/// What a server is to be started with.
+/// The settings that a server starts with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
     /// All settings.
@@ -28,7 +28,7 @@ pub struct Start {
     pub(super) origins: Vec<Origin>,
     /// The file, if there is one, and what named it.
     pub(super) file: Option<(PathBuf, &'static str)>,
-    /// Variables that are set as if they were settings' and are not looked at, and those that are.
+    /// Variables that look like settings and have no effect, each with the one that has.
     pub(super) mistaken_variables: Vec<(String, String)>,
 }
 
@@ -64,7 +64,7 @@ impl Start {
         report
     }
 
-    /// What to say at start of variables that somebody may think are in force.
+    /// The warning at start about variables that look like settings and have no effect.
     pub fn warning(&self) -> Option<String> {
         let names: Vec<_> = self
             .mistaken_variables
@@ -77,12 +77,12 @@ impl Start {
         })
     }
 
-    /// An error in the words of whoever wrote the settings.
+    /// An error with the names as they were written.
     pub fn explain<'a>(&'a self, error: &'a ServerError) -> impl fmt::Display + 'a {
         Explained { start: self, error }
     }
 
-    /// Why all settings together cannot be used.
+    /// Why these settings cannot be used together.
     pub(super) fn explain_check(&self, error: &ConfigError) -> String {
         match error {
             ConfigError::Together {
@@ -98,7 +98,7 @@ impl Start {
         }
     }
 
-    /// A setting with its value, and where it is from if that is not in its name.
+    /// A setting with its value, and where it comes from if its name does not say so.
     fn said(&self, field: &str) -> String {
         let Some((setting, origin)) = self.find(field) else {
             return field.into();
@@ -111,7 +111,7 @@ impl Start {
         }
     }
 
-    /// The name that a setting was written by. Where it was not, it is the option.
+    /// The name that a setting was written by, or its option where it was not written.
     fn name(&self, field: &str) -> String {
         match self.find(field) {
             None => field.into(),

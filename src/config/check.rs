@@ -1,5 +1,5 @@
-//! Whether settings can be used: each in its range, and all of them together. Errors speak of the
-//! fields of [`Config`]; whoever reads settings from elsewhere puts other names in their place.
+//! Whether settings are valid: each in its range, and all of them together. Errors name the fields
+//! of [`Config`]. Code that reads settings from elsewhere puts other names in their place.
 
 use super::Config;
 use crate::limits::{
@@ -15,30 +15,30 @@ use std::time::Duration;
 const CPUS_MAX: usize = 1_024;
 const REALTIME_PRIORITY_MAX: u8 = 99;
 const MIB: usize = 1_024 * 1_024;
-/// A tebibyte, where there can be as much.
+/// A tebibyte, where the address space is large enough.
 const OUTBOUND_BYTES_CEILING: usize = MIB.saturating_mul(MIB);
 
-/// A setting that cannot be used.
+/// A setting that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
     /// It is out of its range.
     Range {
         /// The field of [`Config`], such as `limits.users`.
         field: &'static str,
-        /// What it is.
+        /// Its value.
         value: String,
         /// What it must be, to be read after "is not".
         expected: String,
     },
-    /// It makes no sense together with another.
+    /// It contradicts another.
     Together {
-        /// The field of [`Config`] that is at fault, and what it is.
+        /// The field of [`Config`] that is at fault, and its value.
         field: (&'static str, String),
         /// What is wrong, to be read between the two fields.
         relation: &'static str,
-        /// The other field, and what it is.
+        /// The other field, and its value.
         other: (&'static str, String),
-        /// What follows, to be read after the two fields.
+        /// The consequence, to be read after the two fields.
         because: String,
     },
 }
@@ -67,18 +67,18 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Whether every value is in its range, and all of them make sense together.
-    /// [`Server::bind`](crate::Server::bind) looks at this first.
+    /// Checks that every value is in its range, and that no value contradicts another.
+    /// [`Server::bind`](crate::Server::bind) calls this first.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for the first setting that cannot be used.
+    /// [`ConfigError`] for the first setting that is not valid.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_ranges()?;
         self.check_together()
     }
 
-    /// Whether every value is in its range.
+    /// Checks that every value is in its range.
     pub(crate) fn check_ranges(&self) -> Result<(), ConfigError> {
         if let Some(address) = self.bind_address
             && (address.is_multicast() || address == Ipv4Addr::BROADCAST)
@@ -109,7 +109,7 @@ impl Config {
         check_limits(&self.limits)
     }
 
-    /// Whether the values make sense together.
+    /// Checks that no value contradicts another.
     pub(crate) fn check_together(&self) -> Result<(), ConfigError> {
         let limits = self.limits;
         let cannot_be_reached = "cannot be reached with";
@@ -181,7 +181,7 @@ impl Config {
         Ok(())
     }
 
-    /// Whether management would keep a TCP address from being listened on.
+    /// Whether management would take this TCP address.
     fn would_listen_at(&self, address: SocketAddr) -> bool {
         let (theirs, port) = (address.ip(), address.port());
         let meet = match self.bind_address.map(|own| own.to_canonical()) {

@@ -1,21 +1,21 @@
-//! What becomes of a connection's bytes once the kernel has taken them, and whether there is still
-//! somebody to take them.
+//! What becomes of a connection's bytes once the kernel has taken them, and whether the client
+//! still receives them.
 //!
-//! The kernel takes bytes for a client that does not read as well as for any other, until its buffer
-//! is full, and it goes on sending to a machine that is gone. So progress is what the other side has
-//! acknowledged, and life is what was heard of it.
+//! The kernel takes bytes for a client that does not read as well as for any other, until its
+//! buffer is full, and it goes on sending to a machine that is gone. So progress is what the client
+//! has acknowledged, and life is when its machine was last heard.
 
 use std::time::{Duration, Instant};
 
-/// How the other side of a connection was heard of, as the system tells it.
+/// When the client's machine was last heard, as the system reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Contact {
-    /// How long ago anything came from its machine, be it an acknowledgement alone.
+    /// How long ago anything came from its machine, even an acknowledgement.
     pub(crate) silent_for: Duration,
-    /// Whether something was asked of it or sent to it that it has not answered.
+    /// Whether it has not answered something that was asked of it or sent to it.
     pub(crate) is_asked: bool,
-    /// Whether what was sent is sent again and again. Its machine answers at once as long as it can be
-    /// reached, also while its program takes nothing.
+    /// Whether what was sent is retransmitted. A machine that can be reached answers at once, even
+    /// while its program reads nothing.
     pub(crate) is_repeating: bool,
 }
 
@@ -26,11 +26,11 @@ pub(crate) struct Patience {
     pub(crate) stall: Duration,
     /// Between two looks at what waits.
     pub(crate) look: Duration,
-    /// Without a sign of its machine; or without progress, whatever else comes from there.
+    /// Without a sign of its machine; or without progress, even if its machine answers.
     pub(crate) silence: Duration,
 }
 
-/// What a look at the bytes that are under way has found.
+/// What a look at the bytes under way has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Nothing waits any more.
@@ -48,7 +48,7 @@ pub(crate) enum Progress {
 pub(crate) struct Delivery {
     /// Bytes that the kernel has taken since the connection began.
     taken: u64,
-    /// Those of them that the other side had acknowledged when somebody last looked.
+    /// Those of them that the client had acknowledged at the last look.
     acknowledged: u64,
     /// When that grew, or when something began to wait.
     progressed_at: Instant,
@@ -63,13 +63,13 @@ impl Delivery {
         }
     }
 
-    /// Bytes that the kernel holds, at most: what was acknowledged since somebody last looked is among
+    /// Bytes that the kernel holds, at most: what was acknowledged since the last look is among
     /// them.
     pub(crate) fn in_kernel(&self) -> usize {
         (self.taken - self.acknowledged) as usize
     }
 
-    /// Something begins to wait, where nothing did.
+    /// Something begins to wait, where nothing waited.
     pub(crate) fn begin(&mut self, now: Instant) {
         self.progressed_at = now;
     }
@@ -79,11 +79,12 @@ impl Delivery {
         self.taken += bytes as u64;
     }
 
-    /// Takes note of how many bytes are not acknowledged, where the system tells; where it does not,
-    /// what the kernel has taken has to do. Says how many were acknowledged since the last time.
+    /// Records how many bytes are not acknowledged, where the system reports it. Elsewhere, what
+    /// the kernel took counts as acknowledged. Returns how many were acknowledged since the last
+    /// time.
     pub(crate) fn note(&mut self, now: Instant, unacknowledged: Option<usize>) -> usize {
         let waiting = unacknowledged.unwrap_or(0) as u64;
-        // What the system counts beside the bytes is no reason to count backwards.
+        // The system counts more than the bytes. That must not make the count go backwards.
         let acknowledged = self.taken.saturating_sub(waiting).max(self.acknowledged);
         let progress = acknowledged - self.acknowledged;
         if progress > 0 {
@@ -93,8 +94,8 @@ impl Delivery {
         progress as usize
     }
 
-    /// Judges what was [noted](Self::note), where the kernel may be full and more wait outside of it. A
-    /// client that takes nothing is told from one that cannot be reached by its contact, which is asked
+    /// Judges what was [noted](Self::note), where the kernel may be full and more wait outside of
+    /// it. `contact` tells a client that reads nothing from one that cannot be reached. It is asked
     /// for only when that matters.
     pub(crate) fn judge(
         &self,

@@ -23,7 +23,7 @@ macro_rules! limit {
 pub const FIGURES: &[Figure] = &[
     gauge("voiceapp_build_info", "The server's version.", Value::Count(|_| 1))
         .labelled(concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}")),
-    // Under the names that all of Prometheus' own libraries give to these.
+    // The names that all of Prometheus' own libraries use for these.
     gauge("process_start_time_seconds", "When the server was bound, in seconds since the Unix epoch.",
         Value::Time(|it| Some(it.started_at.duration_since(UNIX_EPOCH).unwrap_or_default()))),
     page_only(Value::Time(|it| Some(it.uptime))).at(0, "uptime, s"),
@@ -34,8 +34,8 @@ pub const FIGURES: &[Figure] = &[
     gauge("process_open_fds", "Open file descriptors.", Value::Known(|it| it.open_descriptors)),
     gauge("process_max_fds", "File descriptors that the process may have open.",
         Value::Known(|it| it.descriptor_limit)),
-    // Each limit bears the name of its option. Where there is none it is infinite, so that a share of it
-    // is 0, and "nearly full" can be an alert that needs no figure of its own.
+    // Each limit has the name of its option. Without a limit it is infinite, so that a share of it
+    // is 0, and "nearly full" can be an alert without a figure of its own.
     limit!("users", "Users who are logged in", "--max-users", |it| it.users as f64),
     limit!("pending_connections", "Connections that have not logged in", "--max-pending-connections", |it| it.pending_connections as f64),
     limit!("connections_per_address", "Connections from one address", "--max-connections-per-address", |it| or_none(it.connections_per_address as f64)),
@@ -104,10 +104,10 @@ pub const FIGURES: &[Figure] = &[
         Value::Counts(|it| &it.batches, BATCHES)).at(22, "datagrams per batch"),
 ];
 
-/// What both rows of that name mean.
+/// The help of both rows of that name.
 const CONNECTIONS: &str = "Connections by whether they have logged in.";
 
-/// What is set, where 0 is for no limit.
+/// What is set, where 0 means no limit.
 fn or_none(set: f64) -> f64 {
     if set == 0.0 { f64::INFINITY } else { set }
 }

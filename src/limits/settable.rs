@@ -3,74 +3,75 @@
 use super::{CHAT_BYTES_MAX, VOICE_DATA_BYTES_MAX};
 use std::time::Duration;
 
-/// What clients may do, all together, from one address, and each. Where a field says so, 0 is for no
-/// limit. An address is an IPv4 address or an IPv6 /64: see [`Source`](crate::event::Source).
+/// The limits for clients: all together, from one address, and each. Where a field says so, 0 means
+/// no limit. An address is an IPv4 address or an IPv6 /64: see [`Source`](crate::event::Source).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Users logged in at a time: 1 to [`MAX_USERS_CEILING`](super::MAX_USERS_CEILING).
     pub users: usize,
-    /// Connections that have not logged in, at a time: 4 to
-    /// [`PENDING_CONNECTIONS_CEILING`](super::PENDING_CONNECTIONS_CEILING). One more ends the
+    /// Pending connections, which have not logged in, at a time: 4 to
+    /// [`PENDING_CONNECTIONS_CEILING`](super::PENDING_CONNECTIONS_CEILING). One more closes the
     /// oldest of them. A client logs in one round trip after it connects, so that a thousand allow
     /// some thousand logins a second.
     pub pending_connections: usize,
     /// Connections from one address at a time, or 0; and a quarter of
     /// [`pending_connections`](Self::pending_connections) before login.
     pub connections_per_address: usize,
-    /// Connections a minute from one address, or 0, after a burst of
-    /// [two minutes' worth](super::ADDRESS_BURST_MINUTES). One that comes more often is refused for
+    /// Connections a minute from one address, or 0, after a burst of [two minutes'
+    /// worth](super::ADDRESS_BURST_MINUTES). An address that connects more often is refused for
     /// [`REFUSAL_TIME`](super::REFUSAL_TIME).
     pub connection_rate: u32,
-    /// Logins a minute from one address, or 0, after a burst of two minutes' worth. What is over is
+    /// Logins a minute from one address, or 0, after a burst of two minutes' worth. More are
     /// refused.
     pub login_rate: u32,
     /// How long a connection may exist without being logged in, whatever it sends: 1 s to 300 s.
     pub login_timeout: Duration,
-    /// How long a connection may take nothing of what waits for it: 1 s to 300 s. What its machine
-    /// acknowledges counts as taken, where the system tells (Linux), and an outage does not count.
+    /// How long a client may take nothing of what waits for it: 1 s to 300 s. What its machine
+    /// acknowledges counts as taken, where the system reports it (Linux), and an outage does not
+    /// count.
     pub stall_timeout: Duration,
     /// How long a client whose machine vanished may go unnoticed: 12 s to 3,600 s. An outage of its
-    /// line ends nobody that is not over within [five twelfths](Self::outage) of it.
+    /// line that is over within [five twelfths](Self::outage) of it disconnects nobody.
     pub dead_peer_timeout: Duration,
-    /// Bytes that wait for all connections together, in the server and, where the system tells
-    /// (Linux), in the kernel. With more, a connection that does not read is ended when something is
-    /// to be queued for it.
+    /// Bytes that wait for all connections together, in the server and, where the system reports it
+    /// (Linux), in the kernel. With more, a connection that does not read is closed when something
+    /// is to be queued for it.
     pub outbound_bytes: usize,
     /// Chat messages a second from one user, or 0, after a burst of
-    /// [`CHAT_BURST`](super::CHAT_BURST). What is over is answered `success = false`.
+    /// [`CHAT_BURST`](super::CHAT_BURST). More are answered `success = false`.
     pub chat_rate: u32,
     /// Bytes of UTF-8 in a chat message: 1 to [`CHAT_BYTES_MAX`].
     pub chat_bytes: usize,
-    /// Events a second that the others are told of one user's joining, leaving and muting, or 0,
-    /// after a burst of [`STATE_BURST`](super::STATE_BURST). What is over is told later, and then
-    /// only the last state.
+    /// Events a second about one user's joining, leaving and muting, or 0, after a burst of
+    /// [`STATE_BURST`](super::STATE_BURST). More are deferred, and then only the last state is
+    /// announced.
     pub state_rate: u32,
     /// Bytes a second that the users of one address may make everyone read, or 0, after a burst of
-    /// [`BROADCAST_BURST_PER_ADDRESS`](super::BROADCAST_BURST_PER_ADDRESS) seconds' worth: what they
-    /// say, and that they come, go, join, leave and mute.
+    /// [`BROADCAST_BURST_PER_ADDRESS`](super::BROADCAST_BURST_PER_ADDRESS) seconds' worth: their
+    /// messages, and the events about them.
     pub broadcast_bandwidth_per_address: u32,
     /// The same for all users together, or 0, after a burst of one and a half seconds' worth. The
-    /// nearer they come to it, the less each address may: an address may have used no greater part of
-    /// its own than is left of this. For those who have said little there is a
-    /// [reserve](super::BROADCAST_RESERVE_PART) beyond it.
+    /// nearer they come to it, the less each address may: an address may have used no greater part
+    /// of its own budget than is left of this. Beyond it there is a
+    /// [reserve](super::BROADCAST_RESERVE_PART) for addresses that have used little.
     pub broadcast_bandwidth: u32,
     /// Voice datagrams a second from one user, or 0, after a burst of
-    /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. What is over is dropped.
+    /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. More are dropped.
     pub voice_rate: u32,
     /// Bytes of voice frames a second from one user, or 0, after a burst of
-    /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. What is over is dropped.
+    /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. More are dropped.
     pub voice_bandwidth: u32,
     /// Voice datagrams a second from all users of one address, or 0, after a burst of
-    /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. What is over is dropped.
+    /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. More are dropped.
     pub voice_rate_per_address: u32,
     /// Bytes of voice frames a second from all users of one address, or 0, after a burst of
-    /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. What is over is dropped.
+    /// [`VOICE_BURST`](super::VOICE_BURST) seconds' worth. More are dropped.
     pub voice_bandwidth_per_address: u32,
-    /// How long a voice datagram may have waited, in the kernel and in the server, to be relayed still:
-    /// 20 ms to 60 s. Linux tells how long; elsewhere only the wait in the server counts.
+    /// How long a voice datagram may have waited, in the kernel and in the server, and still be
+    /// relayed: 20 ms to 60 s. Linux reports both; elsewhere only the wait in the server counts.
     pub voice_age: Duration,
-    /// Whether a user's voice may come from and go to another address than the user's connection. With
-    /// `false`, nobody can have voice sent to somebody else by forging the source of a proof, and
+    /// Whether a user's voice may come from and go to another address than the user's connection.
+    /// With `false`, nobody can direct voice at a third party by forging the source of a proof, and
     /// clients that reach the server from two addresses at once have no voice.
     pub voice_from_anywhere: bool,
     /// Voice data in one datagram, in bytes: 1 to [`VOICE_DATA_BYTES_MAX`].
@@ -78,7 +79,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The defaults, but with no limit on what can be without one.
+    /// The defaults, without the limits that can be switched off.
     pub const UNLIMITED: Limits = Limits {
         connections_per_address: 0,
         connection_rate: 0,
@@ -97,8 +98,8 @@ impl Limits {
     const DEFAULT: Limits = Limits {
         users: 1_000,
         pending_connections: 1_024,
-        // A hundred people at a party behind one NAT, who all start at once, and again when the power
-        // comes back.
+        // A hundred people at a party behind one NAT, who all start at once, and again when the
+        // power comes back.
         connections_per_address: 100,
         connection_rate: 120,
         login_rate: 60,
@@ -132,20 +133,20 @@ impl Limits {
         super::VOICE_HEADER_BYTES + self.voice_bytes
     }
 
-    /// The longest outage of a client's line that ends no connection, whenever it begins and whatever is
-    /// under way: five twelfths of [`dead_peer_timeout`](Self::dead_peer_timeout).
+    /// The longest outage of a client's line that disconnects nobody, whenever it begins and
+    /// whatever is under way: five twelfths of [`dead_peer_timeout`](Self::dead_peer_timeout).
     ///
     /// With something under way, the kernel sends it again after a time that doubles with each
-    /// attempt, so that the first attempt after an outage can come as long after its end as it
-    /// lasted. Before it, nothing may have been heard for the time until a question is asked. The sum is
-    /// eleven twelfths, and the rest is for round trips. (Since Linux 6.15 the attempts come
+    /// attempt. So the first attempt after an outage can come as long after its end as it lasted.
+    /// Before the outage, the client may have been silent for the time until the kernel asks. The
+    /// sum is eleven twelfths, and the rest is for round trips. (Since Linux 6.15 the attempts come
     /// regularly.)
     pub fn outage(&self) -> Duration {
         self.dead_peer_timeout * 5 / 12
     }
 
-    /// How long nothing may be heard of a client's machine, though it is asked: a little less than
-    /// [`dead_peer_timeout`](Self::dead_peer_timeout), so that the others know in time.
+    /// How long a client's machine may be silent although the kernel asks: a little less than
+    /// [`dead_peer_timeout`](Self::dead_peer_timeout), so that the others learn of it in time.
     pub(crate) fn silence(&self) -> Duration {
         self.dead_peer_timeout * 59 / 60
     }
@@ -156,22 +157,22 @@ impl Limits {
         Duration::from_secs((self.dead_peer_timeout.as_secs() / 12).max(1))
     }
 
-    /// Questions without an answer after which the kernel takes a silent client for dead, where the
-    /// server cannot see for itself who is silent: one interval before its time is over.
+    /// Unanswered probes after which the kernel gives a silent client up, where the server cannot
+    /// see itself which client is silent: one interval before its time is over.
     #[cfg(any(not(windows), test))]
     pub(crate) fn keepalive_retries(&self) -> u32 {
         let intervals = self.dead_peer_timeout.as_secs() / self.keepalive().as_secs();
         u32::try_from(intervals).unwrap_or(u32::MAX) - 2
     }
 
-    /// The longest time between two attempts to send something again, where it can be set.
+    /// The longest time between two retransmissions, where it can be set.
     #[cfg(target_os = "linux")]
     pub(crate) fn retransmission(&self) -> Duration {
         self.keepalive().min(Duration::from_secs(120))
     }
 
-    /// How long the kernel may go on without an acknowledgement before it gives up by itself, which is
-    /// not to happen before the server has: whatever else the system is set to.
+    /// How long the kernel may go on without an acknowledgement before it gives up by itself. That
+    /// must not happen before the server gives up, whatever else the system is set to.
     #[cfg(target_os = "linux")]
     pub(crate) fn user_timeout(&self) -> Duration {
         self.dead_peer_timeout + self.stall_timeout

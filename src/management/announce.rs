@@ -1,4 +1,4 @@
-//! What whoever runs the server asks of management: who is here, and a word to everyone.
+//! What an operator asks of management: the list of users, a disconnection, an announcement.
 
 use super::{ManagementServer, Outbox, SessionState, To, User};
 use crate::cause::Ended;
@@ -9,14 +9,14 @@ use crate::news::UserInfo;
 use crate::protocol::{Packet, Participant};
 use std::fmt;
 
-/// The id under which announcements are made: no user ever has it.
+/// The id of an announcement's author. No user ever has it.
 const NOBODY: UserId = UserId(0);
 
-/// Why an announcement is not made.
+/// Why an announcement is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AnnounceError {
-    /// The name that it is to have is none that a user could have.
+    /// Its author's name is not one that a user may have.
     BadAuthor(NameError),
     /// It has no text.
     Empty,
@@ -57,8 +57,7 @@ impl ManagementServer {
         }
     }
 
-    /// Ends a user's connection, with [`Ended::ByApplication`], and says whether there is such a
-    /// user.
+    /// Disconnects a user, with [`Ended::ByApplication`], and returns whether there is such a user.
     pub fn end_user(&mut self, id: UserId, outbox: &mut Outbox) -> bool {
         let connection = self.find(id).map(|user| user.connection);
         if let Some(connection) = connection {
@@ -67,15 +66,16 @@ impl ManagementServer {
         connection.is_some()
     }
 
-    /// Sends everyone a chat message of somebody who is not here, under this name.
+    /// Sends everyone a chat message under a name that is on nobody's list.
     /// Rule 12c.
     ///
-    /// Existing clients drop a message whose author is not in their list. So its author comes for the
-    /// message and goes after it, with id 0, which no user has; they show the message with the name.
+    /// Existing clients drop a message whose author is not on their list. So its author joins for
+    /// the message and leaves after it, with id 0, which no user has. They show the message with
+    /// the name.
     ///
     /// # Errors
     ///
-    /// [`AnnounceError`], and nobody hears of it.
+    /// [`AnnounceError`], and nothing is sent.
     pub fn announce(
         &mut self,
         now: Now,

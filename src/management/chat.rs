@@ -1,4 +1,4 @@
-//! Chat: which messages are passed on, and when they were said.
+//! Chat: which messages are passed on, and their time stamps.
 
 use super::{ManagementServer, Outbox, To};
 use crate::cause::ChatRefused;
@@ -7,7 +7,7 @@ use crate::limits::{BROADCAST_OVERHEAD_BYTES, FRAME_HEADER_BYTES};
 use crate::protocol::Packet;
 
 impl ManagementServer {
-    /// Whether a message is passed on. If it is, it has been paid for.
+    /// Checks whether a message is passed on. If it is, it has been spent from the budgets.
     /// Rule 5c.
     pub(super) fn check_chat(
         &mut self,

@@ -1,5 +1,5 @@
-//! The log's lines about who comes, who goes and who is refused: one each, at human pace. A flood is
-//! cut to a rate, and the log then says how many lines were left out, by cause.
+//! The log's lines about logins, departures and refusals: one each, at human pace. A flood is cut
+//! to a rate, and the log then says how many lines were left out, by cause.
 
 use crate::cause::{Cause, Counters, Ended, LoginRefused};
 use crate::event::UserId;
@@ -42,7 +42,8 @@ impl Journal {
         }
     }
 
-    /// A user's connection ended, or a stranger's, of whom only what the server ended is news.
+    /// A user's connection was closed, or a pending one. Of pending ones, only what the server
+    /// closed is news.
     pub(super) fn ended(
         &mut self,
         now: Instant,
@@ -67,7 +68,7 @@ impl Journal {
                 if log_enabled!(level) && self.pending.permits(now, cause) {
                     log!(
                         level,
-                        "a connection from {address} without login ended: {name}"
+                        "a pending connection from {address} was closed: {name}"
                     );
                 }
             }
@@ -98,7 +99,7 @@ impl Journal {
         }
     }
 
-    /// Says what was left out, if it is time to.
+    /// Logs what was left out, if that is due.
     pub(super) fn tell(&mut self, now: Instant) {
         for budget in [&mut self.users, &mut self.pending] {
             if let Some(what) = budget.take_left_out(now) {
@@ -107,7 +108,7 @@ impl Journal {
         }
     }
 
-    /// When there is something to [tell](Self::tell).
+    /// When [that](Self::tell) is due.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let budgets = [&self.users, &self.pending];
         budgets.into_iter().filter_map(|it| it.tell_at).min()
@@ -170,7 +171,7 @@ mod tests {
         }
         assert!(!budget.permits(later, What::Refused(Cause::RefusedBanned)));
 
-        // It is told once, as long after the first as it takes.
+        // It is logged once, so long after the first.
         let due = start + JOURNAL_SILENCE;
         assert_eq!(budget.tell_at, Some(due));
         let before = due - Duration::from_nanos(1);

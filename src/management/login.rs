@@ -1,4 +1,4 @@
-//! Logging in: who may, what they are told, and what a connection may do before it.
+//! Logging in: which logins are accepted, their answers, and what a pending connection may do.
 
 use super::{ManagementServer, Outbox, Session, SessionState, To, User, joined_cost, response_to};
 use crate::cause::{Ended, FrameIgnored, LoginRefused};
@@ -8,7 +8,7 @@ use crate::name;
 use crate::protocol::{LOGIN_RESPONSE_FIXED_BYTES, Packet, Participants};
 
 impl ManagementServer {
-    /// Before login only a login and a ping do anything, and a mute state is kept for later.
+    /// Before login only a login and a ping have an effect, and a mute state is kept for later.
     /// Rules 3a and 3b.
     pub(super) fn handle_pending(
         &mut self,
@@ -51,7 +51,7 @@ impl ManagementServer {
         }
     }
 
-    /// The name that someone will have who may log in now.
+    /// The name of a user who may log in now.
     fn check_login(
         &mut self,
         now: Now,
@@ -72,8 +72,8 @@ impl ManagementServer {
         }
     }
 
-    /// Refuses a login, and ends the connection: existing clients open another one to try again, and
-    /// would go on to use this one as well.
+    /// Refuses a login, and closes the connection: existing clients open another one to try again,
+    /// and would go on to use this one as well.
     /// Rule 1d.
     fn refuse_login(
         &mut self,
@@ -116,7 +116,7 @@ impl ManagementServer {
         let (token, address) = (session.token, session.address);
         let state = std::mem::replace(&mut session.state, SessionState::LoggedIn(id));
         let SessionState::Pending { deadline, is_muted } = state else {
-            unreachable!("only a stranger logs in");
+            unreachable!("only a pending connection logs in");
         };
         self.pending.remove(&deadline);
         self.sources.no_longer_pending(Source::of(address));
@@ -142,12 +142,12 @@ impl ManagementServer {
         );
     }
 
-    /// Tells a user who is there.
+    /// Sends a user the list of users and their states.
     /// Rules 1c, 2a and 2b.
     fn answer_login(&self, place: usize, request_id: u64, token: VoiceToken, outbox: &mut Outbox) {
         let user = &self.users[place];
         let to = To::One(user.connection);
-        // The user is always in the response itself: an event would be about another person.
+        // The user itself is always in the response: an event would be about another person.
         let own = user.own_participant();
         let mut room = PAYLOAD_BYTES_MAX - LOGIN_RESPONSE_FIXED_BYTES - own.wire_len();
         let others = || self.users.iter().filter(|other| other.id != user.id);

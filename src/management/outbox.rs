@@ -1,10 +1,11 @@
-//! What management has to say, and to whom.
+//! What management sends, and to whom.
 
 use crate::cause::Ended;
 use crate::event::{ConnectionId, Event, UserId, VoiceToken};
 use crate::protocol::{Packet, Participant, encode_login_response};
 
-/// Who gets a frame. "Everyone" is whoever is logged in once the input has been handled.
+/// The recipients of a frame. "Everyone" is every user who is logged in once the input has been
+/// handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum To {
     /// One connection, logged in or not.
@@ -15,14 +16,13 @@ pub enum To {
     EveryoneBut(ConnectionId),
 }
 
-/// What management has to say: frames with their recipients, events for the relay, and connections that
-/// are to end. There is no other way out of it. It is filled while one input is handled and emptied before the next, and keeps its memory. A broadcast is
-/// encoded once.
+/// What management sends: frames with their recipients, events for the relay, and connections to
+/// close. Nothing leaves management in another way. It is filled while one input is handled and
+/// emptied before the next, and keeps its memory. A broadcast is encoded once.
 #[derive(Debug, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
-    /// Each recipient with the end of what is theirs in `bytes`; it starts where the one before
-    /// ends.
+    /// Each recipient with the end of its frames in `bytes`; they start where the ones before end.
     deliveries: Vec<(To, usize)>,
     events: Vec<Event>,
     ends: Vec<(ConnectionId, Ended)>,
@@ -44,12 +44,12 @@ impl Outbox {
         })
     }
 
-    /// What the relay is to be told, in order.
+    /// The events for the relay, in order.
     pub fn events(&self) -> &[Event] {
         &self.events
     }
 
-    /// Connections that are to be ended once everything is delivered, and why: close each, and say so with
+    /// Connections to close once everything is delivered, and why. Close each, and then call
     /// [`handle_disconnect`](super::ManagementServer::handle_disconnect).
     pub fn ends(&self) -> &[(ConnectionId, Ended)] {
         &self.ends

@@ -1,4 +1,4 @@
-//! What users ask for, one request at a time.
+//! The requests of users, one at a time.
 
 use super::{ManagementServer, Outbox, To};
 use crate::event::{Now, UserId};
@@ -51,7 +51,7 @@ impl ManagementServer {
     }
 }
 
-/// The answer to a request that is answered by yes or no.
+/// The answer to a request that is answered with yes or no.
 pub(super) fn response_to(request: &Packet<'_>, success: bool) -> Option<Packet<'static>> {
     match *request {
         Packet::JoinVoiceChannelRequest { request_id } => Some(Packet::JoinVoiceChannelResponse {

@@ -1,5 +1,5 @@
-//! Who comes from where: how many connections an address has, how often it comes, how often it logs in,
-//! and how much its users make everyone read. An address is what [`Source`] counts as one.
+//! Limits per address: how many connections an address has, how often it connects and logs in, and
+//! how much its users make everyone read. An address is what [`Source`] counts as one.
 
 use crate::cause::ConnectionRefused;
 use crate::event::Source;
@@ -24,7 +24,7 @@ struct Entry {
     came: Spent,
     logins: Spent,
     broadcasts: Spent,
-    /// Of what any address may make everyone read, however much the others do.
+    /// Its share of what any address may make everyone read, however much the others do.
     share: Spent,
     refused_until: Option<Instant>,
     /// Its place among those without a connection, if it has none.
@@ -76,7 +76,7 @@ impl Sources {
         }
     }
 
-    /// A connection comes from here. It is taken note of, unless it is to be refused.
+    /// A connection comes from here. It is recorded, unless it is refused.
     pub(super) fn connect(
         &mut self,
         now: Instant,
@@ -105,7 +105,7 @@ impl Sources {
         result
     }
 
-    /// Someone from here wants to log in. Says whether that is within the rate.
+    /// Whether a login from here is within the rate.
     pub(super) fn may_log_in(&mut self, now: Instant, source: Source) -> bool {
         let entry = self.entry(source);
         let mut logins = entry.logins;
@@ -114,11 +114,13 @@ impl Sources {
         may
     }
 
-    /// Someone from here wants everyone to read so many bytes. Says whether they may: the more is spent
-    /// by all, the less of its own may an address have spent, so that whoever makes others read much
-    /// cannot keep those quiet who don't. That is not enough where many addresses fill all there is by
-    /// small messages, for which there is always room before there is for a longer one: so there is a
-    /// reserve for those who have said little, which goes by a small share of all in the same way.
+    /// Whether everyone may be made to read so many bytes from here.
+    ///
+    /// The more is spent by all, the less of its own budget may an address have spent. So addresses
+    /// that make others read much cannot silence those that do not. That is not enough where many
+    /// addresses fill the total with small messages, for which there is room before there is for a
+    /// longer one. So addresses that have spent little have a reserve, which goes by a small share
+    /// of the total in the same way.
     pub(super) fn may_broadcast(&mut self, now: Instant, source: Source, bytes: u32) -> bool {
         let Entry {
             broadcasts: spent,
@@ -134,12 +136,13 @@ impl Sources {
         own.saturating_add(all) <= 1_000_000 || has_reserve
     }
 
-    /// Everyone is made to read so many bytes by someone from here.
+    /// Everyone is made to read so many bytes from here.
     pub(super) fn broadcast(&mut self, now: Instant, source: Source, bytes: u32) {
         let entry = self.entries.get_mut(&source);
         let entry = entry.expect("an address that has a connection is in the table");
         self.broadcasts.spend(&mut entry.broadcasts, now, bytes);
-        // What goes past it leaves no debt: who has been loud is to be heard soon after.
+        // What exceeds the share leaves no debt: an address that has been loud may speak again soon
+        // after.
         self.share.try_spend(&mut entry.share, now, bytes);
         self.all_broadcasts.spend(&mut self.all_spent, now, bytes);
     }
@@ -149,7 +152,7 @@ impl Sources {
         self.entry(source).pending -= 1;
     }
 
-    /// A connection from here has ended.
+    /// A connection from here was closed.
     pub(super) fn disconnect(&mut self, source: Source, was_pending: bool) {
         let entry = self.entry(source);
         entry.connections -= 1;
@@ -162,8 +165,8 @@ impl Sources {
         entry.expect("an address that has a connection is in the table")
     }
 
-    /// Makes the order of those without a connection agree with what is known of this one, and
-    /// forgets who has been there for the longest if they are too many.
+    /// Updates the order of addresses without a connection for this one, and forgets the oldest of
+    /// them if they are too many.
     fn update_idle(&mut self, source: Source) {
         let entry = self.entry(source);
         let is_idle = entry.connections == 0;
@@ -185,8 +188,8 @@ impl Sources {
     }
 }
 
-/// So many bytes a second, and as much at once as comes in so many half seconds, or a single message of
-/// the greatest length at any rate.
+/// So many bytes a second, and as much at once as comes in so many half seconds, or a single
+/// message of the greatest length in any case.
 fn broadcast_limit(per_second: u32, half_seconds: u32) -> RateLimit {
     let burst = u64::from(per_second) * u64::from(half_seconds) / 2;
     let burst = u32::try_from(burst).unwrap_or(u32::MAX);
@@ -261,7 +264,7 @@ mod tests {
         assert!(others.is_sorted_by(|one, next| one >= next), "{others:?}");
         // With the reserve for those who have said little.
         assert!(all < 196_608 * 5 / 4);
-        // Whoever has said little may still say something.
+        // An address that has said little may still say something.
         assert!(sources.may_broadcast(start, source(45), 100) || all > 196_000);
         let second = start + Duration::from_secs(1);
         assert!(sources.may_broadcast(second, source(46), 4_096));

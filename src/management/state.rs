@@ -1,4 +1,4 @@
-//! When the others are told of someone's voice or mute state.
+//! When a user's voice or mute state is announced to the others.
 
 use super::{ManagementServer, Outbox, STATE_COST};
 use crate::cause::StateDeferred;
@@ -6,8 +6,7 @@ use crate::event::Now;
 use crate::limits::BROADCAST_RETRY;
 
 impl ManagementServer {
-    /// Tells the others what they do not know of a user, or as soon as the rate allows it and they may be
-    /// made to read it.
+    /// Announces a user's state to the others, now or as soon as the rate and the budgets allow it.
     /// Rule 6c.
     pub(super) fn tell_others(&mut self, now: Now, place: usize, outbox: &mut Outbox) {
         let (limit, at) = (self.state_limit, now.instant);
@@ -16,7 +15,7 @@ impl ManagementServer {
         let events = self.users[place].untold();
         let cost = events * STATE_COST;
         let telling_at = if !limit.permits(spent, at, events) {
-            // When the rest can be told depends on how much it is by now.
+            // How much is to be announced by now decides when.
             Some(limit.permitted_at(spent, at, events))
         } else if events > 0 && !self.sources.may_broadcast(at, source, cost) {
             Some(at + BROADCAST_RETRY)

@@ -1,4 +1,4 @@
-//! Someone who is logged in: their state, and what the others have been told of it.
+//! A logged-in user: the state, and how much of it the others know.
 
 use super::{Outbox, To};
 use crate::event::{ConnectionId, Event, Now, UserId};
@@ -6,20 +6,20 @@ use crate::protocol::{Packet, Participant};
 use crate::rate::Spent;
 use std::time::Instant;
 
-/// Someone who is logged in.
+/// A logged-in user.
 pub(super) struct User {
     pub(super) id: UserId,
     pub(super) connection: ConnectionId,
     pub(super) name: Box<str>,
     state: State,
-    /// The state that the others know. It is the true one but while the user changes it faster than
-    /// the rate of events allows; newcomers are told the same as everyone.
+    /// The state that the others know. It is the true one, except while the user changes it faster
+    /// than the rate of events allows. Newcomers receive the same state as everyone.
     told: State,
-    /// Whether the others are to be told the mute state even if it is not new to them.
+    /// Whether to announce the mute state even if the others know it.
     must_tell_mute: bool,
     /// Events about the state, against the rate.
     pub(super) events: Spent,
-    /// When the others are told what they have not been told yet.
+    /// When the rest is announced.
     pub(super) telling_at: Option<Instant>,
     /// Chat messages, against the rate.
     pub(super) chat: Spent,
@@ -77,8 +77,8 @@ impl User {
         }
     }
 
-    /// Enters or leaves the voice channel, unmuted either way. Done already, it changes nothing.
-    /// The relay is told at once.
+    /// Enters or leaves the voice channel, unmuted either way. It changes nothing if the user is
+    /// there already. The relay learns of it at once.
     /// Rules 4a, 4b and 4c.
     pub(super) fn set_in_voice(&mut self, in_voice: bool, outbox: &mut Outbox) {
         if self.state.in_voice == in_voice {
@@ -102,9 +102,8 @@ impl User {
         });
     }
 
-    /// Mutes or unmutes. The others are told even of a state that is not new: joining voice unmutes
-    /// without a word, and a client that has missed this learns the truth so. The relay is told at
-    /// once.
+    /// Mutes or unmutes. Even a state that is not new is announced: joining voice unmutes silently,
+    /// and a client that has missed this learns the truth this way. The relay learns of it at once.
     /// Rule 6a.
     pub(super) fn set_muted(&mut self, is_muted: bool, outbox: &mut Outbox) {
         let id = self.id;
@@ -120,7 +119,7 @@ impl User {
         u32::from(news.in_voice) + u32::from(news.is_muted)
     }
 
-    /// Tells the others what they do not know.
+    /// Announces what the others do not know.
     pub(super) fn tell(&mut self, outbox: &mut Outbox) {
         let (user_id, news) = (self.id, self.news());
         let to = To::EveryoneBut(self.connection);
@@ -139,7 +138,7 @@ impl User {
         self.must_tell_mute = false;
     }
 
-    /// Which parts of the state the others are to be told. Entering and leaving mean unmuted.
+    /// Which parts of the state to announce. Entering and leaving mean unmuted.
     fn news(&self) -> State {
         let in_voice = self.told.in_voice != self.state.in_voice;
         let known_as_muted = self.told.is_muted && !in_voice;

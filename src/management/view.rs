@@ -1,4 +1,4 @@
-//! What management says of itself to whoever asks.
+//! What management reports about itself.
 
 use super::{ManagementServer, SessionState};
 use crate::cause::Counters;
@@ -34,13 +34,13 @@ impl ManagementServer {
         self.users_at_most
     }
 
-    /// How many users are in voice, as the others are told.
+    /// How many users are in voice, as announced to the others.
     pub fn voice_count(&self) -> usize {
         let users = self.users.iter();
         users.filter(|user| user.participant().in_voice).count()
     }
 
-    /// How often someone has logged in.
+    /// How many logins there were.
     pub fn logins(&self) -> u64 {
         self.last_user_id
     }
@@ -50,7 +50,7 @@ impl ManagementServer {
         self.chat_messages
     }
 
-    /// How many connections were taken note of.
+    /// How many connections were accepted and not refused.
     pub fn connections(&self) -> u64 {
         self.last_serial
     }

@@ -1,4 +1,4 @@
-//! How many answers of `success = false` a source gets, in a table of fixed size.
+//! Bounds the answers of `success = false` to each source, in a table of fixed size.
 
 use crate::event::Source;
 use crate::hash::HashKey;
@@ -7,7 +7,7 @@ use crate::rate::{RateLimit, Spent};
 use std::hash::BuildHasher;
 use std::time::Instant;
 
-/// A rate limit per source, or rather per place in the table.
+/// A rate limit per source, or more exactly per place in the table.
 pub(super) struct FalseAnswers {
     limit: RateLimit,
     spent: Box<[Spent]>,

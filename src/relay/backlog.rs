@@ -1,12 +1,11 @@
-//! Voice that waits to be relayed, and whose turn it is.
+//! Voice that waits to be relayed, in order of its turns.
 //!
-//! Addresses take turns, and the users of an address take turns among themselves, each with one
-//! datagram, the oldest that they have. Where nothing is left waiting, which is the rule, datagrams
-//! leave in the order in which they came. When more comes than can go out, [`Backlog::shed`] cuts what
-//! waits down to equal shares, again by address and then by user, and takes the oldest first: voice
-//! that is late is of no use.
+//! Addresses take turns, and the users of an address take turns among themselves, each with its
+//! oldest datagram. Mostly nothing is left waiting, and datagrams leave in the order in which they
+//! came. When more comes than can go out, [`Backlog::shed`] cuts what waits down to equal shares,
+//! again by address and then by user, and takes the oldest first: late voice is of no use.
 //!
-//! It owns no datagram, only the numbers of the slots that they lie in, and allocates at start alone.
+//! It owns no datagrams, only the numbers of their slots, and allocates only at start.
 
 use super::{AddressKey, Speaker, UserKey};
 use crate::limits::SOURCES_REMEMBERED_MAX;
@@ -35,7 +34,7 @@ struct UserLine {
     len: usize,
     /// When its last turn was.
     turn: u64,
-    /// The address in whose line it is, and the user behind it there.
+    /// The address in whose line it is, and the next user there.
     address: AddressKey,
     next: UserKey,
 }
@@ -94,7 +93,7 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// Nothing yet, of at most so many users, in so many slots.
+    /// An empty one, for at most so many users and slots.
     pub(crate) fn new(users: usize, slots: usize) -> Self {
         let nothing = Waiting {
             speaker: Speaker::NOBODY,
@@ -132,7 +131,7 @@ impl Backlog {
         let is_new = user.len == 0;
         if is_new {
             user.first_slot = slot as u32;
-            // It stands in that address's line until its own is empty, even if its place is another
+            // It stays in that address's line until its own is empty, even if its place is another
             // user's by then.
             user.address = speaker.address;
         } else {
@@ -171,9 +170,9 @@ impl Backlog {
         Some(taken)
     }
 
-    /// Drops the oldest of those who have most until no more than `keep` wait, and hands over their
-    /// slots. Where shares cannot be equal, whoever had the last turn the longest ago has more. The next
-    /// turn is theirs too.
+    /// Drops the oldest datagrams of the users who have most until no more than `keep` wait, and
+    /// hands over their slots. Where shares cannot be equal, those whose last turn was the longest
+    /// ago have more. Their turns are also the next.
     /// Rule 11c.
     pub(crate) fn shed(&mut self, keep: usize, mut drop: impl FnMut(usize)) {
         if self.len <= keep {

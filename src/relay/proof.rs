@@ -1,5 +1,5 @@
-//! VoiceAuthRequests, in two phases: the relay reads one and makes a [`Claim`] of it, and whoever knows
-//! the bans and the server's own addresses has it decided or refused.
+//! VoiceAuthRequests, in two phases: the relay reads one and makes a [`Claim`] of it, and the
+//! switchboard, which knows the bans and the server's own addresses, has it decided or refused.
 
 use super::tables::{Route, UserKey};
 use super::{Verdict, VoiceRelayServer, not_whole};
@@ -8,11 +8,11 @@ use crate::event::{Now, Source, UdpPath, VoiceToken};
 use crate::protocol::{Frame, Packet, voice_auth_response};
 use std::net::SocketAddr;
 
-/// What a VoiceAuthRequest asks for. Nothing has come of it yet.
+/// What a VoiceAuthRequest asks for. It has changed nothing yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Claim {
     path: UdpPath,
-    /// What was asked with which token, or why that cannot be read.
+    /// The request, or why it cannot be read.
     question: Result<Question, VoiceDropped>,
 }
 
@@ -20,20 +20,20 @@ pub(crate) struct Claim {
 struct Question {
     request_id: u64,
     token: VoiceToken,
-    /// Whose the token is.
+    /// The token's user.
     user: Option<UserKey>,
-    /// Whether this user may have the address, and whether it is another than the one they have.
+    /// Whether this user may have the address, and whether it is not the user's already.
     is_permitted: bool,
     is_new: bool,
 }
 
 impl Claim {
-    /// Where it came from.
+    /// The address that it came from.
     pub(crate) fn remote(&self) -> SocketAddr {
         self.path.remote
     }
 
-    /// Whether to decide it would give a user an address that they do not have.
+    /// Whether a decision would give a user a new address.
     pub(crate) fn is_new(&self) -> bool {
         self.question.is_ok_and(|it| it.is_permitted && it.is_new)
     }
@@ -64,7 +64,7 @@ impl VoiceRelayServer {
         Claim { path, question }
     }
 
-    /// Decides a claim that nothing speaks against but what the relay knows itself.
+    /// Decides a claim that nothing outside the relay speaks against.
     /// Rules 9a, 9b and 9d.
     pub(crate) fn decide(&mut self, now: Now, claim: Claim) -> Verdict<'static, 'static> {
         let Question {
@@ -95,7 +95,7 @@ impl VoiceRelayServer {
         }
     }
 
-    /// Refuses a claim for a reason that the relay does not know: it is not answered.
+    /// Refuses a claim for a reason that the relay does not know. It is not answered.
     pub(crate) fn refuse(
         &mut self,
         _claim: Claim,

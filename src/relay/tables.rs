@@ -1,5 +1,5 @@
-//! The relay's tables: users, the addresses that their connections come from, who has proved which
-//! address, and the dense list of those who receive voice. Only events and proofs change them.
+//! The relay's tables: users, the addresses that their connections come from, the addresses that
+//! they have proved, and the dense list of listeners. Only events and proofs change them.
 
 use super::voice::VoiceSpent;
 use crate::cause::VoiceDropped;
@@ -10,7 +10,7 @@ use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-/// A user's place in the table. It can be another's once this user has gone.
+/// A user's place in the table. It may become another user's once this user has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct UserKey(pub(crate) u32);
 
@@ -53,7 +53,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    /// The address that is the user's alone.
+    /// The address that belongs to this user alone.
     fn remote(self) -> SocketAddr {
         match self {
             Route::Plain(path) => path.remote,
@@ -67,7 +67,7 @@ pub(super) struct User {
     pub(super) token: VoiceToken,
     /// Where the user's connection comes from.
     pub(super) address: AddressKey,
-    /// The way that the user has proved, if any.
+    /// The proven route, if any.
     pub(super) route: Option<Route>,
     pub(super) in_voice: bool,
     pub(super) is_muted: bool,
@@ -78,7 +78,7 @@ pub(super) struct User {
 }
 
 impl User {
-    /// The place among the listeners of someone who may speak.
+    /// The place among the listeners, if the user may speak.
     /// Rules 6b and 10a.
     pub(super) fn place(&self) -> Result<ListenerIndex, VoiceDropped> {
         let place = self.listener.ok_or(VoiceDropped::NotInChannel)?;
@@ -93,9 +93,9 @@ impl User {
 pub(super) struct Address {
     pub(super) source: Source,
     users: usize,
-    /// How often the last of them has gone.
+    /// How often the last of its users has left.
     departures: u32,
-    /// Of all of them together.
+    /// Voice of all of them together.
     pub(super) voice: VoiceSpent,
 }
 
@@ -107,10 +107,10 @@ pub(super) struct Tables {
     pub(super) by_address: HashMap<SocketAddr, UserKey, HashKey>,
     pub(super) addresses: Slab<Address>,
     by_source: HashMap<Source, AddressKey, HashKey>,
-    /// Addresses whose last user has gone, with how often that was, the longest ago first. They are
-    /// remembered for a while, so that nobody renews a budget by leaving and coming back.
+    /// Addresses whose last user has left, with how often that was, the longest ago first. They are
+    /// remembered for a while, so that no user renews a budget by leaving and coming back.
     departed: VecDeque<(AddressKey, u32)>,
-    /// Who receives voice on a plain route, without gaps. `listener_users` tells whose place each is.
+    /// Listeners on a plain route, without gaps, and the user in each place.
     pub(super) listeners: Vec<UdpPath>,
     pub(super) listener_users: Vec<UserKey>,
 }
@@ -190,20 +190,20 @@ impl Tables {
             self.departed.push_back((address, place.departures));
             self.forget_departed();
         }
-        // Should two live users ever have drawn one token, it is the later one's.
+        // Should two live users ever have drawn one token, it belongs to the later one.
         if self.by_token.get(&token) == Some(&user) {
             self.by_token.remove(&token);
         }
     }
 
-    /// Forgets the address that has been without users for the longest, if they are too many.
+    /// Forgets the address that has been without users for the longest, if there are too many.
     fn forget_departed(&mut self) {
         if self.departed.len() <= SOURCES_REMEMBERED_MAX {
             return;
         }
         if let Some((address, departures)) = self.departed.pop_front() {
             let place = &self.addresses[address.index()];
-            // Else somebody has come from there since, and the entry means nothing.
+            // Otherwise a user has come from there since, and the entry means nothing.
             if place.users == 0 && place.departures == departures {
                 let source = self.addresses.remove(address.index()).source;
                 self.by_source.remove(&source);
@@ -224,8 +224,8 @@ impl Tables {
         }
     }
 
-    /// The newest proof wins: whoever had this address loses it, and the user loses the address
-    /// they had.
+    /// The newest proof wins: the former owner of this address loses it, and the user loses the
+    /// address that it replaces.
     /// Rules 9a, 9c and 10e.
     pub(super) fn bind(&mut self, user: UserKey, route: Route) {
         if self.user(user).route == Some(route) {
@@ -247,7 +247,7 @@ impl Tables {
         }
     }
 
-    /// Takes the addresses of these machines from whoever has proved one.
+    /// Takes the addresses of these machines away from their users.
     pub(super) fn forget_addresses(&mut self, is_meant: impl Fn(IpAddr) -> bool) {
         for place in 0..self.users.capacity() {
             let route = self.users.get(place).and_then(|user| user.route);
@@ -257,7 +257,7 @@ impl Tables {
         }
     }
 
-    /// Makes the list of listeners agree with what is known of this user.
+    /// Updates the list of listeners for this user.
     /// Rule 10d.
     fn update_listener(&mut self, user: UserKey) {
         let User {

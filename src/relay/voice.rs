@@ -9,12 +9,12 @@ use crate::protocol::{VoiceDatagram, VoiceDatagramError};
 use crate::rate::{RateLimit, Spent};
 use std::time::Instant;
 
-/// Who speaks, by the places in the relay's tables. A place can be another's once this user has gone,
-/// which the id tells.
+/// A speaker, by the places in the relay's tables. A place may become another user's once this user
+/// has left, which the id reveals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Speaker {
     pub(crate) user: UserKey,
-    /// That of the address that the user's connection comes from.
+    /// The address that the user's connection comes from.
     pub(crate) address: AddressKey,
     id: UserId,
 }
@@ -26,7 +26,7 @@ impl Speaker {
         id: UserId(0),
     };
 
-    /// A speaker for tests of what does not ask the relay.
+    /// A speaker for tests that do not ask the relay.
     #[cfg(test)]
     pub(crate) fn at(user: UserKey, address: AddressKey, id: u64) -> Self {
         let id = UserId(id);
@@ -73,7 +73,7 @@ impl VoiceLimit {
 }
 
 impl VoiceRelayServer {
-    /// Whether this voice datagram is to be relayed.
+    /// Checks whether this voice datagram is to be relayed.
     /// Rules 10a, 10b, 10c and 11b.
     pub(super) fn check_voice(
         &mut self,

@@ -1,5 +1,5 @@
-//! Where connections come from, and what to do when there is no room for more. Who may come in is
-//! decided elsewhere.
+//! The listener for connections, and what to do when there is no room for more. Other modules
+//! decide which connections are accepted.
 
 use super::sockets;
 use super::spare::{self, Spare};
@@ -14,20 +14,21 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-/// Where connections come from.
+/// A source of connections.
 pub(super) trait Listener {
     type Stream: Stream;
 
-    /// The next that waits, as accept(2).
+    /// The next connection that waits, as accept(2).
     fn accept(&mut self) -> io::Result<(Self::Stream, SocketAddr)>;
 
-    /// Takes the next that waits, with the descriptor that is kept for this, and closes it at once.
+    /// Accepts the next that waits, with the descriptor that is kept for this, and closes it at
+    /// once.
     fn refuse(&mut self) -> io::Result<SocketAddr>;
 
     /// A random token that is not 0, or none if the system has no randomness to give.
     fn draw_token(&mut self) -> Option<VoiceToken>;
 
-    /// Has its readiness reported from now on, under this id, on the edge.
+    /// Reports its readiness from now on, under this id, on the edge.
     fn register(&mut self, id: ConnectionId, stream: &mut Self::Stream) -> io::Result<()>;
 }
 
@@ -64,22 +65,22 @@ impl Listener for TcpPort {
     }
 }
 
-/// What came of a look at a listener.
+/// The result of an attempt to accept.
 pub(super) enum Arrival<S> {
-    /// Somebody, with the token for them.
+    /// A connection, with a token for it.
     Newcomer {
         stream: S,
         address: IpAddr,
         token: VoiceToken,
     },
-    /// Somebody who was closed at once.
+    /// A connection that was closed at once.
     TurnedAway {
         address: IpAddr,
         cause: AcceptFailed,
     },
-    /// Nobody, for a reason that is to be counted.
+    /// No connection, for a cause that is to be counted.
     Failed(AcceptFailed),
-    /// Nobody.
+    /// No connection.
     Nobody,
 }
 
@@ -88,9 +89,9 @@ pub(super) struct Door<L> {
     pub(super) listener: L,
     /// Whether a connection may be waiting to be accepted.
     pub(super) is_ready: bool,
-    /// Set while the kernel hands nobody over.
+    /// Set while the kernel cannot hand connections over.
     paused_until: Option<Instant>,
-    /// Whether the log has been told that the kernel hands nobody over.
+    /// Whether the log says already that the kernel cannot hand connections over.
     has_warned: bool,
 }
 
@@ -104,17 +105,17 @@ impl<L: Listener> Door<L> {
         }
     }
 
-    /// Whether there may be somebody to take in now.
+    /// Whether there may be a connection to accept now.
     pub(super) fn may_accept(&self) -> bool {
         self.is_ready && self.paused_until.is_none()
     }
 
-    /// Until when nobody is taken in, if that is so.
+    /// Until when accepting pauses, if it does.
     pub(super) fn paused_until(&self) -> Option<Instant> {
         self.paused_until
     }
 
-    /// Hands over the next who waits, if there may be somebody.
+    /// Accepts the next connection, if there may be one.
     pub(super) fn next(&mut self, now: Instant) -> Option<Arrival<L::Stream>> {
         match self.paused_until {
             Some(until) if now < until => return None,
@@ -143,7 +144,7 @@ impl<L: Listener> Door<L> {
         })
     }
 
-    /// Nobody could be taken in: nobody is there, or there is no room for them.
+    /// Accepting failed: nothing waits, or there is no room for it.
     fn stop_for_a_while(&mut self, now: Instant, error: &io::Error) -> Arrival<L::Stream> {
         match error.kind() {
             io::ErrorKind::WouldBlock => {
@@ -158,8 +159,8 @@ impl<L: Listener> Door<L> {
                         "cannot accept connections, trying again every {ACCEPT_PAUSE:?}: {error}"
                     );
                 }
-                // Out of memory for sockets, most likely: whoever is connected is served on, and the
-                // others wait in the kernel's queue.
+                // Most likely the kernel's memory for sockets has run out. Those who are connected
+                // are served on, and the others wait in the kernel's queue.
                 self.paused_until = Some(now + ACCEPT_PAUSE);
                 Arrival::Failed(AcceptFailed::Paused)
             }

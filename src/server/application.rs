@@ -1,5 +1,5 @@
-//! What an application does with the server that it has inside: look at it, keep order, say something,
-//! and hear what happens. Other threads ask for the same with a [handle](super::ServerHandle).
+//! What the application around the server does with it: read its state, disconnect and ban,
+//! announce, and receive events. Other threads do the same with a [handle](super::ServerHandle).
 
 use super::request::RequestError;
 use super::{Server, read_clock};
@@ -11,7 +11,7 @@ use log::info;
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-/// Who is kept out: whoever the ban file names, and whoever the application does.
+/// The bans: those of the ban file, and those of the application.
 #[derive(Default)]
 pub(super) struct Bans {
     pub(super) of_the_file: BanList,
@@ -32,16 +32,16 @@ impl Server {
         self.core.switchboard.management().users().collect()
     }
 
-    /// Disconnects a user, and says whether there was one with this id. Nothing keeps the user from
-    /// coming back: that is what a [ban](Self::ban) is for.
+    /// Disconnects a user, and returns whether there was one with this id. The user may come back,
+    /// unless a [ban](Self::ban) prevents it.
     pub fn disconnect(&mut self, id: UserId) -> bool {
         let core = &mut self.core;
         core.switchboard.end_user(id, &mut core.connections)
     }
 
-    /// Keeps this address or network out from now on and disconnects who is here from there, beside
-    /// what the ban file says. Says whether it is a new one. It lasts until it is
-    /// [lifted](Self::unban), or the server ends.
+    /// Bans this address or network from now on, and disconnects the users from there. It comes on
+    /// top of what the ban file says, and lasts until it is [lifted](Self::unban) or the server
+    /// stops. Returns whether it is new.
     ///
     /// # Errors
     ///
@@ -59,8 +59,8 @@ impl Server {
         Ok(is_new)
     }
 
-    /// Lifts a ban that [`ban`](Self::ban) has made, of the very same address or network, and says
-    /// whether there was one. What the ban file or another ban keeps out stays out.
+    /// Lifts a ban of [`ban`](Self::ban), of exactly this address or network, and returns whether
+    /// there was one. The ban file and other bans stay in force.
     pub fn unban(&mut self, network: impl Into<Network>) -> bool {
         let network = network.into();
         let was_banned = self.bans.of_the_application.remove(&network);
@@ -72,11 +72,13 @@ impl Server {
     }
 
     /// Sends everyone who is logged in a chat message, under a name of the application's choice. To
-    /// clients it is one of somebody who comes for it and goes at once, with id 0, which no user has.
+    /// clients its author is a user who joins for it and leaves at once, with id 0, which no user
+    /// has.
     ///
     /// # Errors
     ///
-    /// [`RequestError::Announce`] if nobody could have that name, or the message is empty or too long.
+    /// [`RequestError::Announce`] if no user could have that name, or the message is empty or too
+    /// long.
     pub fn announce(&mut self, author: &str, message: &str) -> Result<(), RequestError> {
         let (now, core) = (read_clock(), &mut self.core);
         core.switchboard
@@ -84,12 +86,12 @@ impl Server {
             .map_err(RequestError::Announce)
     }
 
-    /// What happens from now on, for whoever reads it: any thread. At most so many events wait to be
-    /// read. What finds no room is lost, and counted in
-    /// [`events_lost`](crate::Statistics::events_lost): the server does not wait.
+    /// The events from now on, for any thread to read. At most so many wait to be read. Others are
+    /// lost, and counted in [`events_lost`](crate::Statistics::events_lost): the server does not
+    /// wait.
     ///
-    /// It ends with the server. Who is here then has no [`Left`](ServerEvent::Left). Called again, the
-    /// earlier receiver ends.
+    /// The receiver ends with the server, without a [`Left`](ServerEvent::Left) for the users who
+    /// are connected then. A second call ends the earlier receiver.
     pub fn events(&mut self, capacity: usize) -> Receiver<ServerEvent> {
         let capacity = capacity.max(1);
         let (sender, receiver) = sync_channel(capacity);
@@ -99,7 +101,7 @@ impl Server {
         receiver
     }
 
-    /// Hands over what has happened, as far as there is room for it.
+    /// Hands over the events, as far as there is room for them.
     pub(super) fn pass_events_on(&mut self) {
         let Some(sender) = &self.events.sender else {
             return;
@@ -117,20 +119,20 @@ impl Server {
         }
     }
 
-    /// How many events were lost, if somebody wanted them.
+    /// How many events were lost, if anybody wanted them.
     pub(super) fn events_lost(&self) -> Option<u64> {
         let lost = self.events.lost?;
         Some(lost + self.core.switchboard.events_lost())
     }
 
-    /// Does what a thread has asked for: one thing a turn, so that voice is looked at in between.
+    /// Fulfils one thread's request a turn, so that voice is polled in between.
     pub(super) fn attend_requests(&mut self) {
         if let Some(work) = self.asked.take() {
             work(self);
         }
     }
 
-    /// Keeps out from now on who is to be.
+    /// Puts the bans in force.
     pub(super) fn apply_bans(&mut self) {
         let Bans {
             of_the_file,

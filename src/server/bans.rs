@@ -1,4 +1,4 @@
-//! The ban file: read at start, and again when somebody asks for it.
+//! The ban file: read at start, and again on request.
 
 use super::spare::Spare;
 use super::{ServerError, ServerHandle};
@@ -12,17 +12,17 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-/// Where the list of bans is, and how a new one comes from there.
+/// The ban file's path, and the state of its next reading.
 pub(super) struct BanFile {
     path: Option<PathBuf>,
     handle: ServerHandle,
     sender: Sender<Result<BanList, ServerError>>,
     receiver: Receiver<Result<BanList, ServerError>>,
     is_reading: bool,
-    /// Whether somebody has asked again since the reading began, and may have changed the file after
-    /// it was read.
+    /// Whether another request has come since the reading began: the file may have changed after it
+    /// was read.
     is_asked_again: bool,
-    /// For the file, so that those who have used up all descriptors can be banned.
+    /// For the file, so that bans work against clients that use up all descriptors.
     spare: Spare,
 }
 
@@ -40,8 +40,8 @@ impl BanFile {
         }
     }
 
-    /// Begins to read it on a thread of its own, because a disk may take its time and voice may not
-    /// wait for it.
+    /// Begins to read it on a thread of its own, because a disk may take its time, and voice must
+    /// not wait for it.
     pub(super) fn reload(&mut self) {
         let Some(path) = self.path.clone() else {
             info!("there is no ban file to read again");
@@ -58,7 +58,7 @@ impl BanFile {
             .name("ban file".into())
             .spawn(move || {
                 spare.release();
-                // If the server has ended meanwhile, nobody wants it any more.
+                // If the server has stopped meanwhile, nobody wants it any more.
                 let _ = sender.send(read(&path));
                 handle.wake();
             });
@@ -68,7 +68,7 @@ impl BanFile {
         }
     }
 
-    /// A list that has been read since somebody asked for it.
+    /// A list that was read on request, once.
     pub(super) fn fresh(&mut self) -> Option<BanList> {
         if !self.is_reading {
             return None;
@@ -96,18 +96,18 @@ impl BanFile {
 }
 
 impl Config {
-    /// Reads the [ban file](Self::ban_file). Where there is none, nobody is banned.
+    /// Reads the [ban file](Self::ban_file). Without one, nothing is banned.
     ///
     /// # Errors
     ///
-    /// [`ServerError::BanFile`] if it cannot be read, or a line of it is no ban.
+    /// [`ServerError::BanFile`] if it cannot be read, or a line of it is not a ban.
     pub fn read_bans(&self) -> Result<BanList, ServerError> {
         let path = self.ban_file.as_deref();
         path.map_or_else(|| Ok(BanList::default()), read)
     }
 }
 
-/// Opens a file, and nothing else: a pipe would be waited for without end.
+/// Opens a file, and nothing else: reading a pipe could wait without end.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     #[cfg(unix)]
@@ -153,9 +153,9 @@ mod tests {
 
         write("192.0.2.1");
         file.reload();
-        // It has been read, and nobody has looked yet.
-        let first = file.receiver.recv().expect("the reading comes to its end");
-        file.sender.send(first).expect("there is somebody to hear");
+        // It has been read, and not fetched yet.
+        let first = file.receiver.recv().expect("it was read");
+        file.sender.send(first).expect("the other end is here");
         write("192.0.2.2");
         file.reload();
         let old = file.fresh().expect("it was read");

@@ -1,9 +1,9 @@
-//! Every connection, and the queues of those that want something: to be read from, to be flushed,
-//! to be ended.
+//! Every connection, and the queues of those that need something: to be read from, to be flushed,
+//! to be closed.
 //!
 //! The poll reports readiness once, on the edge, so what a budget left behind is remembered here. A
-//! key in a queue may outlive its connection; whoever takes it out finds either nothing or a newer
-//! connection, to which a look does no harm, and which is ended only if it was itself marked so.
+//! key in a queue may outlive its connection. Then it finds either nothing or a newer connection,
+//! to which a look does no harm, and which is closed only if it was itself marked so.
 
 use crate::cause::Ended;
 use crate::connection::delivery::Patience;
@@ -35,12 +35,12 @@ pub(crate) struct Connections<S> {
     pub(super) inbox: VecDeque<ConnectionId>,
     /// Those that have bytes queued which the kernel may take now.
     flush_queue: VecDeque<ConnectionId>,
-    /// Those that have only been told what many are told, with when that is to go out.
+    /// Those that have only broadcasts queued, with when they are to go out.
     held_back: VecDeque<(Instant, ConnectionId)>,
-    /// Those that are to be ended.
+    /// Those that are to be closed.
     ending: VecDeque<ConnectionId>,
-    /// Those for which something waits, by when they are looked at next, and those that may have been
-    /// silent for too long: see [`watch`].
+    /// Those for which something waits, by when they are looked at next, and those that may have
+    /// been silent for too long: see [`watch`].
     waiting: VecDeque<(Instant, ConnectionId)>,
     silent: BTreeSet<(Instant, ConnectionId)>,
     patience: Patience,
@@ -52,14 +52,14 @@ pub(crate) struct Connections<S> {
     outbound_total_at_most: usize,
     /// Connections that have not logged in and hold more than they should.
     large_pending: usize,
-    /// What was copied to recipients since somebody last asked, in bytes and their overhead.
+    /// What was copied to recipients since the last reading, in bytes and their overhead.
     pub(super) copying_cost: usize,
     /// When this turn began.
     pub(super) now: Instant,
-    /// The least that has waited for all since somebody last asked, for the simulation.
+    /// The least that has waited for all since the last reading, for the simulation.
     #[cfg(test)]
     outbound_least: usize,
-    /// Who was to be ended and why, for the simulation.
+    /// Which connections were to be closed and why, for the simulation.
     #[cfg(test)]
     pub(super) marks: Vec<recount::Mark>,
 }
@@ -98,7 +98,7 @@ impl<S: Stream> Connections<S> {
         id(self.slab.vacant_key())
     }
 
-    /// Takes a connection in, under [`next_id`](Self::next_id). Bytes may have come with it.
+    /// Adds a connection, under [`next_id`](Self::next_id). Bytes may have come with it.
     pub(super) fn insert(&mut self, stream: S) -> &mut Connection<S> {
         let id = id(self.slab.insert(Connection::new(stream, self.now)));
         self.watch_silence(id);
@@ -106,7 +106,7 @@ impl<S: Stream> Connections<S> {
         &mut self.slab[id.index()]
     }
 
-    /// A connection that is not about to end.
+    /// A connection that is not about to be closed.
     pub(super) fn living(&mut self, id: ConnectionId) -> Option<&mut Connection<S>> {
         let connection = self.slab.get_mut(id.index());
         connection.filter(|connection| connection.ending.is_none())
@@ -130,7 +130,7 @@ impl<S: Stream> Connections<S> {
         self.slab.iter_mut().map(|(_, connection)| connection)
     }
 
-    /// Puts a connection into the inbox, unless it is there already or about to end.
+    /// Puts a connection into the inbox, unless it is there already or about to be closed.
     pub(super) fn want_read(&mut self, id: ConnectionId) {
         if let Some(connection) = self.living(id)
             && !std::mem::replace(&mut connection.is_in_inbox, true)
@@ -178,7 +178,7 @@ impl<S: Stream> Connections<S> {
         let was_refused = connection.was_refused;
         let result = connection.flush();
         let taken = before - connection.queued_bytes();
-        // What waits from this moment on, where nothing did or the kernel had taken nothing.
+        // The wait begins now, where nothing waited or the kernel had taken nothing.
         if was_empty && (taken > 0 || !was_refused) {
             connection.delivery.begin(self.now);
         }
@@ -197,8 +197,8 @@ impl<S: Stream> Connections<S> {
         self.note_total();
     }
 
-    /// Offers to the kernel what is queued for anyone, and says whether somebody's is left. A connection
-    /// that breaks now is no longer waited for.
+    /// Offers the kernel what is queued for all, and returns whether any is left. A connection that
+    /// breaks now is not waited for.
     pub(super) fn flush_all(&mut self) -> bool {
         let ids: Vec<_> = self.slab.iter().map(|(key, _)| id(key)).collect();
         let mut is_waiting = false;
@@ -213,7 +213,7 @@ impl<S: Stream> Connections<S> {
         is_waiting
     }
 
-    /// What the kernel has taken, it delivers after the end: nothing of it waits any more.
+    /// What the kernel has taken, it delivers after the close: nothing of it waits any more.
     pub(super) fn leave_to_kernel(&mut self) {
         let now = self.now;
         let delivered = self.slab.iter_mut();
@@ -236,8 +236,8 @@ impl<S: Stream> Connections<S> {
         self.outbound_total_at_most
     }
 
-    /// Notes how much a connection holds that was not handled yet, and ends it if it has not logged
-    /// in and too many such hold much.
+    /// Notes how much a connection holds that was not handled yet. If it is pending and too many
+    /// such hold much, it is closed.
     pub(super) fn note_inbound(&mut self, id: ConnectionId, is_pending: bool) {
         let Some(connection) = self.slab.get_mut(id.index()) else {
             return;
@@ -251,8 +251,8 @@ impl<S: Stream> Connections<S> {
         }
     }
 
-    /// Takes the next connection to be flushed out of its queue: answers first, then what was held
-    /// back, once it is due or if it concerns few.
+    /// Takes the next connection to flush out of its queue: answers first, then what was held back,
+    /// once it is due or if few are held back.
     pub(super) fn next_to_flush(&mut self) -> Option<ConnectionId> {
         if let Some(id) = self.flush_queue.pop_front() {
             if let Some(connection) = self.slab.get_mut(id.index()) {
@@ -276,10 +276,10 @@ impl<S: Stream> Connections<S> {
         self.held_back.front().map(|&(due, _)| due)
     }
 
-    /// Takes the next connection that is to be ended out of its queue.
+    /// Takes the next connection to close out of its queue.
     pub(super) fn next_to_end(&mut self) -> Option<ConnectionId> {
         while let Some(id) = self.ending.pop_front() {
-            // It may have been ended already, and its place may be another's now.
+            // It may have been closed already, and its place may be another's now.
             let connection = self.slab.get(id.index());
             if connection.is_some_and(|connection| connection.ending.is_some()) {
                 return Some(id);
@@ -288,7 +288,7 @@ impl<S: Stream> Connections<S> {
         None
     }
 
-    /// Whether somebody is marked to be ended.
+    /// Whether any connection is marked to be closed.
     pub(super) fn is_somebody_ending(&self) -> bool {
         !self.ending.is_empty()
     }

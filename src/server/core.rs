@@ -1,7 +1,7 @@
-//! What the loop does in a turn, but for the poll: connections and the switchboard between them,
-//! within budgets, with voice looked at in between.
+//! What the loop does in a turn, except for the poll: connections and the switchboard between them,
+//! within budgets, with voice polled in between.
 //!
-//! The listener, its streams and voice are whatever they are: the kernel's in production, simulated ones in
+//! The listener, its streams and voice are generic: the kernel's in production, simulated ones in
 //! tests.
 
 use super::accept::{Arrival, Door, Listener};
@@ -20,13 +20,13 @@ use log::debug;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// What has voice to relay.
+/// The voice side of the loop.
 pub(super) trait Voice {
-    /// Relays what has arrived, up to a bound, and returns how many units of work that was. Asking
-    /// costs little where nothing has.
+    /// Relays what has arrived, up to a bound, and returns how many units of work that was. It
+    /// costs little where nothing has arrived.
     fn poll(&mut self, now: Now, switchboard: &mut Switchboard) -> usize;
 
-    /// Whether something may have been left by the last look.
+    /// Whether the last poll may have left something.
     fn is_ready(&self) -> bool;
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Core<L: Listener, V> {
     now: Now,
     /// What one read brings, before it goes into a connection's own buffer.
     scratch: Box<[u8]>,
-    /// Units of work since voice was last looked at.
+    /// Units of work since voice was last polled.
     work: usize,
     /// Units of work that the present stage of the turn has left.
     work_left: usize,
@@ -62,13 +62,13 @@ impl<L: Listener, V: Voice> Core<L, V> {
         }
     }
 
-    /// Bans these from now on, and ends whoever of them is here.
+    /// Puts these bans in force, and closes the connections from there.
     pub(super) fn set_bans(&mut self, bans: BanList) {
         self.switchboard.set_bans(bans, &mut self.connections);
     }
 
-    /// How long the loop may sleep from this moment on: not at all with work left over, else until
-    /// something is due.
+    /// How long the loop may sleep from this moment on: not at all with work left over, otherwise
+    /// until something is due.
     pub(super) fn timeout(&self, from: Instant) -> Option<Duration> {
         if self.voice.is_ready() || self.door.may_accept() || self.connections.has_work() {
             return Some(Duration::ZERO);
@@ -84,7 +84,7 @@ impl<L: Listener, V: Voice> Core<L, V> {
         Some(next.saturating_duration_since(from))
     }
 
-    /// Everything that there is to do: voice, accepting, frames, endings, flushing, deadlines.
+    /// All the work of a turn: voice, accepting, frames, closing, flushing, deadlines.
     pub(super) fn turn(&mut self, now: Now) {
         self.now = now;
         self.connections.now = now.instant;
@@ -108,13 +108,13 @@ impl<L: Listener, V: Voice> Core<L, V> {
 
     fn poll_voice(&mut self) {
         self.work = 0;
-        // However much voice there is, a turn has an end.
+        // However much voice there is, a turn comes to its end.
         let work = self.voice.poll(self.now, &mut self.switchboard);
         self.work_left = self.work_left.saturating_sub(work);
     }
 
-    /// Notes that a unit of work was done on TCP, and what was copied with it, and looks at voice
-    /// when it has waited for its share.
+    /// Counts a unit of work on TCP, and what was copied with it, and polls voice when it has
+    /// waited for its share.
     fn worked(&mut self) {
         let copied = std::mem::take(&mut self.connections.copying_cost);
         let work = 1 + copied / WORK_UNIT_BYTES;
@@ -129,7 +129,7 @@ impl<L: Listener, V: Voice> Core<L, V> {
         }
     }
 
-    /// Takes in who is waiting, up to a budget.
+    /// Accepts what waits, up to a budget.
     fn accept(&mut self) {
         self.begin_stage();
         while !self.is_stage_over() {
@@ -143,8 +143,8 @@ impl<L: Listener, V: Voice> Core<L, V> {
                     token,
                 } => {
                     self.admit(stream, address, token);
-                    // Where each newcomer costs another its place, those who are here are listened
-                    // to in between: they may be about to log in.
+                    // Where each newcomer costs another its place, the others are served in
+                    // between: they may be about to log in.
                     if self.connections.is_somebody_ending() {
                         return;
                     }
@@ -160,7 +160,7 @@ impl<L: Listener, V: Voice> Core<L, V> {
         }
     }
 
-    /// Takes in a connection, if it may come in.
+    /// Adds a connection, unless it is refused.
     fn admit(&mut self, stream: L::Stream, address: IpAddr, token: VoiceToken) {
         let (now, id) = (self.now, self.connections.next_id());
         let (switchboard, connections) = (&mut self.switchboard, &mut self.connections);
@@ -174,10 +174,10 @@ impl<L: Listener, V: Voice> Core<L, V> {
         }
     }
 
-    /// Handles frames of everyone who has sent some, a share of each one's.
+    /// Handles frames of every connection that has sent some, a share of each one's.
     fn handle_inbox(&mut self) {
         self.begin_stage();
-        // Whoever has more is put back at the end, and gets the next share in the next turn.
+        // A connection with more goes to the back, and gets its next share in the next turn.
         for _ in 0..self.connections.inbox.len() {
             if self.is_stage_over() {
                 return;
@@ -227,15 +227,15 @@ impl<L: Listener, V: Voice> Core<L, V> {
         }
     }
 
-    /// Ends a connection that was marked for it.
+    /// Closes a connection that was marked for it.
     fn end(&mut self, id: ConnectionId) {
-        // What was answered before the end is still worth an attempt.
+        // What was answered before is still worth an attempt.
         let _ = self.connections.flush(id);
         let Some(mut connection) = self.connections.remove(id) else {
             return;
         };
         let Some(cause) = connection.ending else {
-            unreachable!("only what was marked is ended");
+            unreachable!("only a marked connection is closed");
         };
         let is_hopeless = matches!(cause, Ended::Stalled | Ended::TooSlow | Ended::Vanished);
         if connection.delivery.in_kernel() > 0 {
@@ -269,19 +269,19 @@ impl<L: Listener, V: Voice> Core<L, V> {
         }
     }
 
-    /// Whatever is due: logins that did not come, looks at who takes nothing or is gone, states that were
-    /// not told yet.
+    /// What is due: pending connections, looks at clients that take nothing or are gone, deferred
+    /// states.
     fn meet_deadlines(&mut self) {
         self.switchboard.log_left_out(self.now);
         self.begin_stage();
         while !self.is_stage_over() {
             let overdue = self.switchboard.overdue(self.now);
             if let Some(id) = overdue {
-                // Its login may be here already, and only have waited for its turn.
+                // Its login may be here already, and wait for its turn.
                 self.handle_frames(id);
             }
             let was_looked_at = self.connections.look_at_due();
-            // Who is overdue after that has not been heard yet.
+            // One that is overdue after that has not been heard yet.
             let is_heard = self.switchboard.overdue(self.now) == overdue;
             let (switchboard, connections) = (&mut self.switchboard, &mut self.connections);
             let was_due = is_heard && switchboard.handle_tick(self.now, connections);

@@ -10,33 +10,33 @@ use std::path::PathBuf;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// A setting is out of its range.
+    /// A setting is not valid.
     Config(ConfigError),
     /// A port cannot be listened on.
     Listen {
         /// "TCP" or "UDP".
         protocol: &'static str,
-        /// The address and port that were asked for.
+        /// The address and port.
         address: SocketAddr,
-        /// The field of [`Config`](crate::Config) to change, so that it can be.
+        /// The field of [`Config`](crate::Config) to change.
         field: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The ban file cannot be read, or a line of it is no ban.
+    /// The ban file cannot be read, or a line of it is not a ban.
     BanFile {
-        /// Where it is.
+        /// Its path.
         path: PathBuf,
-        /// What the system said, or which line it is.
+        /// The system's error, or the line.
         source: io::Error,
     },
     /// The system refused something else.
     System {
         /// What was attempted, to be read after "cannot".
         doing: String,
-        /// The field of [`Config`](crate::Config) that asks for it, if one does.
+        /// The field of [`Config`](crate::Config) that asks for it, if there is one.
         field: Option<&'static str>,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -63,7 +63,7 @@ impl ServerError {
         }
     }
 
-    /// Says what is wrong, with `name` for a field of the settings.
+    /// Writes the message, with `name` for a field of the settings.
     pub(crate) fn write(
         &self,
         f: &mut fmt::Formatter<'_>,
@@ -106,8 +106,8 @@ impl fmt::Display for ServerError {
 }
 
 impl std::error::Error for ServerError {
-    /// What lies behind the message, which has the system's word in it already: whoever prints this
-    /// error with its sources reads nothing twice.
+    /// The cause behind the message, without the system's error, which the message has already: an
+    /// error that is printed with its sources says nothing twice.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             ServerError::Config(error) => error.source(),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Reaches a server from any thread. Clones reach the same server, and after its end nothing
+/// Reaches a server from any thread. Clones reach the same server. Once it has stopped, nothing
 /// happens.
 #[derive(Clone)]
 pub struct ServerHandle {
@@ -30,17 +30,17 @@ struct Requests {
     reload: AtomicBool,
 }
 
-/// What can be asked for at any time, and is done once in a while.
+/// Requests that come at any time, and are fulfilled once in a while.
 #[derive(Clone, Copy)]
 pub(super) enum Request {
     /// A page of statistics in the log.
     Statistics,
-    /// Another reading of the ban file.
+    /// A new reading of the ban file.
     Reload,
 }
 
-/// When what was asked for is due: at once, but not again within [`REQUEST_INTERVAL`]. Nothing that was
-/// asked for is forgotten, and however often it was asked for meanwhile, it is done once.
+/// When a request is due: at once, but not again within [`REQUEST_INTERVAL`]. No request is
+/// forgotten, and several in the meantime are fulfilled as one.
 pub(super) struct Pace {
     request: Request,
     next: Option<Instant>,
@@ -54,7 +54,7 @@ impl Pace {
         }
     }
 
-    /// Whether it is to be done now, which is then done with.
+    /// Whether it is due now. If so, it counts as fulfilled.
     pub(super) fn is_due(&mut self, now: Instant, handle: &ServerHandle) -> bool {
         let may = self.next.is_none_or(|next| next <= now);
         let is_due = may && handle.flag(self.request).swap(false, Ordering::AcqRel);
@@ -64,7 +64,7 @@ impl Pace {
         is_due
     }
 
-    /// When that is, of what somebody waits for.
+    /// When it is due, if it was requested.
     pub(super) fn deadline(&self, handle: &ServerHandle) -> Option<Instant> {
         let is_wanted = handle.flag(self.request).load(Ordering::Acquire);
         self.next.filter(|_| is_wanted)
@@ -80,36 +80,36 @@ impl ServerHandle {
         })
     }
 
-    /// Makes [`Server::run`](crate::Server::run) come to its end, and returns at once.
+    /// Makes [`Server::run`](crate::Server::run) return, and does not wait for that.
     pub fn stop(&self) {
         self.request_stop();
         self.wake();
     }
 
     /// Makes the server write its [statistics](crate::Statistics) to the log, at level info, and
-    /// returns at once. Asked for more than once a second, they are written once a second.
+    /// returns at once. Requested more than once a second, they are written once a second.
     pub fn log_statistics(&self) {
         self.request(Request::Statistics);
         self.wake();
     }
 
-    /// Makes the server read its ban file again, and returns at once. What comes of it is in the log; a
-    /// file that cannot be read changes nothing. Asked for more than once a second, it is read once a
-    /// second, and in any case once more after the last time.
+    /// Makes the server read its ban file again, and returns at once. The result is in the log. A
+    /// file that cannot be read changes nothing. Requested more than once a second, it is read once
+    /// a second, and in any case once more after the last request.
     pub fn reload_bans(&self) {
         self.request(Request::Reload);
         self.wake();
     }
 
-    /// The server's statistics as they are.
+    /// The server's statistics.
     ///
-    /// This and the following wait until the loop has done what they ask for, which is soon, and
-    /// without end while nobody [runs](crate::Server::run) the server. Who turns the loop asks the
-    /// [server itself](crate::Server::statistics).
+    /// This and the following wait until the loop has fulfilled the request, which is soon, and
+    /// without end while nothing [runs](crate::Server::run) the server. An application that turns
+    /// the loop itself calls the [server](crate::Server::statistics).
     ///
     /// # Errors
     ///
-    /// [`RequestError::ServerStopped`] if the server has ended; so for all of them.
+    /// [`RequestError::ServerStopped`] if the server has stopped. The others return it too.
     pub fn statistics(&self) -> Result<Statistics, RequestError> {
         self.ask(Server::statistics_at_any_price)
     }

@@ -1,7 +1,7 @@
 //! The metrics port: a few exchanges over HTTP at a time, each of one small request and one answer,
 //! after everything else in a turn.
 //!
-//! It is for the machine's own collector, and bounded in everything: exchanges, the length of a
+//! It is for the machine's own collector, and everything is bounded: exchanges, the length of a
 //! request, and the time that each may take.
 
 use super::spare::{self, Spare};
@@ -22,12 +22,12 @@ pub(super) struct HttpPort {
     listener: TcpListener,
     registry: Registry,
     places: [Place; HTTP_EXCHANGES_MAX],
-    /// Whether something has become ready since it was last attended to.
+    /// Whether something has become ready since the last attendance.
     pub(super) is_ready: bool,
 }
 
-/// Room for one exchange, with a descriptor of its own, so that whoever looks after the server gets in
-/// when its clients have taken all others.
+/// Room for one exchange, with a descriptor of its own, so that an operator gets in when clients
+/// have taken all others.
 struct Place {
     exchange: Option<Exchange>,
     spare: Spare,
@@ -42,7 +42,7 @@ struct Exchange {
     deadline: Instant,
 }
 
-/// Whether an exchange goes on.
+/// Whether an exchange continues.
 #[derive(PartialEq, Eq)]
 enum Progress {
     Waits,
@@ -65,14 +65,14 @@ impl HttpPort {
         })
     }
 
-    /// When the next exchange has had its time.
+    /// When the next exchange times out.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let exchanges = self.places.iter().flat_map(|place| &place.exchange);
         exchanges.map(|exchange| exchange.deadline).min()
     }
 
-    /// Goes on with every exchange as far as it goes without waiting, and ends those that have had
-    /// their time. Whoever finds no place waits in the kernel's queue until there is one.
+    /// Continues every exchange as far as possible without waiting, and closes those that have
+    /// timed out. A collector that finds no place waits in the kernel's queue until there is one.
     pub(super) fn attend(&mut self, now: Instant, mut statistics: impl FnMut() -> Statistics) {
         self.is_ready = false;
         for place in &mut self.places {
@@ -92,7 +92,7 @@ impl HttpPort {
                 place.spare.release();
                 accepted = self.listener.accept();
             }
-            // Where nobody waits, or accepting fails for now, the next event is soon enough.
+            // Where nothing waits, or accepting fails for now, the next event is soon enough.
             let Ok((mut stream, _)) = accepted else {
                 place.spare.refill();
                 return;

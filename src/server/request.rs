@@ -1,7 +1,8 @@
-//! Requests from other threads: work for the loop, in a bounded queue, each with a place for its answer.
+//! Requests from other threads: work for the loop, in a bounded queue, each with a place for its
+//! answer.
 //!
-//! Whoever asks waits for the answer; the loop waits for nobody. Where the server has ended, or ends
-//! before it comes to a request, the answer is that.
+//! The thread waits for the answer; the loop waits for nothing. Where the server has stopped, or
+//! stops before it comes to a request, the answer says so.
 
 use super::Server;
 use crate::limits::{BANS_MAX, REQUESTS_WAITING_MAX};
@@ -13,7 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The server has ended.
+    /// The server has stopped.
     ServerStopped,
     /// The application has [`BANS_MAX`] bans in force.
     TooManyBans,
@@ -24,7 +25,7 @@ pub enum RequestError {
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RequestError::ServerStopped => f.write_str("the server has ended"),
+            RequestError::ServerStopped => f.write_str("the server has stopped"),
             RequestError::TooManyBans => write!(f, "there are {BANS_MAX} bans already"),
             RequestError::Announce(error) => error.fmt(f),
         }
@@ -33,14 +34,14 @@ impl fmt::Display for RequestError {
 
 impl std::error::Error for RequestError {}
 
-/// What the loop is asked to do, with its answer's way back in it.
+/// Work for the loop, with the way back for its answer in it.
 type Work = Box<dyn FnOnce(&mut Server) + Send>;
 
 /// The end of the queue that threads put work into.
 #[derive(Clone)]
 pub(super) struct Asker(SyncSender<Work>);
 
-/// The end that the loop takes it from.
+/// The end that the loop takes work from.
 pub(super) struct Asked {
     queue: Receiver<Work>,
     /// Whether there may be something in it.
@@ -54,7 +55,7 @@ pub(super) fn queue() -> (Asker, Asked) {
 }
 
 impl Asker {
-    /// Has the loop do this, and waits until it has. `wake` makes it look.
+    /// Has the loop do this, and waits until it has. `wake` wakes it.
     pub(super) fn ask<T: Send + 'static>(
         &self,
         wake: impl FnOnce(),
@@ -68,13 +69,14 @@ impl Asker {
         let stopped = |_| RequestError::ServerStopped;
         self.0.send(work).map_err(|_| RequestError::ServerStopped)?;
         wake();
-        // A server that ends drops what it has not come to, and with it the other end of this.
+        // A server that stops drops the requests that it has not come to, and with each the other
+        // end of this.
         answer.recv().map_err(stopped)
     }
 }
 
 impl Asked {
-    /// The next to be done.
+    /// The next work.
     pub(super) fn take(&mut self) -> Option<Work> {
         if !self.is_ready {
             return None;

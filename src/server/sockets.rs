@@ -1,4 +1,4 @@
-//! Binding the two ports, and the options that sockets get.
+//! Binds the ports, and sets the options of sockets.
 
 use super::ServerError;
 use crate::config::{Config, UdpSend};
@@ -34,7 +34,7 @@ pub(super) fn bind(config: &Config) -> Result<(TcpListener, UdpSocket), ServerEr
     Ok((listener, bind_voice(address, config.voice_relay_port)?))
 }
 
-/// Listens on every address, and says which form of "every" it was.
+/// Listens on every address, and returns which form of "every" it was.
 fn listen_everywhere(port: u16) -> Result<(IpAddr, TcpListener), ServerError> {
     let both = Ipv6Addr::UNSPECIFIED.into();
     match listen_at(both, port) {
@@ -48,7 +48,7 @@ fn listen_everywhere(port: u16) -> Result<(IpAddr, TcpListener), ServerError> {
     }
 }
 
-/// Whether the system does not have this address or its family at all, rather than not this time.
+/// Whether the system does not have this address or its family at all.
 fn means_no_address(error: &io::Error) -> bool {
     #[cfg(unix)]
     if let Some(code) = error.raw_os_error() {
@@ -82,7 +82,7 @@ pub(super) fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, Ser
     })
 }
 
-/// What to change where one of the two ports cannot be listened on.
+/// The setting to change where one of the two ports cannot be bound.
 fn field_at_fault(error: &io::Error, port: &'static str) -> &'static str {
     match means_no_address(error) {
         true => "bind_address",
@@ -96,7 +96,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // would let another process take over the port.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
-    // What is accepted has it from here, as a client is told of its size when it connects.
+    // Accepted connections inherit it, as a client learns the size when it connects.
     socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES)?;
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;
@@ -120,8 +120,8 @@ fn bind_voice(address: IpAddr, port: u16) -> Result<UdpSocket, ServerError> {
         })
 }
 
-/// Asks the network and the machine to let voice go first. Where they do not know how, it goes as
-/// everything else does.
+/// Asks the network and the machine to send voice first. Where they do not support that, voice is
+/// sent like everything else.
 fn mark_as_voice(socket: &Socket, is_ipv6: bool) {
     // The lower two bits of the field are congestion notification's (RFC 3168).
     let traffic_class = DSCP_EXPEDITED_FORWARDING << 2;
@@ -141,12 +141,12 @@ fn mark_as_voice(socket: &Socket, is_ipv6: bool) {
     }
 }
 
-/// Asks for buffers that hold a burst, and says so if they were not granted.
+/// Asks for buffers that hold a burst, and warns if they were not granted.
 fn size_buffers(socket: &Socket) -> io::Result<()> {
     // The kernel refuses no size, and grants what it allows.
     let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
     let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
-    // Linux doubles what it is asked for, for its own bookkeeping, and tells the double
+    // Linux doubles what it is asked for, for its own bookkeeping, and reports the double
     // (socket(7)).
     let told_per_byte = if cfg!(target_os = "linux") { 2 } else { 1 };
     let granted = [socket.recv_buffer_size()?, socket.send_buffer_size()?];
@@ -163,14 +163,14 @@ fn size_buffers(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// Raises the limit on descriptors, and says so if not everyone fits into it.
+/// Raises the limit on descriptors, and warns if not everyone fits into it.
 pub(super) fn make_room_for_descriptors(limits: Limits) {
     let max_users = limits.users;
     let needed = max_users + limits.pending_connections + OTHER_DESCRIPTORS;
     match system::raise_descriptor_limit() {
         Ok(Some(limit)) if limit < needed as u64 => warn!(
             "{max_users} users and those who log in need {needed} open descriptors, and the limit \
-             is {limit}: whoever comes after that has to wait (raise it with ulimit -n)"
+             is {limit}: further clients have to wait (raise it with ulimit -n)"
         ),
         Ok(_) => {}
         Err(error) => warn!("cannot read the limit on open descriptors: {error}"),
@@ -187,12 +187,12 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socke
     Ok(socket)
 }
 
-/// Sets the options of an accepted connection. Where one cannot be set the connection is most
-/// likely gone already, which its next read will tell.
+/// Sets the options of an accepted connection. Where one cannot be set, the connection is most
+/// likely gone already, and its next read will fail.
 ///
-/// The kernel asks a silent client (keepalive, tcp(7)) and sends again what is lost. Which of them is
-/// gone is not its to say: with something under way it does not ask, and begins to count anew.
-/// `TCP_USER_TIMEOUT` keeps it from giving up before the server does, which looks at each
+/// The kernel probes a silent client (keepalive, tcp(7)) and retransmits what is lost. It does not
+/// decide which client is gone: with something under way it does not probe, and begins to count
+/// anew. `TCP_USER_TIMEOUT` keeps it from giving up before the server does, which looks at each
 /// (`Connections::look_at_due`). Elsewhere keepalive has to do.
 pub(super) fn prepare(stream: &TcpStream, limits: &Limits) {
     let keepalive = TcpKeepalive::new()
@@ -207,7 +207,7 @@ pub(super) fn prepare(stream: &TcpStream, limits: &Limits) {
         .and_then(|()| socket.set_send_buffer_size(SEND_BUFFER_BYTES));
     #[cfg(target_os = "linux")]
     let result = result.and_then(|()| {
-        // Older kernels do not know it, and do without.
+        // Older kernels do not know it.
         let _ = system::bound_retransmission(stream, limits.retransmission());
         system::bound_unsent(stream, UNSENT_BYTES)?;
         socket.set_tcp_user_timeout(Some(limits.user_timeout()))
@@ -217,8 +217,8 @@ pub(super) fn prepare(stream: &TcpStream, limits: &Limits) {
     }
 }
 
-/// Lets the kernel have all of so many bytes, for a client that reads them when the server has ended.
-/// Where it refuses, it takes what it takes.
+/// Lets the kernel take all of so many bytes, for a client that reads them once the server has
+/// stopped. If it refuses, it takes what it can.
 pub(super) fn make_room(stream: &TcpStream, bytes: usize) {
     let socket = SockRef::from(stream);
     let _ = socket.set_send_buffer_size(bytes.max(SEND_BUFFER_BYTES));

@@ -1,5 +1,5 @@
-//! Descriptors that are kept for when there are none left: held by a socket that does nothing, which
-//! is closed when something needs one more.
+//! Descriptors in reserve: held by a socket that does nothing, which is closed when something needs
+//! a descriptor and none is left.
 
 use socket2::{Domain, Socket, Type};
 use std::io;
@@ -14,24 +14,24 @@ impl Spare {
         spare
     }
 
-    /// Nothing yet.
+    /// None yet.
     pub(super) fn none() -> Self {
         Spare(None)
     }
 
-    /// Gives it to whoever asks the system next.
+    /// Frees it for the next system call that needs one.
     pub(super) fn release(&mut self) {
         self.0 = None;
     }
 
-    /// Takes one again, if there is one to be had.
+    /// Takes one again, if one is available.
     pub(super) fn refill(&mut self) {
         if self.0.is_none() {
             self.0 = Socket::new(Domain::IPV4, Type::DGRAM, None).ok();
         }
     }
 
-    /// Gives it to some work that returns it, such as a file that is opened and closed.
+    /// Lends it to some work that returns it, such as a file that is opened and closed.
     pub(super) fn lend<T>(&mut self, work: impl FnOnce() -> T) -> T {
         self.release();
         let result = work();

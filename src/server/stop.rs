@@ -1,4 +1,4 @@
-//! The end in order: what is queued is flushed within a bound, and the connections are closed.
+//! The stop in order: what is queued is flushed within a bound, and the connections are closed.
 
 use super::{Server, sockets};
 use crate::cause::Ended;
@@ -11,7 +11,7 @@ use std::io;
 use std::time::Instant;
 
 /// Stops accepting, and offers the kernel what is queued until it has taken all, the time is up, or
-/// a further signal says that there is no time.
+/// a further signal demands to stop at once.
 pub(super) fn flush(server: &mut Server) {
     let _ = server
         .poll

@@ -1,6 +1,6 @@
-//! What a service manager such as systemd is told (sd_notify(3)): that the server is ready, that it
-//! stops, and, while its loop turns, that it does. The datagrams never block the loop: what the
-//! manager has no room for is not told.
+//! Notifications to a service manager such as systemd (sd_notify(3)): that the server is ready,
+//! that it stops, and, while its loop runs, that it does. They never block the loop: what the
+//! manager has no room for is not sent.
 
 use log::{debug, warn};
 use std::env;
@@ -11,17 +11,17 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process;
 use std::time::{Duration, Instant};
 
-/// The way to the manager, if there is one.
+/// The socket to the manager, if there is one.
 #[derive(Default)]
 pub(super) struct Supervisor {
     socket: Option<UnixDatagram>,
-    /// How often it wants to hear that the loop turns, halved, so that it never waits.
+    /// Half of the time within which it wants a sign that the loop runs.
     interval: Option<Duration>,
     next: Option<Instant>,
 }
 
 impl Supervisor {
-    /// Takes from the environment what the manager has put there for this process.
+    /// Reads what the manager has put into the environment for this process.
     pub(super) fn from_environment() -> Self {
         let Some(path) = env::var_os("NOTIFY_SOCKET") else {
             return Supervisor::default();
@@ -54,29 +54,29 @@ impl Supervisor {
         self.tell("STOPPING=1");
     }
 
-    /// The loop has come round.
+    /// The loop has completed a turn.
     pub(super) fn turned(&mut self, now: Instant) {
         if self.next.is_some_and(|next| next <= now) {
-            // What was not heard is said again soon, while there is time.
+            // What did not get through is sent again soon, while there is time.
             let was_told = self.tell("WATCHDOG=1");
             let wait = |interval| if was_told { interval } else { interval / 8 };
             self.next = self.interval.map(|interval| now + wait(interval));
         }
     }
 
-    /// When the loop must come round next.
+    /// When the loop must complete a turn next.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.next
     }
 
-    /// Says whether it was told, or nobody wants to hear.
+    /// Sends a state, and returns whether it was sent, or there is no manager.
     fn tell(&self, state: &str) -> bool {
         let Some(socket) = &self.socket else {
             return true;
         };
         let result = socket.send(state.as_bytes());
         if let Err(error) = &result {
-            debug!("the service manager was not told {state}: {error}");
+            debug!("cannot notify the service manager of {state}: {error}");
         }
         result.is_ok()
     }

@@ -1,10 +1,10 @@
-//! What the settings for bare metal want of the thread that the loop runs on.
+//! What the settings for bare metal ask of the thread that the loop runs on.
 
 use super::ServerError;
 use crate::config::Config;
 use crate::system;
 
-/// What the settings want of the thread that the loop runs on.
+/// What the settings ask of the thread that the loop runs on.
 pub(super) struct ThreadOptions {
     /// Never sleep.
     pub(super) busy_poll: bool,

@@ -1,4 +1,4 @@
-//! The loop: what is done once, in each turn, and in the end.
+//! The loop: its start, its turns, and its stop.
 
 #[cfg(all(unix, feature = "cli"))]
 use super::SIGNALS;
@@ -16,8 +16,8 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 impl Server {
-    /// Serves until it is stopped, on the thread that calls this, and [finishes](Self::finish). Returns
-    /// what was done.
+    /// Serves until it is stopped, on the thread that calls this, and [finishes](Self::finish).
+    /// Returns the statistics.
     ///
     /// # Errors
     ///
@@ -27,12 +27,12 @@ impl Server {
         Ok(self.finish())
     }
 
-    /// One turn of the loop, for an application that has a loop of its own: waits for something to do,
-    /// for so long at most if that is said, and does it, a bounded share of it. To be called again at
-    /// once, or voice waits, until it breaks off because the server is to stop; then
+    /// One turn of the loop, for an application that has a loop of its own: it waits for something
+    /// to do, at most for `timeout` if there is one, and does a bounded share of it. Call it again
+    /// at once, or voice waits, until it breaks because the server is to stop. Then
     /// [finish](Self::finish).
     ///
-    /// The first turn sets its thread up as the settings for bare metal want it, and the others are
+    /// The first turn sets its thread up as the settings for bare metal ask, and the others are
     /// meant to be on the same.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Server {
             if source.kind() != io::ErrorKind::Interrupted {
                 return Err(ServerError::system("wait for events", source));
             }
-            // Whatever interrupted it, deadlines are met.
+            // Deadlines are met even so.
             self.readiness.clear();
         }
         let now = read_clock();
@@ -72,9 +72,9 @@ impl Server {
         })
     }
 
-    /// Ends in order: nothing more is accepted or read, what is queued is flushed within
-    /// [`STOP_DEADLINE`](crate::limits::STOP_DEADLINE), and the connections are closed. Returns what was
-    /// done.
+    /// Stops in order: nothing more is accepted or read, what is queued is flushed within
+    /// [`STOP_DEADLINE`](crate::limits::STOP_DEADLINE), and the connections are closed. Returns the
+    /// statistics.
     pub fn finish(mut self) -> Statistics {
         #[cfg(target_os = "linux")]
         self.supervisor.stopping();
@@ -105,7 +105,7 @@ impl Server {
         Ok(())
     }
 
-    /// What is asked for at any time, and done once in a while.
+    /// Fulfils requests that come at any time and are due once in a while.
     fn attend_to_paces(&mut self) {
         if self.statistics_pace.is_due(self.turn_ended, &self.handle) {
             let statistics = self.statistics_at_any_price();
@@ -153,7 +153,7 @@ impl Server {
     }
 
     fn note_readiness(&mut self) {
-        // Put back below: what is looked at here stays as it is.
+        // Put back below: nothing changes it in between.
         let events = std::mem::replace(&mut self.readiness, Events::with_capacity(0));
         for event in &events {
             match event.token() {
@@ -186,7 +186,7 @@ impl Server {
         self.readiness = events;
     }
 
-    /// Takes note of the signals that have come, and says whether one of them means stop.
+    /// Records the signals that have come, and returns whether one of them means stop.
     #[cfg(all(unix, feature = "cli"))]
     pub(super) fn take_signals_of_stop(&mut self) -> bool {
         let mut means_stop = false;

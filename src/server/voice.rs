@@ -1,8 +1,9 @@
-//! The voice port: receives whatever is there, asks the relay about it, and sends on what is to be
+//! The voice port: receives what is there, asks the relay about it, and sends on what is to be
 //! relayed in the order of the [backlog](crate::relay::backlog), within bounds.
 //!
 //! Reading comes first, because the kernel's buffer knows neither users nor ages: what waits there
-//! makes everyone wait, and is lost to whoever comes last. What waits here is dropped by share and age.
+//! makes everyone wait, and once it is full, what comes last is lost. What waits here is dropped by
+//! share and age.
 
 mod arrival;
 #[cfg(test)]
@@ -94,7 +95,7 @@ impl<S: DatagramSocket> VoicePort<S> {
         received
     }
 
-    /// Does with a datagram what is to be done with it, or makes it wait for its turn.
+    /// Handles a datagram, or puts it in line for its turn.
     fn take_in(&mut self, now: Now, slot: usize, switchboard: &mut Switchboard) {
         let (received, bytes) = self.slots.datagram(slot);
         let path = received.path;
@@ -127,12 +128,12 @@ impl<S: DatagramSocket> VoicePort<S> {
         }
     }
 
-    /// Sends on what is next in the backlog, as much as fits into a look. Returns how many deliveries
-    /// that was.
+    /// Sends on what is next in the backlog, as much as fits into a poll. Returns how many
+    /// deliveries that was.
     fn relay(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
         let mut left = sent_per_poll_max(switchboard.relay().listeners().len());
         let mut deliveries = 0;
-        // The few that a last batch would have go cheaper with those that come next.
+        // The few that a last batch would have are cheaper with those that come next.
         while !self.backlog.is_empty() && left >= DATAGRAMS_TOGETHER_MIN {
             let most = left.min(DATAGRAMS_PER_BATCH);
             let (sent, to) = self.relay_batch(now, most, switchboard);
@@ -142,7 +143,7 @@ impl<S: DatagramSocket> VoicePort<S> {
         deliveries
     }
 
-    /// Sends on at most so many datagrams. Returns how many those and their deliveries were.
+    /// Sends on at most so many datagrams. Returns their number and that of their deliveries.
     fn relay_batch(
         &mut self,
         now: Now,
@@ -192,8 +193,7 @@ fn is_too_late(now: Now, arrived_at: Instant, age_max: Duration) -> bool {
 }
 
 impl<S: DatagramSocket> Voice for VoicePort<S> {
-    /// Nobody else tells of datagrams that come while a turn lasts, so that the kernel is asked each
-    /// time.
+    /// Datagrams that come during a turn are not reported, so that each poll asks the kernel.
     fn poll(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
         let received = self.receive(now, switchboard);
         let deliveries = self.relay(now, switchboard);

@@ -1,10 +1,10 @@
-//! Which frames travel together: several datagrams to one recipient can go to the kernel as
-//! segments of one message, if all but the last have the same size (`UDP_SEGMENT`, udp(7)). Clients
-//! ignore what follows a frame in its datagram, so that sizes are made equal by zeros.
+//! Frames that travel together: several datagrams to one recipient can go to the kernel as segments
+//! of one message, if all but the last have the same size (`UDP_SEGMENT`, udp(7)). Clients ignore
+//! what follows a frame in its datagram, so zeros make the sizes equal.
 //!
-//! It plans and lays out bytes, and sends nothing. One copy is made of what is grouped, whatever
-//! the number of recipients, because one contiguous piece per message is cheaper for the kernel to
-//! take than many.
+//! It plans and lays out bytes, and sends nothing. It copies what is grouped once, whatever the
+//! number of recipients, because one contiguous piece per message is cheaper for the kernel to take
+//! than many.
 
 use super::Queued;
 use crate::limits::{DATAGRAMS_PER_BATCH, MESSAGE_BYTES_MAX, PADDING_BYTES_MAX};
@@ -15,7 +15,7 @@ use std::ops::Range;
 pub(super) struct Group {
     /// What each is padded to.
     pub(super) segment_len: usize,
-    /// The shortest of them, which decides who else may come in.
+    /// The shortest of them, which decides which others may join.
     shortest: usize,
     members: Range<usize>,
     /// Where the padded frames lie. The last one is not padded.
@@ -25,7 +25,7 @@ pub(super) struct Group {
 /// One frame's place in a plan.
 #[derive(Clone, Copy)]
 struct Member {
-    /// Which of the frames.
+    /// Its place among the frames.
     frame: usize,
     sender: usize,
 }
@@ -147,7 +147,7 @@ impl Group {
         }
     }
 
-    /// Whether a frame of this length may come in.
+    /// Whether a frame of this length may join.
     fn fits(&self, len: usize) -> bool {
         let count = self.members.len() + 1;
         let segment_len = self.segment_len.max(len);

@@ -49,8 +49,8 @@ impl<const N: usize> Headers<N> {
         header.msg_controllen = size_of::<Control>() as _;
     }
 
-    /// Prepares a header for a message to this peer, of segments of a length if it is more than one
-    /// datagram.
+    /// Prepares a header for a message along this path, of segments of a length if it is more than
+    /// one datagram.
     fn write(&mut self, place: usize, to: &UdpPath, is_ipv6: bool, segment_len: Option<u16>) {
         let (address, control) = (&mut self.addresses[place], &mut self.controls[place]);
         let header = &mut self.headers[place].msg_hdr;
@@ -65,7 +65,7 @@ impl<const N: usize> Headers<N> {
 pub(super) struct Inbound {
     headers: Headers<DATAGRAMS_PER_BATCH>,
     pieces: Box<[libc::iovec; DATAGRAMS_PER_BATCH]>,
-    /// The kernel's count of dropped datagrams when it was last told.
+    /// The kernel's last count of dropped datagrams.
     dropped: u32,
 }
 
@@ -76,8 +76,8 @@ impl Inbound {
     /// Prepares a socket.
     pub(super) fn new(socket: &std::net::UdpSocket, is_ipv6: bool) -> io::Result<Self> {
         let fd = socket.as_raw_fd();
-        // Where the socket is bound to one address there is no other, and telling it with every
-        // datagram has its price.
+        // Where the socket is bound to one address there is no other, and reporting it with every
+        // datagram costs time.
         if socket.local_addr()?.ip().is_unspecified() {
             let (level, option) = match is_ipv6 {
                 true => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
@@ -85,11 +85,11 @@ impl Inbound {
             };
             set_option(fd, level, option, 1)?;
         }
-        // These two only tell more: where they are missing, less is known.
+        // These two only report more: where they are missing, less is known.
         let results = [libc::SO_RXQ_OVFL, libc::SO_TIMESTAMPNS]
             .map(|option| set_option(fd, libc::SOL_SOCKET, option, 1));
         for error in results.into_iter().filter_map(Result::err) {
-            debug!("the kernel will not tell all about datagrams: {error}");
+            debug!("the kernel does not report everything about datagrams: {error}");
         }
         let piece = libc::iovec {
             iov_base: ptr::null_mut(),
@@ -135,7 +135,7 @@ impl Inbound {
                         socket.as_raw_fd(),
                         headers.as_mut_ptr(),
                         places as libc::c_uint,
-                        // The lengths are those that came, also of what was cut to its slot.
+                        // The lengths are those that came, even where the slot cut them.
                         (libc::MSG_DONTWAIT | libc::MSG_TRUNC) as _,
                         ptr::null_mut(),
                     )
@@ -190,7 +190,7 @@ fn set_option(
     }
 }
 
-/// Makes a socket one that the kernel refuses segments of.
+/// Makes the kernel refuse segments on a socket.
 #[cfg(test)]
 pub(super) fn refuse_segments(socket: &impl AsRawFd) {
     let result = set_option(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_NO_CHECK, 1);

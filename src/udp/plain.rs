@@ -1,7 +1,7 @@
-//! The portable body: one call per datagram, by what every system has.
+//! The portable body: one call per datagram, with what every system has.
 //!
-//! It cannot tell which of the server's addresses a datagram was sent to, nor choose the one it
-//! answers from: where a server has several, it must be bound to one of them.
+//! It does not know which of the server's addresses a datagram was sent to, and cannot choose the
+//! one that it answers from: a server with several must be bound to one of them.
 
 use super::{Queued, Received, Slots, Traffic};
 use crate::cause::UdpFailed;
@@ -24,7 +24,7 @@ pub(super) fn receive(socket: &UdpSocket, slots: &mut Slots, traffic: &mut Traff
         };
         match socket.recv_from(slot) {
             Ok((len, remote)) => {
-                // What was cut to its slot counts as much: nothing portable tells its length.
+                // What was cut to its slot counts as much: nothing portable reports its length.
                 traffic.bytes_received += len as u64;
                 slots.fill(Received {
                     len,
@@ -39,7 +39,7 @@ pub(super) fn receive(socket: &UdpSocket, slots: &mut Slots, traffic: &mut Traff
                 io::ErrorKind::WouldBlock => return false,
                 io::ErrorKind::Interrupted => {}
                 // Some systems report here what became of datagrams that were sent, or that one was
-                // too long for its slot. The next may be well.
+                // too long for its slot. The next call may succeed.
                 _ => traffic.counters.count(UdpFailed::Receive),
             },
         }

@@ -1,4 +1,4 @@
-//! Where received datagrams lie until they are sent on or dropped. Allocated once.
+//! Slots that received datagrams lie in until they are sent on or dropped. Allocated once.
 
 use crate::event::UdpPath;
 use crate::limits::{DATAGRAM_SLOT_BYTES, DATAGRAMS_PER_BATCH};
@@ -47,7 +47,7 @@ impl Slots {
         self.fresh.clear();
     }
 
-    /// The bytes of the slot that would be filled so many after the next, if there are as many free.
+    /// The bytes of the slot that would be filled so many after the next, if so many are free.
     pub(crate) fn free_bytes(&mut self, after: usize) -> Option<&mut [u8; DATAGRAM_SLOT_BYTES]> {
         let place = self.free.len().checked_sub(after + 1)?;
         Some(&mut self.bytes[self.free[place]])

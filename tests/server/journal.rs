@@ -36,7 +36,7 @@ fn who_comes_goes_and_is_refused_is_a_line_each() {
     std::io::Write::write_all(&mut stranger, &login).expect("it is read");
     assert!(!matches!(stranger.read(&mut [0; 10]), Ok(len) if len > 0));
 
-    let log = server.log_until("without login ended: closed_malformed");
+    let log = server.log_until("was closed: closed_malformed");
     for (what, expected) in [
         (
             "as \"alice\"",
@@ -55,11 +55,11 @@ fn who_comes_goes_and_is_refused_is_a_line_each() {
         ),
         (
             "U+202E",
-            r#"a login as "x\u{202e}\u{2028}\"y" from 127.0.0.1 refused: login_bad_name (U+202E has no place in it)"#,
+            r#"a login as "x\u{202e}\u{2028}\"y" from 127.0.0.1 refused: login_bad_name (U+202E is not allowed in it)"#,
         ),
         (
             "closed_malformed",
-            "a connection from 127.0.0.1 without login ended: closed_malformed",
+            "a pending connection from 127.0.0.1 was closed: closed_malformed",
         ),
     ] {
         assert_eq!(line(&log, what), expected);
@@ -131,16 +131,16 @@ fn sigusr2_has_more_told_and_then_less_again() {
     pass_by();
     server.signal("USR2");
     let log = server.log_until("log level DEBUG from now on");
-    assert!(!log.contains("without login ended"), "{log}");
+    assert!(!log.contains("a pending connection"), "{log}");
     pass_by();
-    server.log_until("a connection from 127.0.0.1 without login ended: closed_by_peer");
+    server.log_until("a pending connection from 127.0.0.1 was closed: closed_by_peer");
     server.signal("USR2");
     server.log_until("log level INFO from now on");
     pass_by();
     // Alice comes after that.
     let _alice = Client::log_in(place, "alice");
     let log = server.log_until("logged in as \"alice\"");
-    assert!(!log.contains("without login ended"), "{log}");
+    assert!(!log.contains("a pending connection"), "{log}");
     server.signal("TERM");
     assert_eq!(server.wait().0, Some(0));
 }

@@ -1,4 +1,4 @@
-//! What is queued for connections, within its bounds, and who is ended because it is too much.
+//! What is queued for connections, within its bounds, and which are closed because it is too much.
 
 use super::Connections;
 use crate::cause::Ended;
@@ -8,13 +8,14 @@ use crate::limits::{COPY_OVERHEAD_BYTES, HOLD_BACK};
 use crate::switchboard::Deliver;
 
 impl<S: Stream> Connections<S> {
-    /// Queues bytes for a connection, or ends it if they are too many. Returns it if they were queued.
+    /// Queues bytes for a connection, or closes it if they are too many. Returns it if they were
+    /// queued.
     /// Rule 12b.
     fn queue(&mut self, to: ConnectionId, frames: &[u8]) -> Option<&mut Connection<S>> {
         let (bytes, bounds) = (frames.len(), self.bounds());
         let connection = self.living(to)?;
-        // Whoever reads as fast as others talk must not be taken for slow because this turn has not come
-        // to flushing yet, or nobody has looked since.
+        // A client that reads as fast as others talk must not count as slow because this turn has
+        // not come to flushing yet, or nothing has been looked at since.
         if !bounds.have_room(connection, bytes) {
             self.make_room(to, bytes)?;
         }
@@ -26,7 +27,8 @@ impl<S: Stream> Connections<S> {
         Some(connection)
     }
 
-    /// Offers the kernel what is queued for a connection, and ends it if there is no room even so.
+    /// Offers the kernel what is queued for a connection, and closes it if there is no room even
+    /// so.
     fn make_room(&mut self, id: ConnectionId, bytes: usize) -> Option<()> {
         if self.flush(id).is_err() {
             self.end(id, Ended::Broken);
@@ -88,7 +90,7 @@ impl<S: Stream> Deliver for Connections<S> {
         }
     }
 
-    /// Marks a connection to be ended. The first cause counts, and nothing more is read from it or
+    /// Marks a connection to be closed. The first cause counts, and nothing more is read from it or
     /// queued for it.
     fn end(&mut self, id: ConnectionId, cause: Ended) {
         if let Some(connection) = self.living(id) {

@@ -1,10 +1,10 @@
 //! Looks at connections from time to time: whether what waits for them is taken, and whether their
 //! machines are still there.
 //!
-//! A connection with something under way is looked at in turn with all others like it, so that what
-//! the kernel holds is counted, and a client that takes nothing is found while the kernel still takes
-//! bytes for it. One that is silent is looked at when it may have been so for too long. The kernel asks the
-//! silent and sends again what was lost, and gives nobody up before it is done here: only here is it
+//! Connections with something under way are looked at in turn, so that what the kernel holds is
+//! counted, and a client that takes nothing is found while the kernel still takes bytes for it. A
+//! silent one is looked at when it may have been silent for too long. The kernel asks the silent
+//! ones and retransmits what was lost, and gives nobody up before it is done here: only here is it
 //! known both when something was last heard and what waits.
 
 use super::Connections;
@@ -17,7 +17,7 @@ use crate::switchboard::Deliver;
 use std::time::Instant;
 
 impl<S: Stream> Connections<S> {
-    /// Takes note of what was delivered of a connection's bytes.
+    /// Records what was delivered of a connection's bytes.
     pub(super) fn note_delivered(&mut self, id: ConnectionId) {
         if let Some(connection) = self.slab.get_mut(id.index()) {
             let unacknowledged = connection.stream.unacknowledged();
@@ -27,7 +27,7 @@ impl<S: Stream> Connections<S> {
         }
     }
 
-    /// Has a connection looked at in a while, if something waits for it.
+    /// Schedules a look at a connection, if something waits for it.
     pub(super) fn want_look(&mut self, id: ConnectionId) {
         let connection = self.slab.get(id.index());
         if connection.is_some_and(|it| it.is_waiting() && it.look_at.is_none()) {
@@ -43,8 +43,8 @@ impl<S: Stream> Connections<S> {
         }
     }
 
-    /// Has a newcomer looked at when it may have been silent for too long, where the system tells. It may
-    /// have waited to be taken in.
+    /// Schedules a look at a newcomer for when it may have been silent for too long, where the
+    /// system reports it. It may have waited to be accepted.
     pub(super) fn watch_silence(&mut self, id: ConnectionId) {
         let contact = self.slab.get(id.index()).and_then(|it| it.stream.contact());
         let left = contact.map(|it| self.patience.silence.saturating_sub(it.silent_for));
@@ -63,19 +63,19 @@ impl<S: Stream> Connections<S> {
         }
     }
 
-    /// When somebody is to be looked at.
+    /// When the next look is due.
     pub(in crate::server) fn next_look(&self) -> Option<Instant> {
         let waiting = self.waiting.front().map(|&(at, _)| at);
         let silent = self.silent.first().map(|&(at, _)| at);
         waiting.into_iter().chain(silent).min()
     }
 
-    /// Looks at one connection that is due, if there is one, and says whether there was one, and so
-    /// may be another. Marks it to be ended if it takes nothing or is gone.
+    /// Looks at one connection that is due, and returns whether there was one, so that another may
+    /// be. Marks it to be closed if it takes nothing or its machine is gone.
     pub(in crate::server) fn look_at_due(&mut self) -> bool {
         if let Some(&(at, id)) = self.waiting.front().filter(|(at, _)| *at <= self.now) {
             self.waiting.pop_front();
-            // Else it is an entry of an earlier connection in its place.
+            // Otherwise it is an entry of an earlier connection in its place.
             if self.slab.get(id.index()).and_then(|it| it.look_at) == Some(at) {
                 self.look_at_progress(id);
             }
@@ -95,7 +95,7 @@ impl<S: Stream> Connections<S> {
             return;
         };
         connection.look_at = None;
-        // If the kernel has room since, it only has not been offered any yet.
+        // If the kernel has room since, it has only not been offered anything yet.
         let progress =
             connection
                 .delivery
@@ -118,7 +118,7 @@ impl<S: Stream> Connections<S> {
         let silence = self.patience.silence;
         let at = contact.map(|contact| match contact.silent_for {
             silent_for if silent_for < silence => self.now + (silence - silent_for),
-            // It is asked in a moment.
+            // The kernel asks it in a moment.
             _ => self.now + silence / SILENCE_LOOKS,
         });
         self.set_silent_at(id, at);
@@ -180,7 +180,7 @@ mod tests {
         (id, unacknowledged)
     }
 
-    /// Nobody yet, and a kilobyte for all.
+    /// No connections yet, and a kilobyte for all.
     fn tight() -> Connections<Taker> {
         let outbound_bytes = 1_000;
         let limits = Limits {
@@ -195,7 +195,7 @@ mod tests {
         connections.flush(id).expect("it takes everything");
     }
 
-    /// Lets the time pass until those are looked at for whom something waits.
+    /// Lets time pass, and looks at those that are due.
     fn look(connections: &mut Connections<Taker>) {
         connections.now += connections.patience.look;
         while connections.look_at_due() {}
@@ -221,7 +221,7 @@ mod tests {
         let (steady, _) = connect(&mut connections);
         say(&mut connections, behind, 600);
         look(&mut connections);
-        // Nobody has looked at this one since it began to wait, so that it may be a good reader.
+        // This one was not looked at since it began to wait, so that it may be a good reader.
         say(&mut connections, steady, 600);
         assert_eq!(connections.next_to_end(), None);
         say(&mut connections, behind, 100);

@@ -1,15 +1,15 @@
 //! When a datagram arrived, by the kernel's time stamp.
 //!
-//! The stamp is wall-clock time, and the wall clock can be set. So a stamp is believed only as far as
-//! other facts agree with it: whatever is received came after the socket was last seen empty, which
-//! the monotonic clock knows, and before now; and where the wall clock has been set since, the
-//! stamp may be of the time before. Of all that is possible, the latest arrival counts, so that no
-//! step of the clock makes living voice look old.
+//! The stamp is wall-clock time, and the wall clock can be set. So a stamp is believed only as far
+//! as other facts agree with it: whatever is received came after the socket was last seen empty,
+//! which the monotonic clock knows, and before now. Where the wall clock has been set since, the
+//! stamp may be of the time before. Of all possible times the latest counts, so that no step of the
+//! clock makes living voice look old.
 
 use crate::event::Now;
 use std::time::{Duration, Instant};
 
-/// What is needed to tell when a datagram arrived: see the [module](self).
+/// What it takes to know when a datagram arrived: see the [module](self).
 pub(super) struct Arrivals {
     /// When the socket was last seen empty.
     empty_at: Now,
@@ -26,14 +26,14 @@ impl Arrivals {
         self.empty_at = now;
     }
 
-    /// When a datagram arrived that is received now: just now, where there is no stamp.
+    /// When a datagram arrived that is received now: just now, without a stamp.
     pub(super) fn arrived_at(&self, now: Now, stamp_ns: Option<u64>) -> Instant {
         let Some(stamp_ms) = stamp_ns.map(|ns| ns / 1_000_000) else {
             return now.instant;
         };
         let since_empty = now.instant.duration_since(self.empty_at.instant);
         let by_this_clock = Duration::from_millis(now.unix_ms.saturating_sub(stamp_ms));
-        // As the clock went when the socket was empty, which is the same but for a step since.
+        // As the clock was when the socket was empty. That is the same, except for a step since.
         let by_that_clock = match stamp_ms.checked_sub(self.empty_at.unix_ms) {
             Some(after) => since_empty.saturating_sub(Duration::from_millis(after)),
             None => since_empty,
@@ -46,9 +46,9 @@ impl Arrivals {
 mod tests {
     use super::*;
 
-    /// What a datagram's age is taken for that arrived so long after the socket was empty, in
-    /// milliseconds, if it is looked at so long after that, and the wall clock is set by so much, before
-    /// it arrives or after.
+    /// The age in milliseconds that is computed for a datagram that arrives `arrived` after the
+    /// socket was empty and is received `looked` after that, if the wall clock is set by `step`
+    /// before or after it arrives.
     fn age(arrived: i64, looked: i64, step: i64, is_before: bool) -> i64 {
         let (start, wall) = (Instant::now(), 1_000_000_000);
         let at = |ms: i64, unix_ms: i64| Now {
@@ -86,7 +86,7 @@ mod tests {
                 for is_before in [false, true] {
                     let age = age(arrived, looked, step, is_before);
                     assert!((0..=looked - arrived).contains(&age), "{step} {is_before}");
-                    // Set back before it came, the clock tells its age as it is.
+                    // With the clock set back before it came, its age is exact.
                     if step < 0 && is_before {
                         assert_eq!(age, looked - arrived, "{step}");
                     }
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(arrivals.arrived_at(later, None), later.instant);
     }
 
-    /// A datagram that arrives while a turn lasts has a stamp after the turn's reading of the clock.
+    /// A datagram that arrives during a turn has a stamp after the turn's reading of the clock.
     #[test]
     fn what_comes_after_the_clock_was_read_is_new() {
         assert_eq!(age(30, 20, 0, true), 0);

@@ -78,15 +78,15 @@ pub(super) fn write_address(
     }
 }
 
-/// What the kernel tells about a datagram beside its bytes.
+/// What the kernel reports about a datagram beside its bytes.
 #[derive(Default)]
 pub(super) struct Arrival {
     /// The server's address that it was sent to.
     pub(super) local: Option<IpAddr>,
     /// When it arrived, in nanoseconds since the Unix epoch.
     pub(super) arrived_ns: Option<u64>,
-    /// Datagrams that the socket has dropped so far for want of room, modulo 2^32. The kernel says
-    /// nothing while there were none.
+    /// Datagrams that the socket has dropped so far for want of room, modulo 2^32. The kernel
+    /// reports nothing before the first.
     pub(super) dropped: Option<u32>,
 }
 

@@ -11,7 +11,7 @@ use mio::net::UdpSocket;
 use std::io;
 use std::os::fd::AsRawFd;
 
-/// What a queued message is, in case it must be sent otherwise.
+/// What a queued message is, in case it must be sent in another way.
 #[derive(Clone, Copy)]
 struct Message {
     datagrams: usize,
@@ -54,7 +54,7 @@ struct Batch<'a> {
     groups: &'a Groups,
 }
 
-/// Whether this kernel knows `UDP_SEGMENT` (Linux 4.18). Setting it to 0 changes nothing.
+/// Whether this kernel supports `UDP_SEGMENT` (Linux 4.18). Setting it to 0 changes nothing.
 pub(in crate::udp) fn knows_segments(socket: &std::net::UdpSocket) -> io::Result<()> {
     set_option(socket.as_raw_fd(), libc::SOL_UDP, libc::UDP_SEGMENT, 0)
 }
@@ -176,8 +176,7 @@ impl Outbound {
         }
     }
 
-    /// Fills the next header with one datagram. The caller flushes before `bytes` goes out of its
-    /// sight.
+    /// Fills the next header with one datagram. The caller flushes while it still borrows `bytes`.
     fn queue_one(&mut self, bytes: &[u8], to: &UdpPath) {
         self.add_piece(bytes);
         self.fill_header(Message::of_one(), 1, to, None);
@@ -240,8 +239,8 @@ impl Outbound {
         self.forget_queued();
     }
 
-    /// Sends the datagrams of a refused message one by one. If that works, it was the segments that
-    /// were refused, and there will be no more of them; otherwise it was the destination.
+    /// Sends the datagrams of a refused message one by one. If that works, the kernel refused the
+    /// segments, and after some of these no more are tried. Otherwise it refused the destination.
     fn send_apart(
         &mut self,
         socket: &UdpSocket,
