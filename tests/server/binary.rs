@@ -10,8 +10,8 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 #[cfg(unix)]
-use std::process::{self, Child, ChildStderr};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStderr};
+use std::process::{self, Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use voiceapp_server::cli;
 #[cfg(unix)]
