@@ -9,9 +9,9 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 #[cfg(unix)]
 use std::net::TcpStream;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::process::{self, Command, Output, Stdio};
 #[cfg(unix)]
 use std::process::{Child, ChildStderr};
-use std::process::{self, Command, Output, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use voiceapp_server::cli;
 #[cfg(unix)]
