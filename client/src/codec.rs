@@ -1,25 +1,25 @@
-//! Opus, 48 kHz and mono, in frames of 20 ms of variable rate, as the existing clients have it.
+//! Opus, 48 kHz and mono, in frames of 20 ms at a variable rate, as in the existing clients.
 
 use super::fade::{FADE_SAMPLES, fade};
 use super::{FRAME_SAMPLES, SAMPLE_RATE, Sound};
 use ropus::{Channels, DecodeMode, OPUS_APPLICATION_AUDIO, OpusEncoder};
 
-/// As the existing clients have it, in bits a second.
+/// The rate of the existing clients, in bits a second.
 pub const BITRATE: u32 = 96_000;
-/// What Opus can do (RFC 6716, section 2.1.1).
+/// The rates of Opus (RFC 6716, section 2.1.1).
 pub const BITRATES: std::ops::RangeInclusive<u32> = 6_000..=510_000;
-/// The most that one frame can have (RFC 6716, section 3.4).
+/// The longest frame (RFC 6716, section 3.4).
 const PACKET_BYTES_MAX: usize = 1_275;
-/// 120 ms, the most that one packet can hold.
+/// 120 ms, the most in one packet.
 const PACKET_SAMPLES_MAX: usize = 6 * FRAME_SAMPLES;
-/// Two of the steps that 16 bits have: what dithering leaves of silence. Opus has no idea that nobody
-/// hears it, and takes as many bytes for it as for music.
+/// Two steps of 16 bits: what dithering leaves of silence. Opus does not know that it is inaudible,
+/// and spends as many bytes on it as on music.
 const SILENCE_PEAK: f32 = 2.0 / 32_768.0;
-/// So many frames of silence end what was said. They take what the encoder still held, and leave
-/// nothing in a decoder that could be heard when something else is said.
+/// So many frames of silence end a talk. They take what the encoder still held, and leave nothing
+/// in a decoder that could be heard in the next talk.
 const TAIL_FRAMES: u32 = 2;
 
-/// The library's own typed encoder has no way to do without prediction, so that this is the one below it.
+/// The library's own typed encoder cannot switch prediction off, so this uses the one below it.
 pub struct Encoder {
     opus: OpusEncoder,
     state: State,
@@ -34,14 +34,14 @@ enum State {
     Ending(u32),
 }
 
-/// How the next 20 ms of sound are to be said.
+/// How to encode the next 20 ms of sound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// As they are.
     No,
-    /// They come after sound that is not said.
+    /// They follow sound that is not sent.
     In,
-    /// What follows on them is not said.
+    /// What follows them is not sent.
     Out,
 }
 
@@ -59,9 +59,9 @@ impl Encoder {
         }
     }
 
-    /// The next 20 ms as a packet, or none if nothing is to be sent of them. What is said between two silences needs
-    /// nothing from before, and leaves nothing behind: listeners may have a decoder that
-    /// knows what was said last, or one that knows nothing.
+    /// The next 20 ms as a packet, or none if nothing is to be sent of them. A talk between two
+    /// silences needs nothing from before, and leaves nothing behind: listeners may have a decoder
+    /// that knows the last talk, or one that knows nothing.
     pub fn next(&mut self, sound: Option<(&Sound, Cut)>) -> Option<Vec<u8>> {
         if let Some((sound, cut)) = sound {
             if self.state == State::Silent {
@@ -89,7 +89,7 @@ impl Encoder {
         Some(self.encode(&[0.0; FRAME_SAMPLES]))
     }
 
-    /// Says nothing more of what was said last.
+    /// Ends the last talk without a tail.
     pub fn stop(&mut self) {
         self.state = State::Silent;
     }
@@ -98,7 +98,7 @@ impl Encoder {
         let is_silence = sound.iter().all(|it| it.abs() <= SILENCE_PEAK);
         let silence = [0.0; FRAME_SAMPLES];
         let sound = if is_silence { &silence } else { sound };
-        // Without prediction a frame needs none before it.
+        // Without prediction, a frame needs none before it.
         let is_first = std::mem::take(&mut self.has_fresh_state);
         let outcome = self.opus.set_prediction_disabled(is_first.into());
         assert_eq!(outcome, 0, "Opus can do without prediction");
@@ -112,7 +112,7 @@ impl Encoder {
     }
 }
 
-/// Frames out of Opus packets of one speaker.
+/// Decodes the Opus packets of one speaker.
 pub struct Decoder(ropus::Decoder);
 
 impl Default for Decoder {
@@ -128,13 +128,14 @@ impl Decoder {
         Decoder(decoder.expect("Opus has this rate"))
     }
 
-    /// Appends the sound in a packet, 2.5 to 120 ms of it. A packet that is none is concealed.
+    /// Appends the sound in a packet, 2.5 to 120 ms of it. A packet that is not valid is concealed.
     pub fn decode(&mut self, packet: &[u8], sound: &mut Vec<f32>) {
         let before = sound.len();
         sound.resize(before + PACKET_SAMPLES_MAX, 0.0);
         let room = &mut sound[before..];
         match self.0.decode_float(packet, room, DecodeMode::Normal) {
-            // Without at least two bytes there is no sound in it, and all of the room would be made up.
+            // Without at least two bytes there is no sound in it, and the decoder would make up all
+            // of the room.
             Ok(len @ 1..) if packet.len() > 1 => sound.truncate(before + len),
             _ => {
                 sound.truncate(before);
@@ -148,7 +149,7 @@ impl Decoder {
         let before = sound.len();
         sound.resize(before + FRAME_SAMPLES, 0.0);
         let room = &mut sound[before..];
-        // If nothing can be made up, it is silence.
+        // If the decoder cannot make it up, it is silence.
         if let Err(_) | Ok(0) = self.0.decode_float(&[], room, DecodeMode::Normal) {
             room.fill(0.0);
         }

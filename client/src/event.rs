@@ -1,4 +1,4 @@
-//! All that a client tells its user, an event a line: in words, and as JSON.
+//! Everything that a client shows its user, one event a line: in words, and as JSON.
 
 use super::jitter::Counts;
 use super::speaker::Arrivals;
@@ -7,42 +7,42 @@ use voiceapp_protocol::UserId;
 
 pub mod words;
 
-/// Someone, as others see them.
+/// A user, as others see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Who {
-    /// The id that the server gave them.
+    /// The id that the server gave.
     pub user_id: u64,
-    /// As they chose it. Empty if the server has not told it.
+    /// The chosen name. Empty if the server has not sent it.
     pub name: String,
-    /// Whether someone else here has the same name.
+    /// Whether another user here has the same name.
     #[serde(skip)]
     pub has_namesake: bool,
 }
 
-/// Someone in the list of people.
+/// An entry in the list of people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listed {
-    /// Who it is.
+    /// The user.
     #[serde(flatten)]
     pub who: Who,
-    /// Whether it is the client itself.
+    /// Whether this is the client itself.
     pub is_you: bool,
-    /// Whether they are in voice.
+    /// Whether the user is in voice.
     pub in_voice: bool,
-    /// Whether they are muted.
+    /// Whether the user is muted.
     pub is_muted: bool,
 }
 
-/// What was heard of a speaker, and how.
+/// What was received of a speaker, and how.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Heard {
-    /// Whom it is of.
+    /// The speaker.
     #[serde(flatten)]
     pub who: Who,
     /// What arrived.
     #[serde(flatten)]
     pub arrivals: Arrivals,
-    /// Nothing without `--listen` or `--record`.
+    /// Only with `--listen` or `--record`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub playout: Option<Playout>,
 }
@@ -50,83 +50,83 @@ pub struct Heard {
 /// What the jitter buffer did, in frames of 20 ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Playout {
-    /// Whether there is still something to come of what has arrived.
+    /// Whether some of what has arrived is still to be played.
     pub is_playing: bool,
-    /// How much sound it holds back, so that what is late is not missed.
+    /// How much sound it holds back, so that late datagrams are not missed.
     pub depth_ms: u32,
     /// What became of the datagrams.
     #[serde(flatten)]
     pub counts: Counts,
 }
 
-/// Something that the user of a client is told.
+/// Something that a client shows its user.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     // From the server.
-    /// The server took the login.
+    /// The server accepted the login.
     LoggedIn {
-        /// Oneself, by the name that the server knows.
+        /// The client itself, by the name that the server uses.
         #[serde(flatten)]
         who: Who,
         /// Everyone who is logged in.
         users: usize,
     },
-    /// One for each person of the list.
+    /// An entry of the list of people.
     Here(Listed),
-    /// So many more, who are not listed.
+    /// So many more people, who are not listed.
     MoreHere {
         /// How many more.
         count: usize,
     },
     /// Someone logged in.
     JoinedServer {
-        /// Who did.
+        /// The user.
         #[serde(flatten)]
         who: Who,
     },
-    /// Someone is no longer logged in.
+    /// A user is no longer logged in.
     LeftServer {
-        /// Who it is.
+        /// The user.
         #[serde(flatten)]
         who: Who,
     },
-    /// Someone joined voice.
+    /// A user joined voice.
     JoinedVoice {
-        /// Who did.
+        /// The user.
         #[serde(flatten)]
         who: Who,
     },
-    /// Someone left voice.
+    /// A user left voice.
     LeftVoice {
-        /// Who did.
+        /// The user.
         #[serde(flatten)]
         who: Who,
     },
-    /// Someone muted or unmuted themselves.
+    /// A user muted or unmuted.
     Muted {
-        /// Who did.
+        /// The user.
         #[serde(flatten)]
         who: Who,
-        /// Whether they are muted.
+        /// Whether the user is muted.
         is_muted: bool,
     },
-    /// Someone said something to everyone.
+    /// A user sent a message to everyone.
     Chat {
-        /// Who said it.
+        /// The author.
         #[serde(flatten)]
         who: Who,
         /// When, by the server's clock, in milliseconds since 1970.
         timestamp_ms: u64,
-        /// What they said.
+        /// The message.
         message: String,
     },
-    /// The server did not pass on what was said.
+    /// The server did not pass a message on.
     ChatRefused {
-        /// What was said.
+        /// The message.
         message: String,
     },
-    /// The server names more than so many people, who are as many as are remembered.
+    /// The server names more people than the client remembers.
     TooMany {
         /// How many are remembered.
         people: usize,
@@ -143,26 +143,26 @@ pub enum Event {
     },
     /// The server refused to let the client join or leave voice.
     VoiceChangeRefused {
-        /// Whether it was to join.
+        /// Whether the client wanted to join.
         wanted: bool,
     },
-    /// The server knows where the client's voice comes from and goes to.
+    /// The server knows the client's address for voice.
     VoiceReady {
         /// Where the client sends voice.
         address: String,
     },
     /// The server does not know the client's token.
     VoiceRefused,
-    /// The server does not answer over UDP. The client goes on to ask.
+    /// The server does not answer over UDP. The client keeps asking.
     VoiceUnanswered {
-        /// Where it was asked.
+        /// The address that was asked.
         address: String,
         /// Whether it was answered before.
         was_ready: bool,
     },
-    /// Nothing listens for voice.
+    /// Nothing listens for voice at the address.
     VoiceClosed {
-        /// Where nothing does.
+        /// The address.
         address: String,
     },
     /// The server answered a ping.
@@ -172,37 +172,37 @@ pub enum Event {
     },
     /// The server did not answer a request.
     Unanswered {
-        /// How long it was waited for.
+        /// How long the client waited.
         waited_s: u64,
     },
-    /// Someone begins to talk.
+    /// A user begins to talk.
     Speaking {
-        /// Who does.
+        /// The user.
         #[serde(flatten)]
         who: Who,
     },
-    /// Someone has stopped talking.
+    /// A user has stopped talking.
     StoppedSpeaking {
-        /// Who has.
+        /// The user.
         #[serde(flatten)]
         who: Who,
-        /// Datagrams of it that came.
+        /// Datagrams of the talk that came.
         heard: u64,
-        /// Datagrams of it that did not.
+        /// Datagrams of the talk that did not come.
         lost: u64,
     },
-    /// A datagram came that no server sends, the first of them.
+    /// A datagram came that no server sends. Only the first is shown.
     UnreadableDatagram {
         /// Its length.
         bytes: usize,
     },
-    /// Something that came cannot be read, and was left out.
+    /// Something that came cannot be read, and was skipped.
     Skipped {
         /// What it was.
         reason: String,
     },
     // Of the connection.
-    /// It takes its time.
+    /// Connecting takes its time.
     Connecting {
         /// What is being done.
         what: String,
@@ -228,68 +228,68 @@ pub enum Event {
         /// Whether it is muted.
         is_muted: bool,
     },
-    /// Sound is being said.
+    /// A speech begins.
     SpeechStarted {
-        /// What is said.
+        /// What is spoken.
         what: String,
         /// How long it is, if that is known.
         #[serde(skip_serializing_if = "Option::is_none")]
         seconds: Option<f64>,
     },
-    /// It starts as soon as it would be heard.
+    /// A speech starts as soon as it would be heard.
     SpeechWaits {
         /// What waits.
         what: String,
     },
-    /// All of the sound has been said.
+    /// A speech has ended.
     SpeechEnded {
         /// Datagrams that were sent.
         datagrams: u64,
         /// Datagrams that the network did not take.
         untaken: u64,
     },
-    /// What is heard is recorded.
+    /// The received sound is recorded.
     Recording {
         /// Where to.
         file: String,
     },
-    /// A recording is whole.
+    /// A recording is complete.
     Recorded {
         /// Where it is.
         file: String,
         /// How long it is.
         seconds: f64,
     },
-    /// Nobody takes the sound that is heard.
+    /// Nothing takes the received sound any more.
     ListenerLost {
         /// Why.
         reason: String,
     },
-    /// One for each speaker.
+    /// What was received of one speaker.
     Heard(Heard),
-    /// There is no speaker to tell of.
+    /// Nothing was received of any speaker.
     NothingHeard,
     /// Datagrams came that no server sends.
     Unreadable {
         /// How many.
         datagrams: u64,
     },
-    /// More spoke at once than can be heard.
+    /// More speakers at once than can be heard.
     Unheard {
         /// How many were not heard.
         datagrams: u64,
     },
-    /// Whether what the microphone hears is said.
+    /// Whether the microphone is sent.
     Talking {
         /// Whether it is.
         is_on: bool,
     },
-    /// Standard output did not take it in time.
+    /// Standard output did not take sound in time.
     SoundLost {
         /// How much of it is lost.
         seconds: f64,
     },
-    /// So many events were not told, as those before them were not read.
+    /// So many events were not shown, as those before them were not read.
     Unread {
         /// How many.
         count: u64,
@@ -299,7 +299,7 @@ pub enum Event {
         /// What it says.
         line: &'static str,
     },
-    /// What cannot be done, and why.
+    /// Something that cannot be done, and why.
     Refused {
         /// Why it cannot be done.
         reason: String,
@@ -307,7 +307,7 @@ pub enum Event {
 }
 
 impl Who {
-    /// Someone of whom nothing is known but the id.
+    /// A user of whom only the id is known.
     pub fn stranger(id: UserId) -> Self {
         Who {
             user_id: id.0,
@@ -317,21 +317,21 @@ impl Who {
     }
 }
 
-/// Who comes and goes is only noted; what is wrong stands out.
+/// How much attention an event deserves.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// What was asked for, and the like.
+    /// Answers, and the like.
     Plain,
-    /// Someone comes, goes or changes.
+    /// A user comes, goes or changes.
     Presence,
-    /// Someone says something.
+    /// A user says something.
     Chat,
     /// Something is wrong.
     Trouble,
 }
 
 impl Event {
-    /// In what way a terminal shows it.
+    /// How a terminal shows it.
     pub fn tone(&self) -> Tone {
         match self {
             Event::JoinedServer { .. }

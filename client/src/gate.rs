@@ -1,21 +1,21 @@
-//! Which of the sound of a microphone is said: what is loud enough to be speech, and what comes
-//! soon after it; or what is said while a key is on.
+//! Decides which sound of a microphone is sent: what is loud enough to be speech, and what comes
+//! soon after it; or what comes while a key is on.
 
 use super::codec::Cut;
 use super::{FRAME_SAMPLES, Sound};
 
-/// Decibels, relative to full scale, at which sound is taken for speech if nothing else is set. A quiet
-/// room is at -60 or less by a headset's microphone, and speech at -35 or more.
+/// Decibels, relative to full scale, at which sound counts as speech by default. A quiet room is at
+/// -60 or less through a headset's microphone, and speech at -35 or more.
 pub const THRESHOLD_DB: f32 = -50.0;
-/// Speech goes on while it is no quieter than this below the threshold: one word is not as loud
+/// Speech continues while it is no quieter than this below the threshold: one word is not as loud
 /// as the next.
 const HYSTERESIS_DB: f32 = 6.0;
 /// And for so many frames more, half a second: words end softly, and have pauses between them.
 const HANGOVER_FRAMES: u32 = 25;
 
-/// Lets through what is to be said.
+/// Lets speech through.
 pub struct Gate {
-    /// None if sound of any loudness is said.
+    /// None if sound of any loudness is sent.
     threshold_db: Option<f32>,
     /// None if there is no key.
     is_key_on: Option<bool>,
@@ -35,13 +35,13 @@ impl Gate {
         }
     }
 
-    /// Turns the key, and tells whether it is on. None if there is none.
+    /// Turns the key, and returns whether it is on. None if there is none.
     pub fn turn_key(&mut self) -> Option<bool> {
         self.is_key_on = self.is_key_on.map(|it| !it);
         self.is_key_on
     }
 
-    /// Whether, and how, the next 20 ms are said, if there is anybody to say them to.
+    /// Whether and how to send the next 20 ms, if they would be heard.
     pub fn look_at(&mut self, sound: &Sound, is_heard: bool) -> Option<Cut> {
         let was_open = self.is_open;
         self.is_open = is_heard && self.is_key_on.unwrap_or(true) && self.is_speech(sound);

@@ -1,40 +1,48 @@
-//! A jitter buffer: voice datagrams go in as the network brings them, and come out one step at a time,
-//! in order, late enough that most have arrived and no later.
+//! A jitter buffer: voice datagrams go in as the network brings them, and come out one step at a
+//! time, in order, late enough that most have arrived and no later.
 //!
 //! It owns the datagrams of one speaker that wait for their turn, and decides what each step is. It
-//! decodes nothing, and has no clock: it is told when each datagram arrived, and when each step is.
+//! decodes nothing, and has no clock: the caller says when each datagram arrived, and when each
+//! step is.
 //!
-//! Its rules, all of them, with the names of their numbers here and in jitter/transits.rs. What follows from
-//! them, step by step, is in `jitter/vectors.txt`, for this buffer and for any other that keeps these rules.
+//! Its rules, all of them, with the names of their numbers here and in jitter/transits.rs. What
+//! follows from them, step by step, is in `jitter/vectors.txt`, for this buffer and for any other
+//! that keeps these rules.
 //!
-//! - **Order.** Sequence numbers and timestamps go round in circles: what counts is the distance to the
-//!   newest. A datagram whose turn is over is late, and not played. Of more than `WAITING_MAX` the oldest is dropped.
-//! - **A talk** begins with the first datagram that comes while nothing is played, and is collected for as
-//!   long as the last talk's depth. It ends when there was nothing to play for more than `DRY_STEPS_MAX`
-//!   steps.
-//! - **A run** is what one decoder plays: a talk, or the part of one from where the numbers began anew, or went
-//!   on by more than `HOLE_MAX`, which is no loss. It follows on the run before, whose rest is played first; its
-//!   first datagram is taken to have been on the way for as long as the last before it.
-//! - **Transit** is arrival less timestamp: how long a datagram was on the way, but for a constant. The depth
-//!   of one that is played is the time since its timestamp less the least transit of the last `ARRIVALS`.
-//! - **The depth that is wanted** is a frame more than what all but one in `LATE_ONE_IN` of the last arrivals
-//!   took longer than the least, within `DEPTH_MIN_US` and `DEPTH_MAX_US`; while there are few, no less than
-//!   in the last talk. No depth makes up for a network that stood still for longer than the greatest one:
-//!   what took that long does not count, nor do those behind it, up to the first that took no less time than
-//!   the one before it.
+//! - **Order.** Sequence numbers and timestamps go round in circles: what counts is the distance to
+//!   the newest. A datagram whose turn is over is late, and not played. Of more than `WAITING_MAX`
+//!   the oldest is dropped.
+//! - **A talk** begins with the first datagram that comes while nothing is played, and is collected
+//!   for as long as the last talk's depth. It ends when there was nothing to play for more than
+//!   `DRY_STEPS_MAX` steps.
+//! - **A run** is what one decoder plays: a talk, or the part of one from where the numbers began
+//!   anew, or went on by more than `HOLE_MAX`, which is no loss. It follows on the run before,
+//!   whose rest is played first; its first datagram is taken to have been on the way for as long as
+//!   the last before it.
+//! - **Transit** is arrival less timestamp: how long a datagram was on the way, but for a constant.
+//!   The depth of one that is played is the time since its timestamp less the least transit of the
+//!   last `ARRIVALS`.
+//! - **The depth that is wanted** is a frame more than what all but one in `LATE_ONE_IN` of the
+//!   last arrivals took longer than the least, within `DEPTH_MIN_US` and `DEPTH_MAX_US`; while
+//!   there are few, no less than in the last talk. No depth makes up for a network that stood still
+//!   for longer than the greatest one: what took that long does not count, nor do those behind it,
+//!   up to the first that took no less time than the one before it.
 //! - **Nothing waits**: the first step is concealed, and those after it are silent.
-//! - **A pause** is where nothing has waited for a step or more, or where the timestamp goes on by more than a
-//!   frame although no number is missing, as the speaker was silent. In a pause depth costs nothing: it is waited
-//!   until all but a frame of the depth that is wanted is there.
+//! - **A pause** is where nothing has waited for a step or more, or where the timestamp goes on by
+//!   more than a frame although no number is missing, as the speaker was silent. In a pause depth
+//!   costs nothing: it is waited until all but a frame of the depth that is wanted is there.
 //! - **A hole** is concealed, step by step.
-//! - **Too little depth**, by a frame: a step is concealed in which nothing is taken, every `GROW_EVERY` steps at most.
-//! - **Too much depth**, by a frame and `SLACK_US`: two datagrams are put into the time of one, every `SHRINK_EVERY`
-//!   steps at most.
-//! - **Far too much depth**, by `FAR_US`: the buffer goes to the live edge. All datagrams that are due are put into
-//!   the time of one, in a pause or where the sound is quiet, and after `PATIENCE_STEPS` in any case.
+//! - **Too little depth**, by a frame: a step is concealed in which nothing is taken, every
+//!   `GROW_EVERY` steps at most.
+//! - **Too much depth**, by a frame and `SLACK_US`: two datagrams are put into the time of one,
+//!   every `SHRINK_EVERY` steps at most.
+//! - **Far too much depth**, by `FAR_US`: the buffer goes to the live edge. All datagrams that are
+//!   due are put into the time of one, in a pause or where the sound is quiet, and after
+//!   `PATIENCE_STEPS` in any case.
 //!
-//! Whoever plays the steps sees to it that nothing clicks: the first of several datagrams in one step fades into the
-//! last, sound after silence fades in, and a silent step after sound is 20 ms of concealment that fade out.
+//! The player of the steps must avoid clicks: the first of several datagrams in one step fades into
+//! the last, sound after silence fades in, and a silent step after sound is 20 ms of concealment
+//! that fade out.
 
 use super::FRAME;
 use serde::Serialize;
@@ -50,12 +58,12 @@ mod tests;
 const FRAME_US: i64 = FRAME.as_micros() as i64;
 /// More depth is taken at most every so many steps, so that one gust does not stop the sound.
 const GROW_EVERY: u32 = 5;
-/// And given back more slowly, as it is heard.
+/// And given back more slowly, as that can be heard.
 const SHRINK_EVERY: u32 = 25;
 /// So much more than the depth that is wanted is left alone.
 const SLACK_US: i64 = FRAME_US / 2;
-/// So much more than that is far too much: who hears it would talk into the others' words for seconds,
-/// if it were only given back step by step.
+/// So much more than that is far too much: the listener would talk into the others' words for
+/// seconds, if it were given back only step by step.
 const FAR_US: i64 = 5 * FRAME_US;
 /// So many steps may pass until the sound is quiet, before it is cut in any case: 200 ms.
 const PATIENCE_STEPS: u32 = 10;
@@ -75,14 +83,14 @@ pub enum Step {
     Play(Datagram),
     /// What the decoder makes up in place of a datagram that has not come.
     Conceal,
-    /// All of these in the time of one: there is more depth than is needed.
+    /// All of these in the time of one: there is more depth than needed.
     Merge(Vec<Datagram>),
 }
 
 /// A datagram whose turn it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datagram {
-    /// What is of one run is for one decoder, and for no other.
+    /// One decoder plays what is of one run, and nothing else.
     pub run: u32,
     /// The voice data, as it came.
     pub data: Vec<u8>,
@@ -99,13 +107,13 @@ pub struct Counts {
     pub concealed: u64,
     /// Took nobody's place, be it concealed or silent, and so made the sound longer.
     pub stretched: u64,
-    /// Put into the time of another, or left out with what was lost, which made the sound shorter.
+    /// Merged with another, or left out with what was lost, which made the sound shorter.
     pub shortened: u64,
     /// Not played for another reason: more came than may wait.
     pub dropped: u64,
 }
 
-/// Datagrams of one speaker, which come as they like and leave in order, one every 20 ms.
+/// Datagrams of one speaker: they come in any order and leave in order, one every 20 ms.
 pub struct JitterBuffer {
     /// The first arrival, from which all times are counted.
     epoch: Option<Instant>,
@@ -179,7 +187,7 @@ impl JitterBuffer {
         }
     }
 
-    /// Takes a datagram that is no duplicate; it may be the first of a stream that begins anew.
+    /// Adds a datagram that is not a duplicate. It may be the first of a stream that begins anew.
     pub fn push(
         &mut self,
         at: Instant,
@@ -232,7 +240,7 @@ impl JitterBuffer {
         if self.waiting.len() > WAITING_MAX {
             self.waiting.pop_first();
             self.counts.dropped += 1;
-            // Whose turn has thus passed is not waited for.
+            // A datagram whose turn has thus passed is not waited for.
             let first = self.waiting.keys().next().copied();
             self.next = self.next.max(first.unwrap_or(number));
         }
@@ -248,7 +256,7 @@ impl JitterBuffer {
         };
     }
 
-    /// Says what to play for the next 20 ms. A sound that is quiet can be cut.
+    /// What to play for the next 20 ms. Quiet sound can be cut.
     pub fn step(&mut self, now: Instant, is_quiet: bool) -> Step {
         let now_us = self.micros(now);
         let (dry, is_start) = match self.phase {
@@ -379,9 +387,9 @@ impl JitterBuffer {
         }
     }
 
-    /// Takes note of so many steps in which there was nothing to play, where so many were missing, or where the
-    /// speaker was silent for so many. Of the first two something was heard. At the end of a
-    /// talk nothing was missing, and nothing is noted.
+    /// Records so many steps in which there was nothing to play, where so many were missing, or
+    /// where the speaker was silent for so many. Of the first two something was heard. At the end
+    /// of a talk nothing was missing, and nothing is recorded.
     fn note_filled(&mut self, dry: u32, missing: i64, silent: i64) {
         let dry = i64::from(dry);
         if dry > 0 && silent == 0 {

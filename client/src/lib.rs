@@ -1,21 +1,21 @@
-//! A client of a voiceapp server, piece by piece: a session, the voice codec, and what makes voice of sound
-//! and sound of voice. The terminal client `voiceapp` is made of it.
+//! A client of a voiceapp server, piece by piece: a session, the voice codec, and what makes voice
+//! of sound and sound of voice. The terminal client `voiceapp` is made of it.
 //!
 //! ```text
-//! session    what is said to a server and what it says, without a socket      proof
+//! session    what a client and a server send each other, without a socket      proof
 //! link       the sockets under a session, and the threads that read them
-//! listener   everyone who is heard, as one sound        jitter, speaker, limiter, outlet
+//! listener   all speakers, as one sound        jitter, speaker, limiter, outlet
 //! speech     sound, at its pace, as voice                wav, microphone, gate
 //! codec      Opus                                       fade
-//! event      all that a client tells its user, in words and as JSON
+//! event      everything that a client shows its user, in words and as JSON
 //! ```
 //!
-//! Only [`link`] has sockets, threads and a clock. All else is told what was received and when, so that it
-//! runs as well in a simulation, or in a test whose time is its own.
+//! Only [`link`] has sockets, threads and a clock. Everything else takes what was received and when
+//! as arguments, so that it also runs in a simulation, or in a test with a time of its own.
 //!
-//! A client connects a [`Link`](link::Link), hands what arrives to a [`Session`](session::Session), sends
-//! what the session has to send, and looks at its events. `examples/client.rs` in the repository is one
-//! that can be read in a sitting.
+//! A client connects a [`Link`](link::Link), hands what arrives to a [`Session`](session::Session),
+//! sends what the session has queued, and handles its events. `examples/client.rs` in the
+//! repository is one that can be read in a sitting.
 
 #![deny(missing_docs, unsafe_code)]
 
@@ -35,7 +35,7 @@ pub mod speaker;
 pub mod speech;
 pub mod wav;
 
-/// The packets, which are a crate of their own.
+/// The packets, a crate of their own.
 pub use voiceapp_protocol as protocol;
 
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub const FRAME: Duration = Duration::from_millis(20);
 /// A frame of sound, mono. Full scale is -1 to 1.
 pub type Sound = [f32; FRAME_SAMPLES];
 
-/// The sound in 16 bits; what is over full scale is cut off there, and what is no number is silence.
+/// The sound in 16 bits. What is over full scale is cut off, and what is not a number is silence.
 pub fn to_i16(sound: &Sound) -> [i16; FRAME_SAMPLES] {
     sound.map(|sample| (sample.clamp(-1.0, 1.0) * f32::from(i16::MAX)).round() as i16)
 }

@@ -35,7 +35,7 @@ impl Limiter {
         }
     }
 
-    /// Whether nothing is held but silence.
+    /// Whether it holds nothing but silence.
     pub fn is_done(&self) -> bool {
         self.held == [0.0; BLOCK]
     }

@@ -14,10 +14,10 @@ mod server;
 pub use server::{Server, parse_port};
 
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// When no datagram has come for so long, the thread that reads them looks whether the link is over,
-/// and whether there is another way to the server.
+/// When no datagram has come for this long, the thread that reads them checks whether the link is
+/// over, and whether the way to the server has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A way that was just found is not left for so long, should the system take one after the other.
+/// A new way is not left for this long, should the system alternate between ways.
 const ROUTE_STAYS: Duration = Duration::from_secs(3);
 /// The first wait of a row doubles up to this, in milliseconds.
 const BACKOFF_MS: u64 = 1_000;
@@ -29,11 +29,11 @@ pub enum Arrival {
     Bytes(Vec<u8>, Instant),
     /// One UDP datagram.
     Datagram(Vec<u8>, Instant),
-    /// Nobody listens where our datagrams go.
+    /// Nothing listens where our datagrams go.
     VoiceClosed,
     /// Our datagrams would come from another address now.
     Moved,
-    /// The connection has ended, and this is what to say about it.
+    /// The connection was closed, with the message to show.
     Lost(String),
 }
 
@@ -46,18 +46,18 @@ pub struct Link {
     deliver: Option<Deliver>,
 }
 
-/// False if nobody takes it any more.
+/// False if nothing takes it any more.
 type Deliver = Arc<dyn Fn(Arrival) -> bool + Send + Sync>;
 
-/// A UDP socket that is connected, and so stays with the address that we had when it was.
+/// A UDP socket that is connected, and so keeps the local address that it had then.
 struct VoiceSocket {
     udp: UdpSocket,
     is_over: Arc<AtomicBool>,
 }
 
 impl Link {
-    /// Connects to the address of the host that can be reached first. If that takes long, `say` is told
-    /// what is being done.
+    /// Connects to the host's address that answers first. If that takes long, `say` receives what
+    /// is being done.
     pub fn connect(server: &Server, say: impl FnMut(String)) -> Result<Self, String> {
         let tcp = dial::connect(&server.host, server.port, say)?;
         let address = tcp.peer_addr();
@@ -84,8 +84,8 @@ impl Link {
         self.voice_address
     }
 
-    /// Starts the threads that read. They end when nobody takes what they deliver, and `Lost` is the
-    /// last of it.
+    /// Starts the threads that read. They end when nothing takes what they deliver. `Lost` is the
+    /// last delivery.
     pub fn start(
         &mut self,
         deliver: impl Fn(Arrival) -> bool + Send + Sync + 'static,
@@ -98,8 +98,7 @@ impl Link {
         Ok(())
     }
 
-    /// Speaks and hears by the way that datagrams to the server take now. If there is none, all stays
-    /// as it is.
+    /// Sends and receives by the present way to the server. If there is none, nothing changes.
     pub fn renew_voice(&mut self) -> io::Result<()> {
         let voice = VoiceSocket::connect(self.voice_address)?;
         if let Some(deliver) = &self.deliver {
@@ -109,8 +108,8 @@ impl Link {
         Ok(())
     }
 
-    /// Sends what the session has to send, and tells how many datagrams the network did not take:
-    /// losing one is no error.
+    /// Sends what the session has queued, and returns how many datagrams the network did not take:
+    /// a lost datagram is not an error.
     pub fn flush(&mut self, session: &mut Session) -> Result<u64, String> {
         let bytes = session.take_outbound();
         if !bytes.is_empty() {
@@ -155,7 +154,7 @@ impl VoiceSocket {
 }
 
 impl Drop for VoiceSocket {
-    /// Ends the thread that reads as well: a UDP socket cannot be shut down, and is told by a flag.
+    /// Ends the thread that reads as well: a UDP socket cannot be shut down, so a flag stops it.
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
     }
@@ -212,8 +211,8 @@ fn read_datagrams(udp: &UdpSocket, is_over: &AtomicBool, deliver: &dyn Fn(Arriva
                 is_told = true;
                 Arrival::Moved
             }
-            // News of one datagram that was lost, also by a firewall's word (PermissionDenied): what
-            // comes after it may get through.
+            // News of one datagram that was lost, perhaps through a firewall (PermissionDenied):
+            // the next may get through.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -244,8 +243,8 @@ fn lost_because(error: &io::Error) -> String {
     }
 }
 
-/// How long to wait before connecting again: hardly at first, and ever longer, with a share of
-/// chance, so that a server that comes back does not meet all of its clients at once.
+/// How long to wait before reconnecting: hardly at first, and ever longer, with a random share, so
+/// that a server that comes back does not meet all of its clients at once.
 #[derive(Default)]
 pub struct Backoff {
     failures: u32,

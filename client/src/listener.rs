@@ -1,4 +1,4 @@
-//! Everyone who is heard: what arrives from each, and all of it as one sound, 20 ms at a time.
+//! All speakers: what arrives from each, and the mix of them, 20 ms at a time.
 
 use super::codec::Decoder;
 use super::event::{Event, Heard, Playout, Who};
@@ -17,8 +17,8 @@ mod tests;
 
 /// A sound below this power is quiet: 50 dB below full scale.
 const QUIET_POWER: f32 = 1e-5;
-/// So many speakers are remembered. One more takes the place of one who has left, or else of whoever
-/// has been silent for longest.
+/// So many speakers are remembered. One more takes the place of one who has left, or else of the
+/// one who has been silent for the longest.
 const KNOWN_MAX: usize = 200;
 /// So many are played at a time, as each takes a decoder: some 100 KB and a good deal of time. More could
 /// not be told apart anyway.
@@ -27,11 +27,11 @@ const PLAYING_MAX: usize = 64;
 /// All speakers, each with a jitter buffer and a decoder, and the sum of them.
 pub struct Listener {
     speakers: BTreeMap<UserId, Known>,
-    /// None if nobody listens, and arrivals are only counted.
+    /// None if nothing listens, and arrivals are only counted.
     limiter: Option<Limiter>,
     /// What is left of the last session, which fades.
     fading: Vec<Player>,
-    /// Datagrams of more speakers than are taken.
+    /// Datagrams of more speakers than fit.
     unheard: u64,
 }
 
@@ -40,12 +40,12 @@ struct Known {
     who: Who,
     speaker: Speaker,
     player: Option<Player>,
-    /// What the last player did, when it is gone.
+    /// The last player's result, once it is gone.
     playout: Option<Playout>,
     has_left: bool,
 }
 
-/// What makes sound of one speaker's voice.
+/// Makes sound of one speaker's voice.
 struct Player {
     jitter: JitterBuffer,
     /// The decoder of the run that is played.
@@ -67,7 +67,7 @@ impl Listener {
         }
     }
 
-    /// Takes voice that has arrived, and says so if somebody begins to speak with it.
+    /// Takes voice that has arrived, and returns an event if a talk begins with it.
     pub fn hear(
         &mut self,
         at: Instant,
@@ -120,19 +120,19 @@ impl Listener {
             self.speakers.remove(&id);
         }
         let is_playing = |known: &Known| !known.is_silent();
-        // Who is played already goes on.
+        // A speaker who is played already goes on.
         self.limiter.is_none()
             || self.speakers.get(&id).is_some_and(is_playing)
             || self.speakers.values().filter(|it| is_playing(it)).count() < PLAYING_MAX
     }
 
-    /// Datagrams that were not looked at, as more spoke than could be heard.
+    /// Datagrams that were ignored, as more users spoke than can be heard.
     pub fn unheard(&self) -> u64 {
         self.unheard
     }
 
-    /// Takes note of what has happened. Voice that was said before may still be on its way, so that
-    /// only a beginning, and no end, is where the next need not follow on the last.
+    /// Handles what has happened. Voice from before may still be on its way, so that only a
+    /// beginning, and no end, is where the next datagram need not follow the last.
     pub fn handle_event(&mut self, event: &Event) {
         match event {
             Event::JoinedVoice { who }
@@ -148,7 +148,7 @@ impl Listener {
                 let all = self.speakers.values_mut();
                 all.for_each(|it| it.speaker.expect_gap());
             }
-            // Who they are can come after the first that they say.
+            // A name can come after the user's first datagram.
             Event::JoinedServer { who } => {
                 if let Some(known) = self.speakers.get_mut(&UserId(who.user_id)) {
                     known.who = who.clone();
@@ -163,14 +163,14 @@ impl Listener {
         }
     }
 
-    /// Forgets everyone: the ids of the next session are not those of this one. What is played fades.
+    /// Forgets all speakers: the ids of the next session mean other users. What is played fades.
     pub fn forget(&mut self) {
         let known = std::mem::take(&mut self.speakers).into_values();
         let players = known.filter_map(|it| it.player);
         self.fading.extend(players.filter(|it| !it.is_silent));
     }
 
-    /// Who has stopped speaking by now.
+    /// The speakers who have stopped by now.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Event> {
         let mut events = Vec::new();
         for known in self.speakers.values_mut() {
@@ -182,13 +182,13 @@ impl Listener {
         events
     }
 
-    /// When somebody will have stopped speaking, unless more is heard.
+    /// When a speaker will have stopped, unless more is heard.
     pub fn wake_at(&self) -> Option<Instant> {
         let speakers = self.speakers.values();
         speakers.filter_map(|it| it.speaker.pause_at()).min()
     }
 
-    /// Everyone mixed, for the next 20 ms. None if nobody speaks, which is silence.
+    /// The mix of all speakers for the next 20 ms. None if nobody speaks, which is silence.
     pub fn play(&mut self, now: Instant) -> Option<Sound> {
         let limiter = self.limiter.as_mut()?;
         let mut mix = [0.0; FRAME_SAMPLES];
@@ -223,7 +223,7 @@ impl Listener {
 }
 
 impl Known {
-    /// Whether nothing of this speaker is played or waits to be.
+    /// Whether nothing of this speaker is played or waits to be played.
     fn is_silent(&self) -> bool {
         let is_idle = self.player.as_ref().is_none_or(|it| it.jitter.is_idle());
         is_idle && self.speaker.pause_at().is_none()
@@ -249,7 +249,7 @@ impl Player {
         }
     }
 
-    /// Adds the next 20 ms of this speaker, and tells whether there is anything.
+    /// Adds the next 20 ms of this speaker, and returns whether there is anything.
     fn add_to(&mut self, mix: &mut Sound, now: Instant) -> bool {
         while self.ready.len() < FRAME_SAMPLES {
             let before = self.ready.len();

@@ -12,20 +12,21 @@ use rubato::{SincInterpolationType, WindowFunction};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::task::Poll;
 
-/// So much may wait here, half a second. What has more at once is a file and no microphone, and waits in
-/// its pipe.
+/// So much may wait here, half a second. Anything with more at once is a file and not a microphone,
+/// and waits in its pipe.
 const WAITING_MAX: usize = SAMPLE_RATE as usize / 2;
-/// So much should wait when the least does, 10 ms.
+/// The least that should wait, 10 ms.
 const TARGET: f64 = SAMPLE_RATE as f64 / 100.0;
 /// Frames until the rate is looked at again: a second.
 const WINDOW_FRAMES: u32 = 50;
-/// The clocks of sound cards differ by less than a percent, and nobody hears four as another voice.
+/// The clocks of sound cards differ by less than a percent, and four do not change how a voice
+/// sounds.
 const RATE_MAX: f64 = 0.04;
 /// Of what is too much, a third is taken within a second; and some more in each second from then on, until
 /// the rate is that of the microphone. The two are chosen so that it comes to rest without swinging.
 const PROPORTIONAL: f64 = 0.3;
 const INTEGRAL: f64 = 0.045;
-/// What a stall has left, samples, says nothing of the clock.
+/// What a stall has left, in samples, says nothing about the clock.
 const TELLING_MAX: f64 = SAMPLE_RATE as f64 / 10.0;
 /// Its filter delays by half of that, 0.7 ms.
 const TAPS: usize = 64;
@@ -39,7 +40,7 @@ pub struct Microphone {
     clock: Clock,
 }
 
-/// How much faster than ours another clock is, found from what waits.
+/// How much faster than ours another clock is, estimated from what waits.
 struct Clock {
     /// Negative for what was missing.
     least_waiting: i64,
@@ -49,7 +50,7 @@ struct Clock {
 }
 
 impl Microphone {
-    /// It has ended when nobody sends.
+    /// It has ended when the sender is gone.
     pub fn new(sounds: Receiver<Sound>) -> Self {
         let shape = SincInterpolationParameters::new(TAPS, WindowFunction::BlackmanHarris2)
             .oversampling_factor(OVERSAMPLING)
@@ -131,8 +132,8 @@ impl Clock {
         }
     }
 
-    /// Is told that a frame has gone, and gives the rate to go on with if it is to change: by which share
-    /// of it more should be taken.
+    /// Records that a frame was taken, and returns the new rate if it is to change: by which share
+    /// more should be taken.
     fn next_rate(&mut self) -> Option<f64> {
         self.has_begun = true;
         self.frames += 1;

@@ -1,20 +1,20 @@
-//! Sound on its way to who takes it at a pace that is not ours: a sound card that is a little slow, or
-//! a reader that was held up. What there is no room for is put into the time of what comes next, so
-//! that the sound gets shorter and does not click.
+//! Sound on its way to a reader with a pace of its own: a sound card that is a little slow, or a
+//! program that was held up. What finds no room is merged into what comes next, so that the sound
+//! gets shorter and does not click.
 
 use super::Sound;
 use super::fade::cross_fade;
 
-/// What stands between sound that is made every 20 ms and who takes it.
+/// Stands between sound that is made every 20 ms and its reader.
 #[derive(Default)]
 pub struct Outlet {
-    /// What there was no room for.
+    /// What found no room.
     held: Option<Box<Sound>>,
     shortened: u64,
 }
 
 impl Outlet {
-    /// Offers the next 20 ms to `take`, which tells whether it had room for them.
+    /// Offers the next 20 ms to `take`, which returns whether it had room for them.
     pub fn offer(&mut self, mut sound: Sound, mut take: impl FnMut(&Sound) -> bool) {
         match self.held.take() {
             Some(held) if !take(&held) => {

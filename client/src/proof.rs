@@ -1,24 +1,24 @@
-//! The proof that our address is ours: a VoiceAuthRequest, repeated until it is answered, and renewed
+//! The proof of our voice address: a VoiceAuthRequest, repeated until it is answered, and renewed
 //! from time to time.
 
 use std::time::{Duration, Instant};
 use voiceapp_protocol::{Packet, VoiceToken};
 
-/// How long each request waits for an answer before it is repeated. The last goes on for as long as
-/// it takes: the way may open at any time.
+/// How long each request waits for an answer before it is repeated. The last wait repeats without
+/// end: the way may open at any time.
 pub const WAITS_MS: [u64; 7] = [500, 500, 500, 500, 1_000, 2_000, 4_000];
-/// After so many requests without an answer, 2 s, that is told.
+/// After so many requests without an answer, 2 s, an event says so.
 const TOLD_AFTER: usize = 4;
-/// NAT mappings for UDP can expire after 30 s of silence, and change at any time. A proof renews them,
-/// and tells the server where we are now.
+/// NAT mappings for UDP can expire after 30 s of silence, and change at any time. A proof renews
+/// them, and shows the server our present address.
 pub const EVERY: Duration = Duration::from_secs(15);
 
 /// What the server knows of our address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProofState {
-    /// Nothing yet: we are asking.
+    /// Nothing yet: a request is under way.
     Asking,
-    /// It is ours. A proof that is repeated leaves it so.
+    /// It is proven. Repeating the proof does not change that.
     Proven,
     /// Nothing: the proof was refused, or is not answered. The latter may pass.
     Failed,
@@ -28,25 +28,25 @@ pub enum ProofState {
 pub struct Proof {
     token: VoiceToken,
     state: ProofState,
-    /// Whether the token was ever taken.
+    /// Whether the token was ever accepted.
     was_proven: bool,
     request_id: u64,
     /// Requests sent since the last answer; 0 while none is under way.
     asked: usize,
-    /// When to ask next, be it for the first time or again.
+    /// When to ask next, for the first time or again.
     next_at: Option<Instant>,
 }
 
 /// What has become of a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The address is ours.
+    /// The address is proven.
     Proven,
     /// The server has never known the token.
     Refused,
-    /// It does not know it any more.
+    /// It no longer knows the token.
     Ended,
-    /// For a while. It is asked again.
+    /// For now. The client keeps asking.
     Unanswered,
 }
 
@@ -63,7 +63,7 @@ impl Proof {
         }
     }
 
-    /// The token, which comes with the login, has to be set before anything is asked.
+    /// Sets the token, which comes with the login, before anything is asked.
     pub fn set_token(&mut self, token: VoiceToken) {
         self.token = token;
     }
@@ -73,7 +73,7 @@ impl Proof {
         self.state
     }
 
-    /// Whether the server has ever taken the token.
+    /// Whether the server has ever accepted the token.
     pub fn was_proven(&self) -> bool {
         self.was_proven
     }
@@ -88,8 +88,8 @@ impl Proof {
         self.next_at
     }
 
-    /// Begins a fresh proof, and gives what to send. Its repetitions are identical datagrams, this one
-    /// is not.
+    /// Begins a fresh proof, and returns what to send. Its repetitions are identical datagrams;
+    /// this one is new.
     pub fn begin(&mut self, now: Instant) -> Packet<'static> {
         if self.state == ProofState::Failed {
             self.state = ProofState::Asking;
@@ -99,7 +99,7 @@ impl Proof {
         self.ask(now)
     }
 
-    /// Gives what to send, if that is due, and what has become of the proof, if that is news.
+    /// Returns what to send, if that is due, and what has become of the proof, if that is news.
     pub fn handle_timeout(&mut self, now: Instant) -> (Option<Packet<'static>>, Option<Outcome>) {
         if self.next_at.is_none_or(|at| now < at) {
             return (None, None);
@@ -115,7 +115,7 @@ impl Proof {
         (Some(request), is_news.then_some(Outcome::Unanswered))
     }
 
-    /// Takes an answer, and tells what is new with it.
+    /// Handles an answer, and returns what is new with it.
     pub fn handle_answer(
         &mut self,
         at: Instant,
@@ -140,7 +140,7 @@ impl Proof {
         (before != ProofState::Proven).then_some(Outcome::Proven)
     }
 
-    /// If the kernel does not take it, the next repetition is the remedy.
+    /// If the kernel does not take it, the next repetition makes up for it.
     fn ask(&mut self, now: Instant) -> Packet<'static> {
         let wait_ms = WAITS_MS[self.asked.min(WAITS_MS.len() - 1)];
         self.asked += 1;

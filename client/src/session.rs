@@ -1,6 +1,8 @@
-//! One login at a server, from the client's side: who is here, what was asked, and the proof of the
-//! voice address. It is told what was received and when, and collects what is to be sent and what is
-//! to be told; it owns no socket and has no clock.
+//! One login at a server, from the client's side: the people, the requests, and the proof of the
+//! voice address.
+//!
+//! It takes what was received and when, and collects what to send and which events to show. It owns
+//! no socket and has no clock.
 
 use super::event::{Event, Listed, Who};
 pub use super::proof::ProofState;
@@ -26,18 +28,18 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One login, from the request to the end.
 pub struct Session {
-    /// Where voice goes, as it is told to the user.
+    /// Where voice goes, as shown to the user.
     voice_address: String,
     me: UserId,
     people: People,
-    /// Whether it was told that there are more people than are remembered.
+    /// Whether an event has said that there are more people than are remembered.
     has_too_many: bool,
     inbound: FrameBuffer,
     pending: Vec<Pending>,
     last_request_id: u64,
     proof: Proof,
-    /// We are to join voice as soon as our address is proven: who is in voice without that looks
-    /// present to all, and hears and says nothing.
+    /// We join voice as soon as our address is proven: a user in voice without that looks present
+    /// to all, and hears and says nothing.
     join_waits: bool,
     liveness: Liveness,
     /// Of the next voice datagram. It goes on from one speech to the next.
@@ -54,19 +56,19 @@ pub struct Session {
     events: VecDeque<Event>,
 }
 
-/// A request whose answer has not come; for a chat message, the message itself as everyone gets it.
+/// A request without an answer yet; for a chat message, the message itself as everyone receives it.
 struct Pending {
     request_id: u64,
     sent_at: Instant,
     message: Option<String>,
 }
 
-/// Why there is no login.
+/// Why the login failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginFailure {
-    /// The server said no.
+    /// The server refused it.
     Refused,
-    /// The server said nothing in time.
+    /// The server did not answer in time.
     Unanswered,
 }
 
@@ -82,10 +84,10 @@ impl Display for LoginFailure {
     }
 }
 
-/// Why a session that was there is none any more, though the connection may look as if it were.
+/// Why a session is over, although its connection may look open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// The server does not know the token that it gave us, and took before.
+    /// The server no longer knows the token that it gave us and accepted before.
     Ended,
     /// Nothing came over TCP for too long.
     Silent,
@@ -94,15 +96,15 @@ pub enum Loss {
 impl Display for Loss {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Loss::Ended => "the server has ended the session",
+            Loss::Ended => "the server has closed the session",
             Loss::Silent => "the server no longer answers",
         })
     }
 }
 
 impl Session {
-    /// A session that asks to log in under this name. A name that is too long for any packet is no
-    /// name for a server either, and is cut off.
+    /// A session that logs in under this name. A name that is too long for any packet is not valid
+    /// for a server either, and is cut off.
     pub fn new(now: Instant, username: &str, voice_address: String) -> Self {
         let mut session = Session {
             voice_address,
@@ -133,7 +135,7 @@ impl Session {
         session
     }
 
-    // What is to be sent and told.
+    // What to send and to show.
 
     /// Takes the bytes for TCP.
     pub fn take_outbound(&mut self) -> Vec<u8> {
@@ -145,26 +147,26 @@ impl Session {
         self.datagrams.pop_front()
     }
 
-    /// Takes the next thing to tell the user.
+    /// Takes the next event.
     pub fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// When something is due if nothing is received.
+    /// When the next timer is due.
     pub fn wake_at(&self) -> Option<Instant> {
         let answers = self.pending.iter().map(|it| it.sent_at + ANSWER_TIMEOUT);
         let liveness = self.is_logged_in().then(|| self.liveness.wake_at());
         answers.chain(self.proof.wake_at()).chain(liveness).min()
     }
 
-    // What there is to know.
+    // The state.
 
-    /// Whether the server has taken the login.
+    /// Whether the server has accepted the login.
     pub fn is_logged_in(&self) -> bool {
         self.me != UserId(0)
     }
 
-    /// Why there will be no login, if that is so.
+    /// Why the login failed, if it did.
     pub fn login_failure(&self) -> Option<LoginFailure> {
         self.login_failure
     }
@@ -179,12 +181,12 @@ impl Session {
         !self.pending.is_empty()
     }
 
-    /// Whether we are to join voice, and do as soon as the proof is through.
+    /// Whether we join voice as soon as the proof succeeds.
     pub fn is_about_to_join(&self) -> bool {
         self.join_waits && self.proof.state() == ProofState::Asking
     }
 
-    /// What was said and has not come back.
+    /// The messages that have not come back.
     pub fn unanswered_messages(&self) -> impl Iterator<Item = &str> {
         self.pending.iter().filter_map(|it| it.message.as_deref())
     }
@@ -194,8 +196,8 @@ impl Session {
         self.proof.state()
     }
 
-    /// Whether the last proof that was asked for is through, or given up. What was spoken before it
-    /// has then been handled as well, as far as the network keeps an order.
+    /// Whether the last proof that was asked for has succeeded or was given up. What was spoken
+    /// before it has then been handled as well, as far as the network keeps an order.
     pub fn is_proof_settled(&self) -> bool {
         self.proof.is_settled()
     }
@@ -215,12 +217,12 @@ impl Session {
         self.unreadable
     }
 
-    /// Someone, as far as the server has named them.
+    /// A user, as far as the server has named it.
     pub fn who(&self, id: UserId) -> Who {
         self.people.who(id)
     }
 
-    /// Whether someone who is here has the same name as oneself, as the server keeps them.
+    /// Whether another user here has our name, as the server writes it.
     pub fn is_namesake(&self, id: UserId) -> bool {
         let own = self.people.get(self.me).map(|it| it.name());
         own.is_some() && own == self.people.get(id).map(|it| it.name())
@@ -231,7 +233,7 @@ impl Session {
         self.people.list(self.me)
     }
 
-    // What the user does.
+    // The user's actions.
 
     /// Leaves voice.
     pub fn leave(&mut self, now: Instant) {
@@ -246,7 +248,7 @@ impl Session {
         self.request(now, |request_id| Packet::PingRequest { request_id });
     }
 
-    /// Says this to everyone.
+    /// Sends this message to everyone.
     pub fn chat(&mut self, now: Instant, message: &str) {
         self.request(now, |request_id| Packet::ChatMessageRequest {
             request_id,
@@ -282,7 +284,7 @@ impl Session {
         }
     }
 
-    /// Tells whether the packet can be sent at all: one over the size of any can't.
+    /// Returns whether the packet can be sent: one that is too long cannot.
     fn send(&mut self, packet: &Packet<'_>) -> bool {
         match packet.encode(&mut self.outbound) {
             Ok(()) => true,
@@ -300,9 +302,9 @@ impl Session {
         self.events.push_back(Event::Refused { reason });
     }
 
-    // What is due.
+    // Timers.
 
-    /// Does what is due. To be called at [`wake_at`](Self::wake_at) or at any time.
+    /// Does what is due. Call it at [`wake_at`](Self::wake_at) or at any time.
     pub fn handle_timeout(&mut self, now: Instant) {
         let before = self.pending.len();
         self.pending.retain(|it| now < it.sent_at + ANSWER_TIMEOUT);
@@ -330,7 +332,7 @@ impl Session {
         }
     }
 
-    /// Our datagrams take another way from here on, and the connection may have been on the old one.
+    /// Our datagrams take another way from now on, and the connection may have been on the old one.
     pub fn handle_route_change(&mut self, now: Instant) {
         if self.is_logged_in() {
             self.prove(now);
@@ -339,7 +341,7 @@ impl Session {
         }
     }
 
-    /// Asks over TCP whether the server is there, if that has not been asked already. The user is told
+    /// Asks over TCP whether the server is there, if no such question is under way. The user learns
     /// of it only when no answer comes.
     fn probe(&mut self, now: Instant) {
         if self.liveness.begin(now) {

@@ -1,5 +1,5 @@
-//! What arrives from one speaker: losses, duplicates, disorder and jitter, told from sequence
-//! numbers and times of arrival.
+//! Statistics of what arrives from one speaker: losses, duplicates, disorder and jitter, computed
+//! from sequence numbers and times of arrival.
 //!
 //! Nothing here has a socket, a clock or an output.
 
@@ -7,13 +7,13 @@ use super::SAMPLE_RATE;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
-/// Whoever is silent for this long has stopped speaking.
+/// A user who is silent for this long has stopped speaking.
 const TALK_PAUSE: Duration = Duration::from_millis(500);
-/// A gap over this many datagrams (a minute of sound) is no loss but a stream that started anew.
+/// A gap over this many datagrams (a minute of sound) is not a loss but a stream that began anew.
 const GAP_MAX: u32 = 3_000;
-/// No network brings the same twice by so much later: who says it again has started anew.
+/// No network delivers a copy so much later: the sender has begun anew.
 const DUPLICATE_LATE_MAX_MS: f64 = 500.0;
-/// How far behind the newest datagram a late one is still told from a duplicate: the bits of
+/// How far behind the newest datagram a late one can still be told from a duplicate: the bits of
 /// [`Stream::seen`].
 const SEEN_BITS: u32 = u64::BITS;
 
@@ -27,7 +27,7 @@ pub struct Speaker {
     last_heard_at: Option<Instant>,
 }
 
-/// What was counted of it.
+/// The counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Arrivals {
     /// All that came.
@@ -42,7 +42,7 @@ pub struct Arrivals {
     pub reordered: u64,
     /// How often the numbers began anew.
     pub restarts: u64,
-    /// As RFC 3550 has it, smoothed.
+    /// Smoothed, as in RFC 3550.
     pub jitter_ms: f64,
 }
 
@@ -51,7 +51,7 @@ pub struct Arrivals {
 pub enum Place {
     /// It begins one.
     First,
-    /// It belongs to the one that was heard before.
+    /// It belongs to the present stream.
     Within,
     /// It was heard before.
     Duplicate,
@@ -75,7 +75,7 @@ struct Talk {
 }
 
 impl Speaker {
-    /// Counts one datagram, and tells its place and whether a talk begins with it.
+    /// Counts one datagram, and returns its place and whether a talk begins with it.
     pub fn hear(
         &mut self,
         at: Instant,
@@ -111,8 +111,8 @@ impl Speaker {
             self.stream = Some(Stream::new(at, sequence, timestamp));
             return Place::First;
         }
-        // Nothing comes twice by as much as a pause: who is behind after one, and fills no gap, started
-        // again.
+        // No copy comes as late as a pause: a datagram that is behind after one, and fills no gap,
+        // began anew.
         let is_restart = match &self.talk {
             _ if ahead > 0 => distance > GAP_MAX,
             _ if distance >= SEEN_BITS => true,
@@ -155,13 +155,13 @@ impl Speaker {
         Place::Within
     }
 
-    /// What was counted so far.
+    /// The counts so far.
     pub fn arrivals(&self) -> Arrivals {
         self.arrivals
     }
 
-    /// The next datagram need not follow on the last: what was not sent to us, or not said, is not
-    /// lost. It may do so, as the first after a gap can be here before the news that there was one.
+    /// The next datagram need not follow the last: what was not sent to us, or not said, is not
+    /// lost. It may follow, as the first after a gap can come before the news of the gap.
     pub fn expect_gap(&mut self) {
         self.expects_gap = true;
     }
@@ -176,7 +176,7 @@ impl Speaker {
         self.talk.as_ref().map(|talk| talk.last_at + TALK_PAUSE)
     }
 
-    /// Ends a talk that has been silent for long enough: datagrams heard and lost in it.
+    /// Ends a talk that has been silent for long enough, and returns its datagrams heard and lost.
     pub fn end_talk(&mut self, now: Instant) -> Option<(u64, u64)> {
         if self.pause_at()? > now {
             return None;

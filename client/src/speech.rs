@@ -1,4 +1,4 @@
-//! Sound on its way out: a tone, a WAV file or raw sound from elsewhere, made into voice at its pace.
+//! Sound on its way out: a tone, a WAV file or raw sound, made into voice at its pace.
 
 use super::codec::{Cut, Encoder};
 use super::gate::Gate;
@@ -13,18 +13,19 @@ use std::time::{Duration, Instant};
 const TONE_HZ: u64 = 440;
 /// A quarter of full scale, 12 dB below it: about as loud as speech.
 const TONE_AMPLITUDE: f64 = 0.25;
-/// A tone comes and goes within so many samples, 5 ms, so that it does not click.
+/// A tone fades in and out within so many samples, 5 ms, so that it does not click.
 const TONE_FADE_SAMPLES: u64 = 240;
-/// Who is late by more than this skips what was missed, as a sound card would: a flood helps nobody.
+/// A speaker that is late by more than this skips what was missed, as a sound card would: a flood
+/// helps nobody.
 const LATE_MAX: Duration = Duration::from_millis(500);
 
-/// Where sound comes from.
+/// Sources of sound.
 pub enum Source {
     /// One tone, for a while.
     Tone(ToneSource),
     /// A file, to its end.
     Wav(Box<WavFile>),
-    /// As it comes, as far as the gate lets it through.
+    /// Live sound, as far as the gate lets it through.
     Live(Box<Microphone>),
 }
 
@@ -34,12 +35,12 @@ pub struct ToneSource {
     samples: u64,
 }
 
-/// What a speech has to say now.
+/// What a speech has to send now.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Said {
     /// This frame, encoded, and when it was due.
     Frame(Vec<u8>, Instant),
-    /// A frame was due, and nothing of it is said.
+    /// A frame was due, and nothing of it is sent.
     Silence,
     /// Nothing is due yet, or nothing has come.
     Nothing,
@@ -47,7 +48,7 @@ pub enum Said {
     Ended,
 }
 
-/// One after the other.
+/// Speeches, one after the other.
 pub struct Speech {
     encoder: Encoder,
     gate: Gate,
@@ -56,7 +57,7 @@ pub struct Speech {
 
 struct Talk {
     source: Source,
-    /// From which times are counted, so that lateness does not add up, and the frames since.
+    /// Times count from here, so that lateness does not add up, and the frames since.
     start: Instant,
     since_start: u32,
     /// Whether there was nothing when it was last looked.
@@ -69,7 +70,7 @@ enum End {
     NotYet,
     /// With the next frame.
     Soon,
-    /// Only what follows on the last frame is still to be said.
+    /// Only the tail of the last frame is still to be sent.
     Reached,
 }
 
@@ -83,7 +84,7 @@ impl Speech {
         }
     }
 
-    /// What decides which of live sound is said.
+    /// The gate that decides which live sound is sent.
     pub fn gate(&mut self) -> &mut Gate {
         &mut self.gate
     }
@@ -99,13 +100,13 @@ impl Speech {
         });
     }
 
-    /// Ends the speech under way at once, and tells whether there was one.
+    /// Ends the present speech at once, and returns whether there was one.
     pub fn stop(&mut self) -> bool {
         self.encoder.stop();
         self.talk.take().is_some()
     }
 
-    /// Ends the speech under way with its next frame, so that it fades.
+    /// Ends the present speech with its next frame, so that it fades.
     pub fn finish(&mut self) {
         if let Some(talk) = &mut self.talk {
             talk.end = End::Soon;
@@ -117,25 +118,25 @@ impl Speech {
         self.talk.is_some()
     }
 
-    /// Whether it is about to end, as that was asked for.
+    /// Whether it is about to end on request.
     pub fn is_finishing(&self) -> bool {
         let talk = self.talk.as_ref();
         talk.is_some_and(|it| it.end != End::NotYet)
     }
 
-    /// Whether what isn't taken now is gone.
+    /// Whether sound that is not taken now is lost.
     pub fn is_live(&self) -> bool {
         let talk = self.talk.as_ref();
         talk.is_some_and(|it| matches!(it.source, Source::Live(_)))
     }
 
-    /// When the next frame is due. None if there is none, or if it has to come first.
+    /// When the next frame is due. None if there is none, or if it must arrive first.
     pub fn wake_at(&self) -> Option<Instant> {
         let talk = self.talk.as_ref()?;
         (!talk.is_waiting).then(|| talk.due_at())
     }
 
-    /// Takes the next frame if it is due. Live sound that nobody would hear is not said.
+    /// Takes the next frame if it is due. Live sound that would not be heard is not sent.
     pub fn next(&mut self, now: Instant, is_heard: bool) -> Result<Said, String> {
         let Some(talk) = &mut self.talk else {
             return Ok(Said::Nothing);
@@ -188,7 +189,7 @@ impl Talk {
         self.start + FRAME * self.since_start
     }
 
-    /// Tells when the frame that was taken was due.
+    /// Returns when the frame that was taken was due.
     fn note_taken(&mut self, now: Instant) -> Instant {
         let late = now.saturating_duration_since(self.due_at());
         // What is late because it had not come is on time again.
@@ -210,7 +211,7 @@ impl Source {
         Source::Tone(ToneSource { place: 0, samples })
     }
 
-    /// It has ended when nobody sends.
+    /// It has ended when the sender is gone.
     pub fn live(sounds: Receiver<Sound>) -> Self {
         Source::Live(Box::new(Microphone::new(sounds)))
     }

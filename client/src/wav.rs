@@ -59,7 +59,7 @@ impl WavFile {
         Duration::from_secs_f64(seconds)
     }
 
-    /// The next 20 ms, the last of them filled up with silence; `None` after the end, and after an
+    /// The next 20 ms, the last of them filled up with silence. `None` after the end, and after an
     /// error.
     pub fn next_frame(&mut self) -> Result<Option<Sound>, WavError> {
         if self.samples_left == 0 {
@@ -172,7 +172,7 @@ impl Display for WavError {
 
 impl std::error::Error for WavError {}
 
-/// Opening a FIFO would wait for the other side, and a device may have no end.
+/// Opening a FIFO would wait for the other end, and a device may have no end.
 fn only_regular(path: &Path) -> Result<(), Reason> {
     match fs::metadata(path)?.is_file() {
         true => Ok(()),

@@ -5,14 +5,14 @@
 //! carries one. Parsing borrows from its input and allocates nothing; encoding appends to the
 //! caller's buffer. This crate knows what packets look like, and never what they mean.
 //!
-//! Three things can be wrong with input, and they are three different answers: a frame that is not
-//! whole ([`Incomplete`]), a packet id that nobody knows ([`PacketError::UnknownId`]), and a payload
-//! that is not what its id promises ([`PacketError::Malformed`]).
+//! Input can be wrong in three ways, and each has its own error: a frame that is not whole
+//! ([`Incomplete`]), an unknown packet id ([`PacketError::UnknownId`]), and a payload that does not
+//! fit its id ([`PacketError::Malformed`]).
 //!
 //! To add a packet, add it to the table in `packet.rs`.
 //!
-//! Sealed voice has its envelope here ([`SealedDatagram`]). What encrypts is in `sealing`, which the feature
-//! of that name adds, with `ring`.
+//! Sealed voice has its envelope here ([`SealedDatagram`]). The encryption is in `sealing`, which
+//! the feature of that name adds, with `ring`.
 
 #![cfg_attr(not(test), no_std)]
 #![deny(missing_docs, unsafe_code)]

@@ -1,4 +1,5 @@
-//! Every packet of the protocol, in one table: its id, its name, who sends it by what, and its fields.
+//! Every packet of the protocol, in one table: its id, its name, its sender, its transport and its
+//! fields.
 
 use crate::codec::{Field, Reader};
 use crate::{FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX};
@@ -7,7 +8,7 @@ use alloc::vec::Vec;
 use byteorder::{BigEndian, ByteOrder};
 use core::fmt;
 
-/// Who sends a packet.
+/// The sender of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// A client to its server.
@@ -27,21 +28,21 @@ pub enum Transport {
     Udp,
 }
 
-/// What the table says of one packet.
+/// The table's entry for one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketInfo {
     /// Its number.
     pub id: u8,
     /// Its name.
     pub name: &'static str,
-    /// Who sends it.
+    /// Its sender.
     pub direction: Direction,
-    /// What carries it.
+    /// Its transport.
     pub transport: Transport,
 }
 
 impl PacketInfo {
-    /// What is known of the packet with this id, if there is one.
+    /// The entry of the packet with this id, if there is one.
     pub fn of(id: u8) -> Option<&'static PacketInfo> {
         PACKETS.iter().find(|packet| packet.id == id)
     }
@@ -51,7 +52,7 @@ impl PacketInfo {
         PACKETS
     }
 
-    /// Whether a client may send it by this.
+    /// Whether a client may send it by this transport.
     pub fn may_client_send(&self, by: Transport) -> bool {
         self.direction != Direction::ToClient && self.transport == by
     }
@@ -71,7 +72,7 @@ macro_rules! packets {
 
             $(pub const $constant: u8 = $id;)+
 
-            /// Whether the protocol knows this id at all, in whichever direction.
+            /// Whether the protocol has this id at all, in either direction.
             pub fn is_known(id: u8) -> bool {
                 matches!(id, $($constant)|+)
             }
@@ -125,7 +126,7 @@ packets! {
     0x01 LOGIN_REQUEST ToServer Tcp LoginRequest { request_id: u64, username: &'a str }
     /// Enter the voice channel.
     0x02 JOIN_VOICE_CHANNEL_REQUEST ToServer Tcp JoinVoiceChannelRequest { request_id: u64 }
-    /// This address is mine, here is the proof.
+    /// This address is mine, and this token proves it.
     0x03 VOICE_AUTH_REQUEST ToServer Udp VoiceAuthRequest {
         request_id: u64,
         voice_token: VoiceToken,
@@ -165,7 +166,7 @@ packets! {
     0x42 USER_JOINED_VOICE ToClient Tcp UserJoinedVoice { user_id: UserId }
     /// Someone left the voice channel.
     0x43 USER_LEFT_VOICE ToClient Tcp UserLeftVoice { user_id: UserId }
-    /// Someone's connection ended.
+    /// A user's connection was closed.
     0x44 USER_LEFT_SERVER ToClient Tcp UserLeftServer { user_id: UserId }
     /// Someone said this; `timestamp_ms` counts from the Unix epoch.
     0x45 USER_SENT_MESSAGE ToClient Tcp UserSentMessage {

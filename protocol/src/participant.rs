@@ -1,4 +1,4 @@
-//! The people in a list.
+//! The users in a list.
 
 use crate::UserId;
 use crate::codec::{Field, Reader};
@@ -7,13 +7,13 @@ use alloc::vec::Vec;
 /// One user, as lists and announcements show them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Participant<'a> {
-    /// Who this is.
+    /// The user's id.
     pub user_id: UserId,
-    /// The name they chose; two users may have the same.
+    /// The user's name. Two users may have the same.
     pub username: &'a str,
-    /// Whether they are in the voice channel.
+    /// Whether the user is in the voice channel.
     pub in_voice: bool,
-    /// Whether they have muted themselves.
+    /// Whether the user is muted.
     pub is_muted: bool,
 }
 
@@ -50,7 +50,7 @@ pub struct Participants<'a> {
 }
 
 impl<'a> Participants<'a> {
-    /// A list of nobody.
+    /// An empty list.
     pub const EMPTY: Participants<'static> = Participants {
         count: 0,
         bytes: &[],

@@ -7,7 +7,7 @@ use byteorder::{BigEndian, ByteOrder};
 /// One whole frame, borrowed from where it was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// Which packet this is, from [`id`](super::id) or unknown.
+    /// The packet's id, from [`id`](super::id) or unknown.
     pub id: u8,
     /// Its payload, 0 to 65,535 bytes.
     pub payload: &'a [u8],
@@ -26,7 +26,7 @@ impl core::fmt::Display for Incomplete {
 impl core::error::Error for Incomplete {}
 
 impl<'a> Frame<'a> {
-    /// Reads the frame at the start of `bytes`; what follows it is left alone.
+    /// Reads the frame at the start of `bytes`, and ignores what follows it.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl FrameBuffer {
         }
     }
 
-    /// Appends what was received. How much is a matter of the caller: see [`len`](Self::len).
+    /// Appends what was received. The caller bounds how much: see [`len`](Self::len).
     pub fn extend(&mut self, received: &[u8]) {
         if self.taken > 0 {
             self.bytes.drain(..self.taken);

@@ -77,7 +77,7 @@ impl<B: AsRef<[u8]>> VoiceDatagram<B> {
         &self.bytes.as_ref()[..self.frame_len]
     }
 
-    /// Who is speaking: from a server, the user's id; from a client, anything.
+    /// The speaker: from a server, the user's id; from a client, anything.
     pub fn user_id(&self) -> UserId {
         UserId(BigEndian::read_u64(&self.bytes.as_ref()[USER_ID]))
     }
@@ -123,7 +123,7 @@ impl<'a> VoiceDatagram<&'a mut [u8]> {
         })
     }
 
-    /// Writes who is speaking.
+    /// Writes the speaker.
     pub fn set_user_id(&mut self, sender: UserId) {
         BigEndian::write_u64(&mut self.bytes[USER_ID], sender.0);
     }

@@ -166,8 +166,8 @@ impl Display for Who {
     }
 }
 
-/// A name that someone chose. One that is more than a word stands in quotes, so that nothing in it
-/// can be taken for what we say about them.
+/// A name that a user chose. A name of more than one word is in quotes, so that nothing in it can
+/// pass for a part of the sentence.
 struct Name<'a>(&'a str);
 
 impl Display for Name<'_> {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 /// The least depth: a datagram plays this long after the fastest way through the network. One frame
 /// is lost to the pace of the steps themselves, and one is for what no network is without.
 const DEPTH_MIN_US: i64 = 2 * FRAME_US;
-/// The greatest. Whoever hears half a second late can't converse.
+/// The greatest. Listeners who hear half a second late cannot converse.
 const DEPTH_MAX_US: i64 = 25 * FRAME_US;
 /// Depth is found from so many of the last arrivals: 5 s.
 const ARRIVALS: usize = 250;

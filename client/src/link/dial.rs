@@ -1,6 +1,6 @@
-//! Connecting to a host that may have many addresses, not all of which need work: they are tried side
-//! by side, each with a head start over the next, as RFC 8305 has it, so that one that swallows what
-//! it is sent costs a moment.
+//! Connecting to a host that may have many addresses, not all of which need work: they are tried
+//! side by side, each with a head start over the next, as in RFC 8305, so that an address that
+//! swallows everything costs only a moment.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -15,11 +15,11 @@ mod tests;
 /// Before the next address is tried, if the one before it has not failed earlier.
 const HEAD_START: Duration = Duration::from_millis(250);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// What takes longer is told.
+/// What takes longer is reported.
 const TOLD_AFTER: Duration = Duration::from_secs(1);
 
-/// Connects to the first address that answers. If that takes long, `say` is told once what is being
-/// done.
+/// Connects to the first address that answers. If that takes long, `say` receives once what is
+/// being done.
 pub fn connect(host: &str, port: u16, mut say: impl FnMut(String)) -> Result<TcpStream, String> {
     let start = Instant::now();
     let addresses = look_up(host, port, start, &mut say)?;
@@ -82,8 +82,8 @@ fn take_turns(addresses: &mut Vec<SocketAddr>) {
 type Outcome<T> = (SocketAddr, io::Result<T>);
 type Dial<T> = dyn Fn(&SocketAddr) -> io::Result<T> + Send + Sync;
 
-/// Dials one address after the other, without waiting for the one before longer than its head start,
-/// and gives what the first that answers gives.
+/// Dials one address after the other, each at most a head start after the one before, and returns
+/// the result of the first that answers.
 fn race<T: Send + 'static>(
     addresses: Vec<SocketAddr>,
     start: Instant,
@@ -104,7 +104,7 @@ fn race<T: Send + 'static>(
                 next_at = now + HEAD_START;
                 let (sender, dial) = (sender.clone(), dial.clone());
                 thread::spawn(move || {
-                    // Nobody may wait for it any more.
+                    // Nothing may wait for it any more.
                     let _ = sender.send((address, dial(&address)));
                 });
             } else if trying.is_empty() {
@@ -124,7 +124,7 @@ fn race<T: Send + 'static>(
             Ok((address, Err(error))) => {
                 trying.retain(|it| *it != address);
                 failures.push(explain(&address, &error));
-                // Who has failed needs no head start.
+                // An address that has failed needs no head start.
                 next_at = Instant::now();
             }
             Err(_) => {}

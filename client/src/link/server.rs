@@ -1,11 +1,11 @@
-//! Where a server is to be found, as it is written.
+//! A server's address, as users write it.
 
 use std::fmt::{self, Display, Formatter};
 
 const PORT: u16 = 9001;
 pub const VOICE_PORT: u16 = 9002;
 
-/// Where a server is to be found.
+/// A server's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// A name or an address, without brackets.

@@ -1,4 +1,4 @@
-//! What the server says over TCP.
+//! Packets from the server over TCP.
 
 use super::people::PEOPLE_MAX;
 use super::{Event, LoginFailure, Pending, Session};
@@ -9,7 +9,7 @@ impl Session {
     /// Takes bytes of the TCP stream, cut anywhere.
     pub fn handle_bytes(&mut self, at: Instant, bytes: &[u8]) {
         self.liveness.handle_bytes(at);
-        // Out of its place, so that what is in it can be handled while it is borrowed.
+        // Moved out, so that what is in it can be handled while it is borrowed.
         let mut inbound = std::mem::take(&mut self.inbound);
         inbound.extend(bytes);
         while let Some(frame) = inbound.next_frame() {
@@ -55,7 +55,7 @@ impl Session {
                 self.settle(request_id);
                 self.handle_voice_changed(success, false);
             }
-            // After a yes, the message itself settles it.
+            // If it was accepted, the message itself settles it.
             Packet::ChatMessageResponse { success: true, .. } => {}
             Packet::ChatMessageResponse { request_id, .. } => {
                 let refused = self.settle(request_id).and_then(|it| it.message);
@@ -87,7 +87,7 @@ impl Session {
         }
     }
 
-    /// Takes note of an answer, and gives the question if it is one that waits for it.
+    /// Records an answer, and returns the request that it belongs to.
     fn settle(&mut self, request_id: u64) -> Option<Pending> {
         let mut pending = self.pending.iter();
         let place = pending.position(|it| it.request_id == request_id)?;
@@ -134,8 +134,8 @@ impl Session {
         });
     }
 
-    /// Events about people. An event that changes nothing is no news: a newcomer is told again what
-    /// the list has said.
+    /// Events about people. An event that changes nothing is not shown: a newcomer receives again
+    /// what the list has said.
     fn handle_presence(&mut self, packet: Packet<'_>) {
         let event = match packet {
             Packet::UserJoinedServer {
@@ -193,7 +193,7 @@ impl Session {
         self.events.push_back(event);
     }
 
-    /// Told once: what is done by those whom there is no room for is not worth a line each.
+    /// Shown once: the actions of people who find no room are not worth a line each.
     fn note_too_many(&mut self) {
         if !std::mem::replace(&mut self.has_too_many, true) {
             let people = PEOPLE_MAX;

@@ -1,26 +1,27 @@
-//! Whether the server is there over TCP, which does not say by itself when the way to it is gone: a
-//! connection can stand on an address that we no longer have.
+//! Whether the server is still there over TCP, which does not report by itself that the way to it
+//! is gone: a connection may depend on an address that we no longer have.
 //!
-//! When nothing has come for a while something is asked, and if nothing comes for a while after that
-//! either, the connection is lost. How long that while is depends on what else is known.
+//! When nothing has come for a while, the client asks, and if nothing comes for a while after that,
+//! the connection is lost. How long these are depends on what else is known.
 
 use std::time::{Duration, Instant};
 
-/// So long after the last bytes the server is asked.
+/// So long after the last bytes the client asks.
 pub const ASK_AFTER: Duration = Duration::from_secs(15);
-/// Without an answer for so long it is lost. No shorter, as the server keeps the sessions of those who
-/// are in a tunnel for half a minute.
+/// Without an answer for this long the connection is lost. It is no shorter, as the server keeps
+/// the sessions of clients in a tunnel for half a minute.
 pub const OUTAGE_MAX: Duration = Duration::from_secs(30);
-/// The same when the network is there, as voice is answered over it. TCP may be waiting to send again.
+/// The same while the network works, as voice is answered over it. TCP may be waiting to
+/// retransmit.
 pub const OUTAGE_MAX_WITH_VOICE: Duration = Duration::from_secs(10);
-/// The same when we now have another address: then the connection most likely has none.
+/// The same when we have another address now: the connection's is most likely gone.
 pub const OUTAGE_MAX_MOVED: Duration = Duration::from_secs(3);
-/// Later than this is not late, but held up.
+/// A delay of more than this is a program that was held up.
 const HELD_UP: Duration = Duration::from_secs(1);
 
 pub struct Liveness {
     heard_at: Instant,
-    /// When the connection is lost, if something was asked since.
+    /// When the connection is lost, if a question is under way.
     lost_at: Option<Instant>,
 }
 
@@ -48,7 +49,7 @@ impl Liveness {
         self.lose_within(now, OUTAGE_MAX_MOVED);
     }
 
-    /// Takes note that something is asked, and tells whether it has to be: an earlier question may be
+    /// Records that the client asks, and returns whether it has to: an earlier question may be
     /// under way.
     pub fn begin(&mut self, now: Instant) -> bool {
         let is_new = self.lost_at.is_none();
@@ -65,8 +66,8 @@ impl Liveness {
         self.lost_at.is_none() && now >= self.wake_at()
     }
 
-    /// Whether the connection is lost. Who looks much too late was held up, and an answer may lie
-    /// unread.
+    /// Whether the connection is lost. A caller that is much too late was held up, and an answer
+    /// may lie unread.
     pub fn is_over(&mut self, now: Instant) -> bool {
         let Some(lost_at) = self.lost_at.filter(|at| now >= *at) else {
             return false;

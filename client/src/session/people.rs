@@ -1,17 +1,17 @@
-//! Who is here, as the server has told it. However many it names, who they are is found at once, and
-//! no more are remembered than any honest server has.
+//! The people on the server, as the server has named them. However many it names, each is found at
+//! once, and no more are remembered than any honest server has.
 
 use crate::event::{Listed, Who};
 use std::collections::{BTreeMap, HashMap};
 use voiceapp_protocol::{Participant, UserId};
 
-/// So many people are remembered. Of others, what they do is not told.
+/// So many people are remembered. Events about others are not shown.
 pub const PEOPLE_MAX: usize = 65_536;
 
 #[derive(Default)]
 pub struct People {
     by_id: BTreeMap<UserId, Person>,
-    /// How many have each name.
+    /// How many people have each name.
     names: HashMap<String, usize>,
 }
 
@@ -42,7 +42,7 @@ impl People {
         self.by_id.get(&id)
     }
 
-    /// Someone who is here, even if the server has not told so. None if there are too many already.
+    /// A user who is here, even if the server has not named it. None if there are too many already.
     pub fn entry(&mut self, id: UserId) -> Option<&mut Person> {
         if self.by_id.len() >= PEOPLE_MAX && !self.by_id.contains_key(&id) {
             return None;
@@ -50,7 +50,7 @@ impl People {
         Some(self.by_id.entry(id).or_default())
     }
 
-    /// Takes someone in, or what is new of someone who is here. Tells whether there is room.
+    /// Adds a user, or updates one. Returns whether there is room.
     pub fn insert(&mut self, participant: &Participant<'_>) -> bool {
         let Some(person) = self.entry(participant.user_id) else {
             return false;

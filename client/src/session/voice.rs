@@ -1,28 +1,28 @@
-//! What is said and heard over UDP: voice, and the proof of the address that it goes to.
+//! Packets over UDP: voice, and the proof of the address.
 
 use super::{Event, Loss, Outcome, ProofState, Session};
 use crate::{FRAME, FRAME_SAMPLES};
 use std::time::Instant;
 use voiceapp_protocol::{Frame, Packet, UserId};
 
-/// The existing clients end on a datagram over this size, so no server may send one.
+/// The existing clients fail on a datagram over this size, so no server may send one.
 const DATAGRAM_BYTES_MAX: usize = 4_096;
 
-/// A voice datagram from someone.
+/// A voice datagram of another user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Voice<'a> {
-    /// Who speaks.
+    /// The speaker.
     pub from: UserId,
     /// Rises by one with each datagram.
     pub sequence: u32,
-    /// In samples of a 48 kHz clock, from anywhere.
+    /// In samples of a 48 kHz clock, from any start.
     pub timestamp: u32,
-    /// An Opus packet, as far as the sender keeps to that.
+    /// An Opus packet, if the sender keeps to that.
     pub data: &'a [u8],
 }
 
 impl Session {
-    /// Joins voice, once our address is proven: the events tell when, or what is in the way.
+    /// Joins voice, once our address is proven: the events say when, or what prevents it.
     pub fn join(&mut self, now: Instant) {
         match self.proof.state() {
             ProofState::Proven => {
@@ -38,8 +38,9 @@ impl Session {
         }
     }
 
-    /// Says a frame of voice that was due at this time. The sequence number goes on by one with each that
-    /// is said, and the timestamp with the clock, so that listeners know a pause from a loss.
+    /// Sends a frame of voice that was due at this time. The sequence number rises by one with each
+    /// that is sent, and the timestamp follows the clock, so that listeners can tell a pause from a
+    /// loss.
     pub fn speak(&mut self, due_at: Instant, data: &[u8]) {
         let start = *self.voice_start.get_or_insert(due_at);
         let since_us = due_at.saturating_duration_since(start).as_micros();
@@ -84,8 +85,8 @@ impl Session {
         }
     }
 
-    /// Takes a datagram, and gives the voice in it if it is that. An empty one is how a server ends the
-    /// voice of a client that it has refused, and is nothing to us.
+    /// Handles a datagram, and returns the voice in it, if it has any. An empty one is how a server
+    /// ends the voice of a client that it has refused, and means nothing to us.
     pub fn handle_datagram<'d>(&mut self, at: Instant, datagram: &'d [u8]) -> Option<Voice<'d>> {
         if datagram.is_empty() {
             return None;
@@ -131,7 +132,7 @@ impl Session {
         }
     }
 
-    /// The network has said that nobody takes our datagrams. That may pass: proofs go on.
+    /// The network reports that nothing receives our datagrams. That may pass: proofs go on.
     pub fn handle_voice_closed(&mut self) {
         if !std::mem::replace(&mut self.voice_is_closed, true) {
             let address = self.voice_address.clone();

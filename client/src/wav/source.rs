@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
-/// Rates that are taken, in Hz.
+/// Rates that can be read, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 8_000..=192_000;
 /// Writers that cannot go back to the header leave about 2 or 4 GiB in it: sox and espeak-ng
 /// 0x7FFF_F000, arecord 0x8000_0000, ffmpeg 0xFFFF_FFFF.
@@ -138,7 +138,7 @@ fn data_bytes(claimed: u64, present: u64, is_riff_final: bool) -> Result<u64, Re
     }
 }
 
-/// How the samples of a file are stored, if it is a way that is taken.
+/// How the samples of a file are stored, if it is supported.
 struct Format {
     channels: u16,
     rate_hz: u32,
@@ -203,7 +203,7 @@ impl Format {
         let found = format!("it holds {found}, {bytes_per_moment} bytes for all channels");
         let taken =
             "16-, 24- or 32-bit integer or 32-bit float, 1 or 2 channels, 8000 to 192000 Hz";
-        Err(format!("{found}; taken are {taken}, packed").into())
+        Err(format!("{found}; supported are {taken}, packed").into())
     }
 
     /// The bytes of one sample of each channel.

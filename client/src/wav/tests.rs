@@ -311,7 +311,7 @@ fn what_cannot_be_read_is_refused() {
         assert!(
             !error.contains("it holds ")
                 || error.contains("no sound")
-                || error.contains("taken are 16-, 24-"),
+                || error.contains("supported are 16-, 24-"),
             "{error}"
         );
         assert!(!error.contains('\n'), "{error}");

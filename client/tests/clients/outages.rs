@@ -96,7 +96,7 @@ fn a_session_that_the_server_has_ended_comes_back_with_its_voice() {
     // What is spoken last is followed by a proof.
     ann.tell("/tone 0.1");
     let lost = ann.await_event("connection_lost", None);
-    assert_eq!(lost["reason"], "the server has ended the session");
+    assert_eq!(lost["reason"], "the server has closed the session");
     ann.await_event("logged_in", None);
     ann.await_voice();
     bob.await_event("joined_voice", Some("ann"));

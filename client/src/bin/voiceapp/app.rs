@@ -1,5 +1,5 @@
-//! The client itself: one session after the other, and what the user wants of it. It owns everything
-//! but the threads that read, and waits for nothing but its inbox.
+//! The client itself: one session after the other, and what the user wants. It owns everything
+//! except the threads that read, and waits only for its inbox.
 //!
 //! ```text
 //! app    the loop and its timers        connection   sessions, and what they tell
@@ -22,42 +22,42 @@ use voiceapp_client::link::{Backoff, Link};
 use voiceapp_client::listener::Listener;
 use voiceapp_client::session::Session;
 
-/// How long what was told and played last may take to get to where it is read and heard, and the same
-/// if a signal asks to end.
+/// How long the last lines and the last sound may take to be written, and the same after a signal
+/// to stop.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 const LAST_WORDS_STOPPED: Duration = Duration::from_millis(200);
-/// Inputs handled before anything else is looked at.
+/// Inputs handled before the timers are checked.
 const INPUTS_PER_TURN: usize = 1_024;
 
 pub struct App<'o> {
     pub options: &'o Options,
     pub console: Console,
     pub inputs: SyncSender<Input>,
-    /// Set when a signal asks to end.
+    /// Set by a signal to stop.
     stop: Arc<AtomicBool>,
     pub connection: Connection,
-    /// Counts connections, so that what an earlier one delivered late is not taken for news.
+    /// Counts connections, so that late input of an earlier one is ignored.
     pub attempt: u64,
     pub backoff: Backoff,
-    /// When to stop trying to get the connection back, if it was ever lost.
+    /// When to stop reconnecting, if the connection was ever lost.
     pub give_up_at: Option<Instant>,
     /// When the last login was, if there was one.
     pub logged_in_at: Option<Instant>,
-    /// Since when our address cannot be proven, if that is so.
+    /// Since when our address cannot be proven, if it cannot.
     pub voice_lost_at: Option<Instant>,
     pub had_voice: bool,
     pub wants: Wants,
     pub listener: Listener,
     pub sinks: Sinks,
-    /// When the next 20 ms of sound are to be played, once there is somebody to play them to.
+    /// When the next 20 ms of sound are due, once there is a session to play.
     pub play_at: Option<Instant>,
     pub mouth: Mouth,
     pub lines: VecDeque<String>,
     pub line_is_wanted: bool,
     pub lines_have_ended: bool,
-    /// Whether the files and pipes that the options name were opened.
+    /// Whether the files and pipes in the options were opened.
     are_files_open: bool,
-    /// Until when no line is looked at.
+    /// Until when lines are not handled.
     pub wait_until: Option<Instant>,
 }
 
@@ -67,7 +67,7 @@ pub enum Connection {
     Down { until: Instant },
 }
 
-/// What the user wants to be, whatever becomes of connections.
+/// The state that the user wants, across connections.
 #[derive(Clone, Copy)]
 pub struct Wants {
     pub voice: bool,
@@ -109,8 +109,8 @@ impl<'o> App<'o> {
         }
     }
 
-    /// Opens the files and pipes that the options name, once there is a server: a file is not
-    /// overwritten for nothing.
+    /// Opens the files and pipes in the options, once there is a server: a file is not overwritten
+    /// in vain.
     pub fn open_files(&mut self) -> Result<(), End> {
         if std::mem::replace(&mut self.are_files_open, true) {
             return Ok(());
@@ -135,7 +135,7 @@ impl<'o> App<'o> {
         Ok(())
     }
 
-    /// Connects, and stays until something ends it.
+    /// Connects, and runs until something ends it.
     pub fn run(mut self, inbox: &Receiver<Input>) -> Result<(), End> {
         self.connect();
         let outcome = self.stay(inbox);
@@ -160,7 +160,7 @@ impl<'o> App<'o> {
         loop {
             let mut handled = 0;
             while let Some(input) = next.take().or_else(|| inbox.try_recv().ok()) {
-                // However much comes, and whatever is in it.
+                // A flood of input does not delay this.
                 if self.stop.load(Ordering::Relaxed) {
                     return Err(End::Quit);
                 }
@@ -193,7 +193,7 @@ impl<'o> App<'o> {
         }
     }
 
-    /// When something is due next if nothing comes.
+    /// When the next timer is due.
     fn wake_at(&self) -> Option<Instant> {
         let connection = match &self.connection {
             Connection::Up { session, .. } => session.wake_at(),
@@ -213,7 +213,7 @@ impl<'o> App<'o> {
             Input::ListenerLost(error) => {
                 let reason = error.to_string();
                 self.console.tell(&Event::ListenerLost { reason })?;
-                // Who hangs up has ended the call.
+                // A closed pipe ends the client as a hang-up does.
                 match error.kind() {
                     ErrorKind::BrokenPipe => Err(End::Quit),
                     _ => Err(End::Failed(format!("cannot write what is heard: {error}"))),

@@ -24,7 +24,7 @@ Commands:
   /wait SECONDS    wait before the next command (for scripts)
   /quit            leave the server
 Anything else is a chat message to everyone. Type two slashes to begin one with a slash.";
-/// What `/tone` speaks if it isn't told otherwise.
+/// The length of `/tone` without an argument.
 const TONE_LENGTH: Duration = Duration::from_secs(3);
 
 impl App<'_> {
@@ -34,7 +34,7 @@ impl App<'_> {
             match line {
                 Line::TalkKey => self.turn_talk_key()?,
                 Line::Typed(line) => self.lines.push_back(line),
-                // At a terminal this is how one leaves, after what was typed before.
+                // At a terminal the end of input means leave, after what was typed before.
                 Line::Ended if self.console.is_typed => self.lines.push_back("/quit".to_owned()),
                 Line::Ended => self.lines_have_ended = true,
                 Line::Interrupted => return Err(End::Quit),
@@ -42,7 +42,7 @@ impl App<'_> {
             }
         }
         if self.console.is_typed {
-            // Who types is not kept waiting.
+            // A person who types does not have to wait.
             self.want_line();
             self.refuse_unsayable_lines()?;
         }
@@ -58,15 +58,15 @@ impl App<'_> {
                 break;
             };
             self.handle_line(now, &line)?;
-            // What is asked for is on its way before the next line is looked at.
+            // The request goes out before the next line is handled.
             self.flush()?;
         }
         self.want_line();
         Ok(())
     }
 
-    /// Whether the next line is to leave, and nothing before it is still under way. Without a
-    /// connection there is nothing to wait for.
+    /// Whether the next line is to leave, and nothing before it is under way. Without a connection
+    /// there is nothing to wait for.
     fn may_quit(&self) -> bool {
         let is_next = self.lines.front().is_some_and(|it| it.trim() == "/quit");
         let is_settled = match &self.connection {
@@ -79,8 +79,8 @@ impl App<'_> {
         is_next && is_settled
     }
 
-    /// Gives lines back that were typed after the connection was lost, as nobody knows when there will
-    /// be another. Before the first login they wait: it is a moment away.
+    /// Gives back the lines that were typed after the connection was lost, as it may not return.
+    /// Before the first login they wait: it is a moment away.
     fn refuse_unsayable_lines(&mut self) -> Result<(), End> {
         while self.logged_in_at.is_some() && !self.is_logged_in() && !self.may_quit() {
             let Some(line) = self.lines.pop_front() else {
@@ -107,8 +107,8 @@ impl App<'_> {
         matches!(&self.connection, Connection::Up { session, .. } if session.is_logged_in())
     }
 
-    /// Whether everything that came before the next line is done, as scripts expect. Who types is not
-    /// kept waiting for voice.
+    /// Whether everything before the next line is done, as scripts expect. A person who types does
+    /// not have to wait for voice.
     fn is_ready_for_line(&self) -> bool {
         let Connection::Up { session, .. } = &self.connection else {
             return false;
@@ -120,7 +120,7 @@ impl App<'_> {
             && (self.console.is_typed || !is_waiting_for_voice)
     }
 
-    /// Whether all that was asked for is done, and nothing more can be.
+    /// Whether every request is done, and nothing more can come.
     pub fn is_done(&self) -> bool {
         let is_heard_out = match &self.connection {
             Connection::Up { session, .. } => session.is_proof_settled(),
@@ -132,7 +132,7 @@ impl App<'_> {
             && self.mouth.wanted().is_none()
             && !self.mouth.is_speaking()
             && is_heard_out
-            // Who came for voice has it, or fails for want of it.
+            // A client that came for voice has it, or fails without it.
             && self.voice_given_up_at().is_none()
     }
 
@@ -150,7 +150,7 @@ impl App<'_> {
         };
         match command {
             "/join" => {
-                // Joining unmutes, and who has joined already only joins again.
+                // Joining unmutes. A client that has joined already only joins again.
                 self.wants.muted &= self.wants.voice;
                 self.wants.voice = true;
                 session.join(now);
@@ -210,7 +210,7 @@ impl App<'_> {
         Ok(!is_busy)
     }
 
-    /// Says that what was just asked for is not spoken at once, if our address is not proven yet.
+    /// Says that the speech waits, if our address is not proven yet.
     fn tell_wait(&self) -> Result<(), End> {
         let is_asked_for = match &self.connection {
             Connection::Up { session, .. } => session.proof_state() == ProofState::Asking,

@@ -1,4 +1,4 @@
-//! The client's connection: made, lost and made again, and what the session over it tells.
+//! The client's connection: made, lost and made again, and the events of the session over it.
 
 use crate::app::{App, Connection};
 use crate::{End, Input, Trouble};
@@ -8,11 +8,11 @@ use voiceapp_client::event::Event;
 use voiceapp_client::link::{Arrival, Backoff, Link};
 use voiceapp_client::session::{LoginFailure, Session};
 
-/// Who was logged in for so long had a working connection.
+/// A login that lasted this long had a working connection.
 const STAYED: Duration = Duration::from_secs(30);
-/// Who came for voice waits for it so long, if it was never there.
+/// How long a client that came for voice waits for it, if there was none yet.
 const VOICE_PATIENCE: Duration = Duration::from_secs(10);
-/// People listed after the login, to a reader; a list that was asked for has all of them.
+/// People listed after the login at a terminal. A list on request has all of them.
 const LISTED_AT_LOGIN: usize = 20;
 
 impl App<'_> {
@@ -44,7 +44,7 @@ impl App<'_> {
     }
 
     pub fn cannot_connect(&mut self, reason: String) -> Result<(), End> {
-        // Who never was there may have the wrong address.
+        // Without any connection so far, the address may be wrong.
         if self.give_up_at.is_none() {
             return Err(End::Troubled(Trouble::Unreachable, reason));
         }
@@ -52,7 +52,7 @@ impl App<'_> {
         self.try_again(Trouble::Unreachable)
     }
 
-    /// Takes it that this connection is over.
+    /// Handles the loss of this connection.
     fn lose(&mut self, reason: String) -> Result<(), End> {
         let (mut is_unanswered, mut unsaid) = (false, Vec::new());
         if let Connection::Up { session, .. } = &self.connection
@@ -61,7 +61,7 @@ impl App<'_> {
             is_unanswered = session.is_waiting_for_answers();
             unsaid.extend(session.unanswered_messages().map(str::to_owned));
             let now = Instant::now();
-            // A server that takes logins and lets nobody stay is not back.
+            // A server that accepts logins and drops them at once is not back.
             let has_stayed = self.logged_in_at.is_some_and(|at| now > at + STAYED);
             if self.give_up_at.is_none() || has_stayed {
                 self.backoff = Backoff::new();
@@ -94,7 +94,7 @@ impl App<'_> {
             let reason = format!("no connection to {} for {tried_s} s", self.options.server);
             return Err(End::Troubled(trouble, reason));
         };
-        // The last try is at the very end.
+        // The last attempt is at the very end.
         let until = (now + wait).min(give_up_at);
         self.connection = Connection::Down { until };
         let after_ms = (until - now).as_millis() as u64;
@@ -115,7 +115,7 @@ impl App<'_> {
             }
             Arrival::VoiceClosed => session.handle_voice_closed(),
             Arrival::Moved => {
-                // Whatever became of voice, the connection has to be looked at.
+                // Whatever became of voice, the connection must be checked.
                 let _ = link.renew_voice();
                 session.handle_route_change(Instant::now());
             }
@@ -124,7 +124,7 @@ impl App<'_> {
         self.look_at_session()
     }
 
-    /// Sends what the session has to send.
+    /// Sends what the session has queued.
     pub fn flush(&mut self) -> Result<(), End> {
         let Connection::Up { link, session } = &mut self.connection else {
             return Ok(());
@@ -138,7 +138,7 @@ impl App<'_> {
         }
     }
 
-    /// Tells what the session has to tell, and does what follows from it.
+    /// Shows the session's events, and does what follows from them.
     pub fn look_at_session(&mut self) -> Result<(), End> {
         while let Connection::Up { session, .. } = &mut self.connection {
             let Some(event) = session.next_event() else {
@@ -182,7 +182,7 @@ impl App<'_> {
                 self.wants.voice = false;
                 Ok(())
             }
-            // A microphone goes on, and is heard again some time.
+            // A microphone stays on, and may be heard again later.
             Event::YouLeftVoice { .. } | Event::YouMuted { is_muted: true }
                 if !self.mouth.is_live() =>
             {
@@ -201,8 +201,8 @@ impl App<'_> {
         }
     }
 
-    /// When who came for voice alone ends for want of it. Voice that was there may come back for as
-    /// long as a connection may.
+    /// When a client that came only for voice stops waiting for it. Voice that was there may return
+    /// for as long as a connection may.
     pub fn voice_given_up_at(&self) -> Option<Instant> {
         let patience = match self.had_voice {
             true => self.options.reconnect,
@@ -213,7 +213,7 @@ impl App<'_> {
         Some(lost_at + patience)
     }
 
-    /// Takes it that there is no voice, which ends who came for it alone.
+    /// Handles the loss of voice, which ends a client that came only for it.
     pub fn lose_voice(&mut self) -> Result<(), End> {
         self.stop_speaking()?;
         if !self.options.wants_voice() || self.console.is_terminal {

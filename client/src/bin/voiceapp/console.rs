@@ -1,8 +1,8 @@
 //! What the user types, and what the user sees: a terminal with a line to edit, or lines for a
 //! program, as text or as JSON.
 //!
-//! It knows nothing of servers. Lines come by a channel of their own, so that a terminal that waits
-//! for its turn never waits for the network.
+//! It knows nothing of servers. Lines come through a channel of their own, so that a terminal never
+//! waits for the network.
 
 use crate::line::{Line, Parsed, parse};
 use crate::options::variable;
@@ -21,12 +21,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use voiceapp_client::event::words::acts_on_terminals;
 use voiceapp_client::event::{Event, Tone};
 
-/// A longer line is taken for several: nothing that can be said is as long.
+/// A longer line is cut into several: no message is as long.
 const LINE_BYTES_MAX: u64 = 65_536;
 /// Events that may wait to be read.
 const UNREAD_MAX: usize = 4_096;
 
-/// Where what is to be read goes.
+/// Where output goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     Stdout,
@@ -36,13 +36,13 @@ pub enum Output {
 pub struct Console {
     has_colour: bool,
     is_json: bool,
-    /// A person types, and is to be answered at once.
+    /// A person types, and expects an answer at once.
     pub is_typed: bool,
     /// The same person also reads.
     pub is_terminal: bool,
     pub lines: Receiver<Line>,
     line_wanted: Sender<()>,
-    /// What is to be read is written by a thread: who does not read holds up nobody else.
+    /// A thread writes the output: a reader that does not read delays nothing else.
     writer: Option<Writer>,
     /// Events that there was no room for.
     unread: Cell<u64>,
@@ -53,7 +53,7 @@ pub struct Console {
 struct Writer {
     texts: SyncSender<String>,
     thread: JoinHandle<()>,
-    /// Why it has ended before its time.
+    /// Why the writer ended early.
     failure: Arc<OnceLock<String>>,
 }
 
@@ -65,7 +65,7 @@ pub struct Use {
     pub input_is_sound: bool,
     /// Standard output is sound, and what is to be read goes to standard error.
     pub output_is_sound: bool,
-    /// There is a key to talk, typed at the terminal even if standard input is none.
+    /// There is a key to talk, typed at the terminal even if standard input is not one.
     pub has_talk_key: bool,
 }
 
@@ -106,9 +106,10 @@ impl Console {
         })
     }
 
-    /// Asks for the next line. None is read before, but where lines are edited: a script runs in order.
+    /// Asks for the next line. None is read before that, except where lines are edited: a script
+    /// runs in order.
     pub fn want_line(&self) {
-        // If nobody reads any more, the end of the lines has been delivered.
+        // If nothing reads any more, the end of the lines has been delivered.
         let _ = self.line_wanted.send(());
     }
 
@@ -116,7 +117,7 @@ impl Console {
         self.terminal.is_some()
     }
 
-    /// Waits so long for what was told to be written, and leaves the terminal as it was.
+    /// Waits, at most this long, until the output is written, and restores the terminal.
     pub fn close(&mut self, at_most: Duration) -> Result<(), End> {
         let Some(writer) = self.writer.take() else {
             return Ok(());
@@ -132,7 +133,7 @@ impl Console {
         }
     }
 
-    /// Never waits for a reader: what there is no room for is counted, and that is told later.
+    /// Never waits for a reader: events that find no room are counted, and reported later.
     pub fn tell(&self, event: &Event) -> Result<(), End> {
         if self.unread.get() > 0 {
             let count = self.unread.take();
@@ -198,7 +199,7 @@ impl Use {
         }
     }
 
-    /// Whether a person types. The terminal need not be standard input, if it has a key.
+    /// Whether a person types. The terminal may be another than standard input, if it has a key.
     fn is_typed(&self) -> bool {
         match self.input_is_sound {
             true => self.has_talk_key,
@@ -227,7 +228,7 @@ impl Use {
     }
 }
 
-/// Whether the terminal can do no more than show what it is sent, as far as anybody says.
+/// Whether the terminal can only show text, as far as the environment says.
 fn is_dumb() -> bool {
     let terminal = variable("TERM").ok().flatten();
     matches!(
@@ -270,7 +271,7 @@ fn json(event: &Event) -> String {
     let time_ms = since_epoch.map_or(0, |since| since.as_millis() as u64);
     let text = serde_json::to_string(&Timed { time_ms, event });
     let text = text.expect("no event has anything in it that JSON has no form for");
-    // All that is not plain is in strings, where it may as well be escaped.
+    // All that is not ASCII is in strings, where it may be escaped.
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         if acts_on_terminals(c) {

@@ -1,27 +1,27 @@
-//! A line of input, and what it asks for.
+//! A line of input, and the request in it.
 
 use std::io;
 use std::path::PathBuf;
 
-/// A line of input, or none any more.
+/// A line of input, or the end of them.
 #[cfg_attr(
     not(unix),
     allow(dead_code, reason = "keys are read by our own editor alone")
 )]
 pub enum Line {
     Typed(String),
-    /// No line, but the key that lets the others hear or not hear.
+    /// Not a line: the key that mutes or unmutes.
     TalkKey,
     Ended,
-    /// Who types wants to leave at once.
+    /// The user wants to leave at once.
     Interrupted,
-    /// Input cannot be read, and this is what to say about it.
+    /// Input cannot be read, with the message to show.
     Failed(String),
 }
 
 impl Line {
     pub fn unreadable(error: &io::Error, is_terminal: bool) -> Self {
-        // This is how a terminal says that it was hung up.
+        // A terminal that was hung up returns this.
         const EIO: i32 = 5;
         match error.raw_os_error() {
             Some(EIO) if is_terminal => Line::Ended,
@@ -39,7 +39,7 @@ pub enum Parsed<'l> {
     Command(&'l str, &'l str),
 }
 
-/// A slash makes a command, whatever blanks are before it, and two make a message that starts with one.
+/// A slash makes a command, even behind blanks. Two make a message that starts with one.
 pub fn parse(line: &str) -> Parsed<'_> {
     let trimmed = line.trim();
     match trimmed.strip_prefix('/') {
@@ -53,7 +53,7 @@ pub fn parse(line: &str) -> Parsed<'_> {
     }
 }
 
-/// A path as a shell would take it: `~` is the user's own folder, if anybody says which that is.
+/// A path as a shell would expand it: `~` is the user's home, if that is known.
 pub fn path(argument: &str, home: Option<String>) -> PathBuf {
     match (argument.strip_prefix('~'), home) {
         (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {

@@ -1,5 +1,5 @@
-//! A voice and chat client for the terminal. What is typed is said to everyone, every event is a
-//! line, and voice comes from and goes to WAV files and pipes.
+//! A voice and chat client for the terminal. What is typed goes to everyone, every event is a line,
+//! and voice comes from and goes to WAV files and pipes.
 //!
 //! ```text
 //! voiceapp --name alice [--server HOST[:PORT]]
@@ -67,23 +67,23 @@ mod terminal {
     }
 }
 
-/// What the threads deliver. Bounded, so that a reader who is held up makes the network wait instead
-/// of filling the memory.
+/// Inputs that may wait. Bounded, so that a slow main thread delays the network instead of filling
+/// the memory.
 const INBOX: usize = 1_024;
 /// Live sound that may wait to be spoken, in frames: 100 ms, beside what a pipe holds.
 const LIVE_MAX: usize = 5;
 
-/// What the main thread waits for.
+/// The inputs of the main thread.
 enum Input {
-    /// A line or sound has come by its own channel.
+    /// A line or sound has come through its own channel.
     Wake,
     /// From the connection with this number.
     Arrived(u64, Arrival),
-    /// A connection takes long, and this is what is being done about it.
+    /// A connection takes long, with what is being done about it.
     Trying(u64, String),
-    /// A connection was made, or could not be.
+    /// A connection was made, or failed.
     Connected(u64, Result<Link, String>),
-    /// Standard input is no sound that can be read.
+    /// Standard input cannot be read as sound.
     SoundLost(io::Error),
     /// Standard output takes no more sound.
     ListenerLost(io::Error),
@@ -93,9 +93,9 @@ enum Input {
 enum End {
     /// The user asked for it.
     Quit,
-    /// Something here does not work, and this is what to say about it.
+    /// Something here does not work, with the message to show.
     Failed(String),
-    /// The server is the trouble.
+    /// The server or the way to it is at fault.
     Troubled(Trouble, String),
 }
 
@@ -123,7 +123,7 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Prints what was asked for. Who has read enough of it may hang up, as head(1) does.
+/// Prints to standard output. A reader that has read enough may close the pipe, as head(1) does.
 fn print(text: &str) -> Result<(), String> {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -133,7 +133,7 @@ fn print(text: &str) -> Result<(), String> {
     }
 }
 
-/// If nobody hears the complaint, the exit code still tells.
+/// If nobody reads the message, the exit code still says it.
 fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "voiceapp: {message}");
 }
@@ -156,7 +156,7 @@ fn run(options: &Options) -> Result<(), End> {
     App::new(options, console, inputs, stop).run(&inbox)
 }
 
-/// A full inbox needs no waking.
+/// A full inbox wakes by itself.
 fn waker(inputs: SyncSender<Input>) -> impl Fn() + Send + Sync + 'static {
     move || {
         let _ = inputs.try_send(Input::Wake);
@@ -171,7 +171,7 @@ fn stop_on_signals(stop: Arc<AtomicBool>, wake: impl Fn() + Send + 'static) -> R
         .map_err(|error| End::Failed(format!("cannot catch signals: {error}")))?;
     thread::spawn(move || {
         for signal in signals.forever() {
-            // Who is held up does not see the first.
+            // The second signal, where the first had no effect.
             if stop.swap(true, Relaxed) {
                 terminal::restore();
                 std::process::exit(128 + signal);
@@ -211,18 +211,18 @@ fn read_sound(inputs: SyncSender<Input>) -> Receiver<Sound> {
     sounds
 }
 
-/// A pipe holds 64 KiB where nobody says otherwise, which would be 0.7 s of sound: 85 ms are enough.
+/// A pipe holds 64 KiB by default, which would be 0.7 s of sound: 85 ms are enough.
 #[cfg(target_os = "linux")]
 fn shorten_pipe(pipe: impl std::os::fd::AsFd) {
     use nix::fcntl::{FcntlArg, fcntl};
-    // What is no pipe has no such size.
+    // Anything that is not a pipe has no such size.
     let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(8_192));
 }
 
 #[cfg(not(target_os = "linux"))]
 fn shorten_pipe<T>(_: T) {}
 
-/// Waits for the end of a thread, unless that takes long.
+/// Waits for the end of a thread, but not for long.
 fn wait_for(thread: &JoinHandle<()>, at_most: Duration) {
     let deadline = Instant::now() + at_most;
     while !thread.is_finished() && Instant::now() < deadline {

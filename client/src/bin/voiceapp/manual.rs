@@ -1,5 +1,5 @@
-//! The manual page has every option and command in the words of `--help` and `/help`, and the package
-//! is for this version.
+//! Checks that the manual page has every option and command in the words of `--help` and `/help`,
+//! and that the package has this version.
 
 use crate::commands::COMMANDS;
 use crate::options::USAGE;
@@ -9,13 +9,13 @@ const MANUAL: &str = include_str!("../../../packaging/voiceapp.1");
 const CHANGELOG: &str = include_str!("../../../packaging/changelog");
 const MANIFEST: &str = include_str!("../../../Cargo.toml");
 
-/// As it must be written so that a hyphen is shown as the one that can be typed.
+/// Escaped so that a hyphen is shown as the one that can be typed.
 fn escaped(text: &str) -> String {
     text.replace('-', "\\-")
 }
 
-/// What the manual must have of a list whose names begin at the third column, and what is said of them at
-/// this one, over as many lines as it takes.
+/// The entries of a list whose names begin at the third column and whose descriptions begin at this
+/// one, over one or more lines.
 fn entries(list: &str, text_at: usize) -> String {
     let mut entries = String::new();
     for line in list.lines() {

@@ -51,7 +51,7 @@ pub struct Options {
     pub reconnect: Duration,
     /// In bits a second.
     pub bitrate: u32,
-    /// From which level on sound is taken for speech.
+    /// From which level on sound counts as speech.
     pub activation_db: Option<f32>,
     pub push_to_talk: bool,
 }
@@ -62,17 +62,17 @@ pub enum Speak {
 }
 
 impl Options {
-    /// Whether what is heard goes anywhere.
+    /// Whether the received sound goes anywhere.
     pub fn is_playing(&self) -> bool {
         self.listen || self.record.is_some()
     }
 
-    /// Whether it is all about voice.
+    /// Whether the client is started for voice alone.
     pub fn wants_voice(&self) -> bool {
         self.is_playing() || self.speak.is_some()
     }
 
-    /// `None` if only help was asked for.
+    /// `None` if only help was requested.
     pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Self>, lexopt::Error> {
         use lexopt::prelude::*;
         let mut name = None;
@@ -133,7 +133,7 @@ impl Options {
             }
         }
         if let (Some(Speak::File(from)), Some(to)) = (&options.speak, &options.record) {
-            // A file that is not there yet is no other.
+            // A file that does not exist yet cannot be the same.
             let paths = (from.canonicalize(), to.canonicalize());
             if matches!(paths, (Ok(from), Ok(to)) if from == to) {
                 return Err("--speak and --record name the same file".into());
@@ -171,7 +171,7 @@ fn parse_activation(text: &str) -> Result<Option<f32>, String> {
     }
 }
 
-/// The name of who starts the client, as far as the system tells one.
+/// The name of the user who starts the client, as far as the system knows it.
 fn user_name() -> Result<String, String> {
     for name in ["USER", "LOGNAME", "USERNAME"] {
         if let Some(value) = variable(name)? {
@@ -193,8 +193,8 @@ fn system_user_name() -> Option<String> {
     None
 }
 
-/// A variable of the environment as files for containers set it: blanks around it are nothing, and it
-/// counts as not set if there is nothing else. Such files take quotes for a part of it, which nobody
+/// An environment variable as files for containers set it: blanks around it are ignored, and it
+/// counts as not set if nothing is left. Such files make quotes a part of the value, which nobody
 /// means.
 pub fn variable(name: &str) -> Result<Option<String>, String> {
     let value = std::env::var_os(name).unwrap_or_default();
@@ -213,7 +213,7 @@ fn value_of(name: &str, value: &str) -> Result<Option<String>, String> {
     Ok(Some(value.to_owned()).filter(|it| !it.is_empty()))
 }
 
-/// A number of seconds, up to an hour; `default` if nothing is said, unless that is zero.
+/// A number of seconds, up to an hour; `default` without a value, unless that is zero.
 pub fn parse_seconds(text: &str, default: Duration) -> Option<Duration> {
     if text.is_empty() && !default.is_zero() {
         return Some(default);

@@ -1,4 +1,4 @@
-//! Where what is heard goes: a recording, and standard output as raw sound.
+//! Where the received sound goes: a recording, and standard output as raw sound.
 
 use crate::{End, shorten_pipe, wait_for};
 use std::io::{self, Write};
@@ -11,8 +11,8 @@ use voiceapp_client::outlet::Outlet;
 use voiceapp_client::wav::Recording;
 use voiceapp_client::{FRAME, FRAME_SAMPLES, Sound, to_i16};
 
-/// What standard output has not taken after so many frames, 100 ms, is put into the time of what follows:
-/// who listens live is not helped by what is late.
+/// What standard output has not taken after so many frames, 100 ms, is merged into what follows:
+/// late sound does not help a live listener.
 const WAITING_MAX: usize = 5;
 
 #[derive(Default)]
@@ -54,7 +54,7 @@ impl Sinks {
             self.recorded += 1;
         }
         if let Some((output, _)) = &self.output {
-            // Who takes no more at all is told about elsewhere.
+            // A reader that takes nothing at all is reported elsewhere.
             self.outlet.offer(sound, |it| output.try_send(*it).is_ok());
         }
         Ok(())
@@ -65,7 +65,8 @@ impl Sinks {
         self.outlet.shortened()
     }
 
-    /// Ends the recording, if there is one, and waits so long for standard output to take the last.
+    /// Completes the recording, if there is one, and waits at most this long for standard output to
+    /// take the rest.
     pub fn finish(&mut self, at_most: Duration) -> Result<Option<Event>, End> {
         if let Some((sender, writing)) = self.output.take() {
             drop(sender);

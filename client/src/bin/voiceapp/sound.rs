@@ -1,4 +1,5 @@
-//! The client's voice: what is to be spoken and what is, and the pace at which it plays what it hears.
+//! The client's voice: what waits to be spoken and what is spoken, and the pace at which received
+//! sound plays.
 
 use crate::app::{App, Connection};
 use crate::options::Options;
@@ -16,9 +17,9 @@ use voiceapp_client::{FRAME, Sound};
 /// One speech after the other.
 pub struct Mouth {
     speech: Speech,
-    /// What is to be spoken as soon as it can be heard, and what it is.
+    /// The speech that waits until it can be heard.
     wanted: Option<(String, Source)>,
-    /// Datagrams of the speech under way, and those of them that the network did not take.
+    /// Datagrams of the present speech, and those of them that the network did not take.
     spoken: u64,
     untaken: u64,
 }
@@ -49,7 +50,7 @@ impl Mouth {
         self.wanted = Some(("a tone".to_owned(), Source::tone(length)));
     }
 
-    /// What is yet to be spoken.
+    /// The speech that waits.
     pub fn wanted(&self) -> Option<&str> {
         self.wanted.as_ref().map(|(what, _)| what.as_str())
     }
@@ -58,12 +59,12 @@ impl Mouth {
         self.speech.is_speaking()
     }
 
-    /// Whether what is spoken is about to end.
+    /// Whether the present speech is about to end.
     pub fn is_finishing(&self) -> bool {
         self.speech.is_finishing()
     }
 
-    /// Whether a microphone is spoken from.
+    /// Whether the present speech is a microphone.
     pub fn is_live(&self) -> bool {
         self.speech.is_live()
     }
@@ -78,7 +79,7 @@ impl Mouth {
 }
 
 impl App<'_> {
-    /// Whether what is spoken now would be heard.
+    /// Whether speech would be heard now.
     fn can_speak(&self) -> bool {
         match &self.connection {
             Connection::Up { session, .. } => {
@@ -110,7 +111,7 @@ impl App<'_> {
                 Ok(Said::Silence) => {}
                 Ok(Said::Nothing) => break,
                 Ok(Said::Ended) => {
-                    // Whoever speaks from standard input leaves when that has ended.
+                    // A client that speaks from standard input leaves when that has ended.
                     self.lines_have_ended |= is_live;
                     self.end_speech(now)?;
                 }
@@ -122,7 +123,7 @@ impl App<'_> {
         Ok(())
     }
 
-    /// Starts what is to be spoken, once it would be heard or is sure not to be.
+    /// Starts the speech that waits, once it would be heard or certainly will not be.
     pub fn start_wanted_speech(&mut self, now: Instant) -> Result<(), End> {
         let Connection::Up { session, .. } = &self.connection else {
             return Ok(());
@@ -130,7 +131,8 @@ impl App<'_> {
         let is_settled = session.is_logged_in()
             && !session.is_waiting_for_answers()
             && !session.is_about_to_join();
-        // Voice that was there comes back, or does not. Who types is not kept waiting for that.
+        // Voice that was there returns, or does not. A person who types does not have to wait for
+        // that.
         let is_asked_for = match session.proof_state() {
             ProofState::Asking => true,
             ProofState::Failed => self.had_voice && !self.console.is_typed,
@@ -164,7 +166,7 @@ impl App<'_> {
         }
     }
 
-    /// Lets what is spoken fade and end, if it can still be heard.
+    /// Lets the present speech fade and end, if it can still be heard.
     pub fn finish_speaking(&mut self) -> Result<(), End> {
         if self.mouth.is_live() {
             return self.refuse("you speak from standard input: /mute is what stops that");
@@ -194,7 +196,7 @@ impl App<'_> {
 
     fn end_speech(&mut self, now: Instant) -> Result<(), End> {
         self.flush()?;
-        // Whoever leaves once this is answered does not cut off the end of what was said.
+        // A client that leaves once this is answered does not cut off the end of its speech.
         if let Connection::Up { session, .. } = &mut self.connection
             && session.proof_state() == ProofState::Proven
         {
@@ -206,7 +208,7 @@ impl App<'_> {
         })
     }
 
-    /// Plays all that is due. Times are counted from the first, so that sound keeps its pace.
+    /// Plays all that is due. Times count from the first frame, so that sound keeps its pace.
     pub fn play(&mut self, now: Instant) -> Result<(), End> {
         while let Some(at) = self.play_at.filter(|at| *at <= now) {
             let sound = self.listener.play(at);

@@ -1,5 +1,5 @@
-//! A terminal with a line to edit at its bottom, and what is told above it. The terminal gives up its
-//! own line editing for that, and gets it back at the end.
+//! A terminal with a line to edit at its bottom, and the output above it. The terminal's own line
+//! editing is off meanwhile, and is restored at the end.
 
 use crate::console::Output;
 use crate::editing::screen::Screen;
@@ -19,10 +19,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 use terminal_size::{Width, terminal_size_of};
 
-/// Where nobody says how wide it is.
+/// Where the width is not known.
 const COLUMNS: usize = 80;
 
-/// The terminal and what it was like before, if it is not as it was.
+/// The terminal and its former mode, while that is changed.
 static BEFORE: Mutex<Option<(File, Termios)>> = Mutex::new(None);
 
 pub struct Terminal {
@@ -36,8 +36,8 @@ struct Shared {
 }
 
 impl Terminal {
-    /// Takes standard input for a terminal, or the one that started us if that is sound, and this
-    /// output for the same one. `deliver` is given the lines that are typed.
+    /// Uses standard input as a terminal, or the controlling terminal if that is sound, and this
+    /// output for the same one. `deliver` receives the typed lines.
     pub fn open(
         input_is_sound: bool,
         output: Output,
@@ -65,13 +65,13 @@ impl Terminal {
         Ok(Terminal { shared })
     }
 
-    /// What writes to the terminal from another thread.
+    /// A function that writes to the terminal from another thread.
     pub fn printer(&self) -> impl FnMut(String) -> io::Result<()> + Send + 'static {
         let shared = self.shared.clone();
         move |text| shared.with_screen(|screen| screen.print(&text))
     }
 
-    /// Leaves the terminal as it was. Who is stuck writing to it is waited for so long.
+    /// Restores the terminal. It waits at most this long for a thread that is stuck writing.
     pub fn close(&self, at_most: Duration) {
         let screen = self.shared.lock_within(at_most);
         if let Some(mut screen) = screen.and_then(|mut it| it.take()) {
@@ -91,14 +91,15 @@ fn before() -> MutexGuard<'static, Option<(File, Termios)>> {
     BEFORE.lock().expect("nobody panics with it")
 }
 
-/// Gives the terminal back what it was like, if it was ever taken. A terminal that is gone needs no care.
+/// Restores the terminal's former mode, if it was changed. Errors of a terminal that is gone do not
+/// matter.
 pub fn restore() {
     if let Some((terminal, before)) = &*before() {
         let _ = tcsetattr(terminal, SetArg::TCSANOW, before);
     }
 }
 
-/// Has the terminal pass on each key as it is, and leave showing it to us.
+/// Makes the terminal pass on each key at once, without echo.
 fn edit() -> io::Result<()> {
     let before = before();
     let (terminal, before) = before.as_ref().ok_or(ErrorKind::NotFound)?;
@@ -143,7 +144,7 @@ impl Shared {
         }
     }
 
-    /// Writes what is to be written for this, while nobody else does.
+    /// Writes the output of this change, while nothing else writes.
     fn with_screen(&self, change: impl FnOnce(&mut Screen) -> String) -> io::Result<()> {
         match &mut *self.lock() {
             Some(screen) => self.output.write(&change(screen)),
@@ -151,7 +152,7 @@ impl Shared {
         }
     }
 
-    /// Reads until there is nothing to read from, or nobody to read for.
+    /// Reads until there is nothing to read from, or nothing takes the lines.
     fn read_keys(&self, mut keyboard: File, deliver: impl Fn(Line) -> bool) {
         let mut bytes = [0; 4_096];
         loop {
@@ -174,14 +175,14 @@ impl Shared {
         }
     }
 
-    /// Tells whether anybody takes what is typed.
+    /// Returns whether anything takes what is typed.
     fn handle_bytes(&self, bytes: &[u8], deliver: &impl Fn(Line) -> bool) -> bool {
         let mut guard = self.lock();
         let Some(screen) = &mut *guard else {
             return false;
         };
         let typed = screen.handle_bytes(bytes);
-        // Who writes next has the error as well, and tells it.
+        // The next write has the error as well, and reports it.
         let _ = self.output.write(&typed.output);
         if typed.wants_suspension {
             let _ = self.output.write(&screen.hide());
@@ -190,13 +191,13 @@ impl Shared {
         drop(guard);
         let is_taken = typed.lines.into_iter().all(deliver);
         if typed.wants_suspension {
-            // All of the job, as the terminal itself would do it. What brings it back is a signal too.
+            // Stops the whole job, as the terminal itself would. A signal also brings it back.
             let _ = kill(Pid::from_raw(0), Signal::SIGTSTP);
         }
         is_taken
     }
 
-    /// Follows changes of the window, and takes the terminal again after a stop.
+    /// Follows changes of the window, and sets the terminal up again after a stop.
     fn follow_window(&self, mut signals: Signals) {
         for signal in signals.forever() {
             let mut guard = self.lock();

@@ -1,5 +1,5 @@
-//! The line that is typed, and those typed before it. Its places are between what a reader takes for
-//! one character each.
+//! The line that is typed, and the history. Its positions are between what a reader takes for one
+//! character each.
 
 use super::keys::Key;
 use unicode_segmentation::UnicodeSegmentation;
@@ -14,16 +14,16 @@ pub struct Editor {
     /// Where the cursor is, in bytes.
     at: usize,
     history: Vec<String>,
-    /// Which of the history is shown, counted from the newest, and what was typed before it was.
+    /// Which line of the history is shown, counted from the newest, and what was typed before.
     shown: usize,
     draft: String,
 }
 
-/// What of the line there is room to show.
+/// The part of the line that there is room for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct View {
     pub text: String,
-    /// The columns of the text, and those of it before the cursor.
+    /// The columns of the text, and of the part before the cursor.
     pub columns: usize,
     pub cursor: usize,
 }
@@ -70,7 +70,7 @@ impl Editor {
         line
     }
 
-    /// As much of the line around the cursor as so many columns have room for, and one for the cursor.
+    /// As much of the line around the cursor as fits into so many columns, with one for the cursor.
     pub fn view(&self, columns: usize) -> View {
         let mut start = 0;
         let mut cursor = width(&self.text[..self.at]);
@@ -125,7 +125,7 @@ impl Editor {
         self.at = start;
     }
 
-    /// Shows this line of the history, if there is one; 0 is what was typed.
+    /// Shows this line of the history, if there is one; 0 is the line that was typed.
     fn recall(&mut self, place: usize) {
         if place > self.history.len() {
             return;
@@ -146,7 +146,7 @@ fn width(text: &str) -> usize {
     text.width()
 }
 
-/// What turns text around would do so with all of the line.
+/// A character that turns text around would turn the whole line around.
 fn harmless(c: char) -> char {
     match c {
         '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,

@@ -1,7 +1,7 @@
-//! What a terminal sends, taken apart into keys. It remembers what has not come whole, and nothing
-//! that comes is an error: text that is no UTF-8 becomes U+FFFD, as it does by a pipe.
+//! Cuts what a terminal sends into keys. It keeps incomplete sequences, and no input is an error:
+//! invalid UTF-8 becomes U+FFFD, as it does from a pipe.
 
-/// Of what makes up one key.
+/// The longest sequence of one key.
 const KEY_BYTES_MAX: usize = 32;
 const ESCAPE: u8 = 0x1b;
 
@@ -28,7 +28,7 @@ pub enum Key {
     EndOfInput,
     Suspend,
     Talk,
-    /// One that means nothing here.
+    /// A key without a meaning here.
     Other,
 }
 
@@ -98,7 +98,7 @@ impl KeyReader {
                     return;
                 };
                 keys.push(Key::Text(char::REPLACEMENT_CHARACTER));
-                // What broke it off is the beginning of something else.
+                // What broke it off begins another key.
                 let is_rest = self.pending.len() > len;
                 self.pending.clear();
                 if is_rest {
@@ -142,7 +142,7 @@ fn text_key(c: char) -> Key {
 
 /// What comes after the escape and its bracket.
 fn control_sequence(parameters: &[u8], last: u8) -> Key {
-    // With Alt or Ctrl held down.
+    // With Alt or Ctrl pressed.
     let is_wide = parameters.ends_with(b";3") || parameters.ends_with(b";5");
     match (last, parameters) {
         (b'A', _) => Key::Older,
@@ -186,7 +186,7 @@ mod tests {
             (b"\x1b[1~\x1b[F", &[Key::Start, Key::End]),
             (b"\x1b[15~", &[Key::Other]),
             (b"\x1b[[Aa", &[Key::Other, Key::Text('a')]),
-            // A paste in brackets, which nobody asked for.
+            // A bracketed paste that was not requested.
             (b"\x1b[200~a", &[Key::Other, Key::Text('a')]),
             (b"\x1b\x1b[A", &[Key::Other, Key::Older]),
             ("\x1bß".as_bytes(), &[Key::Other, Key::Text('ß')]),

@@ -1,5 +1,5 @@
-//! A line that is edited, without a terminal: bytes that were typed go in, and lines and what is to be
-//! shown come out.
+//! A line that is edited, without a terminal: typed bytes go in, and lines and the text to show
+//! come out.
 
 mod editor;
 mod keys;

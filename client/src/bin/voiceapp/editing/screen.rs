@@ -1,5 +1,5 @@
-//! What the terminal shows: lines that stay, and below them the one that is typed. It makes what is to
-//! be written, and writes nothing.
+//! What the terminal shows: lines that stay, and below them the one that is typed. It composes the
+//! output, and writes nothing.
 //!
 //! The line that is typed never takes more than one row, so that the way back over it is known.
 
@@ -9,7 +9,7 @@ use crate::line::Line;
 use std::fmt::Write;
 
 const PROMPT: &str = "> ";
-/// A longer line is taken for several: nothing that can be said is as long.
+/// A longer line is cut into several: no message is as long.
 const LINE_BYTES_MAX: usize = 65_536;
 const ERASE_LINE: &str = "\r\x1b[K";
 const ERASE_BELOW: &str = "\r\x1b[J";
@@ -20,12 +20,12 @@ pub struct Screen {
     columns: usize,
     /// Where the cursor was left.
     cursor: usize,
-    /// Whether a line that was typed stays on the screen. What is said does not, as it is told when it
-    /// comes back.
+    /// Whether a typed line stays on the screen. A message does not, as it is shown when it comes
+    /// back.
     stays: fn(&str) -> bool,
 }
 
-/// What has come of what was typed.
+/// The result of what was typed.
 #[derive(Default)]
 pub struct Typed {
     pub output: String,
@@ -44,7 +44,7 @@ impl Screen {
         }
     }
 
-    /// Shows the line that is typed, wherever it is that the cursor is now.
+    /// Shows the typed line, wherever the cursor is.
     pub fn show(&mut self) -> String {
         let mut output = ERASE_LINE.to_owned();
         self.draw(&mut output);
@@ -64,8 +64,8 @@ impl Screen {
         output
     }
 
-    /// The terminal has so many columns now. What was in one row may be in several, and the cursor is
-    /// in that to which its place has gone.
+    /// The terminal has so many columns now. One row may have become several, and the cursor has
+    /// moved with its position.
     pub fn resize(&mut self, columns: usize) -> String {
         let rows_up = self.cursor / columns.max(1);
         self.columns = columns;
@@ -86,7 +86,7 @@ impl Screen {
                 Key::Interrupt if self.editor.text().is_empty() => {
                     typed.lines.push(Line::Interrupted);
                 }
-                // The line can be had back from the history.
+                // The history gives the line back.
                 Key::Interrupt => drop(self.editor.take()),
                 Key::EndOfInput if self.editor.text().is_empty() => typed.lines.push(Line::Ended),
                 Key::EndOfInput => self.editor.handle_key(Key::Delete),
@@ -167,7 +167,7 @@ mod tests {
         let typed = screen.handle_bytes(b"half a li\x03");
         assert_eq!(lines(&typed), [""; 0]);
         assert_eq!(typed.output, "\r\x1b[K> ");
-        // It can be had back.
+        // The history gives it back.
         let typed = screen.handle_bytes(b"\x1b[Ane\r");
         assert_eq!(lines(&typed), ["half a line"]);
         assert_eq!(lines(&screen.handle_bytes(b"\x03")), ["(interrupted)"]);
@@ -200,7 +200,7 @@ mod tests {
         // The prompt and 16 characters are in rows of 7.
         assert_eq!(screen.resize(7), "\x1b[2A\r\x1b[J> def");
         assert_eq!(screen.resize(40), "\r\x1b[J> 0123456789abcdef");
-        // However narrow it is.
+        // However narrow the terminal is.
         for columns in 0..4 {
             screen.resize(columns);
         }
