@@ -73,7 +73,7 @@ fn parsing(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A relay with so many listeners beside the one who speaks, who is the first.
+/// A relay with so many listeners beside the speaker, who is the first.
 fn room(listeners: u16) -> (VoiceRelayServer, Now, Vec<UdpPath>) {
     let users = usize::from(listeners) + 1;
     let mut relay = VoiceRelayServer::new(
@@ -177,7 +177,7 @@ fn enter(server: &Server, user: usize) -> impl FnOnce() -> (TcpStream, UdpSocket
     }
 }
 
-/// Reads until a packet comes that is looked for. Nothing is sent after it while this waits.
+/// Reads until a packet comes that `is_it` accepts. Nothing is sent after it while this waits.
 fn await_packet(tcp: &mut TcpStream, mut is_it: impl FnMut(Packet<'_>) -> bool) {
     let mut frames = FrameBuffer::new();
     let mut bytes = [0; 4_096];
@@ -243,9 +243,9 @@ fn round_trip(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// All speakers send at the same instant; the time is up when the one who came last has heard them
-/// all. Nobody else reads: their buffers are full, so that what the kernel does for each datagram
-/// ends at its queue.
+/// All speakers send at the same instant. The time is up when the user who came last has received
+/// them all. Nobody else reads: their buffers are full, so that what the kernel does for each
+/// datagram ends at its queue.
 fn room_at_once(criterion: &mut Criterion) {
     for (users, speakers) in [(2, 1), (20, 1), (20, 10), (100, 1), (100, 10), (100, 50)] {
         let mut group =

@@ -1,12 +1,13 @@
-//! A client that can be read in a sitting: it logs in, joins voice, speaks a tone, and prints what happens.
+//! A client that can be read in a sitting: it logs in, joins voice, speaks a tone, and prints what
+//! happens.
 //!
 //! ```text
 //! cargo run --example client [NAME [HOST[:PORT] [VOICE_PORT]]]
 //! ```
 //!
-//! The [`Session`] says what is to be sent and understands what comes back, the [`Link`] has the sockets,
-//! the [`Speech`] turns sound into voice, and the [`Listener`] voice into sound. The terminal client, in
-//! `client/`, is made of the same.
+//! The [`Session`] decides what to send and understands what comes back, the [`Link`] has the
+//! sockets, the [`Speech`] turns sound into voice, and the [`Listener`] voice into sound. The
+//! terminal client, in `client/`, is made of the same.
 
 use std::error::Error;
 use std::io::Write;
@@ -22,13 +23,13 @@ use voiceapp_client::speech::{Said, Source, Speech};
 
 /// How long it speaks.
 const TONE: Duration = Duration::from_secs(2);
-/// How long it listens afterwards: to an echo, say.
+/// How long it listens afterwards, for example to an echo.
 const STAYS: Duration = Duration::from_secs(2);
 
 struct Client {
     link: Link,
     session: Session,
-    /// Everyone who is heard. It would give their sound if it was asked to play it.
+    /// All speakers. It would mix their sound if it were asked to play.
     listener: Listener,
     speech: Speech,
     /// Datagrams of voice, and those among them that the network did not take.
@@ -51,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let voice_address = link.voice_address().to_string();
     let client = Client {
         link,
-        // This asks to log in, and for the voice address to be proved as soon as that is answered.
+        // This logs in, and proves the voice address as soon as that is answered.
         session: Session::new(Instant::now(), &name, voice_address),
         listener: Listener::new(false),
         speech: Speech::new(BITRATE, Gate::new(None, false)),
@@ -64,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 impl Client {
     fn run(mut self) -> Result<(), Box<dyn Error>> {
-        // Two threads of the link read, and this one does all else.
+        // Two threads of the link read, and this one does everything else.
         let (deliver, inbox) = sync_channel(1_024);
         self.link
             .start(move |arrival| deliver.send(arrival).is_ok())?;
@@ -97,7 +98,7 @@ impl Client {
         }
     }
 
-    /// What the session has understood.
+    /// Handles the session's events.
     fn look_at_events(&mut self, now: Instant) -> Result<(), Box<dyn Error>> {
         while let Some(event) = self.session.next_event() {
             tell(&event)?;
@@ -122,7 +123,7 @@ impl Client {
         }
     }
 
-    /// Says what is due of the tone.
+    /// Sends what is due of the tone.
     fn speak(&mut self, now: Instant) -> Result<(), Box<dyn Error>> {
         loop {
             match self.speech.next(now, true)? {

@@ -1,12 +1,12 @@
-//! A bot that says back what it heard a second ago, so that who is alone can hear that everything
-//! works: microphone, network, server and ears.
+//! A bot that repeats what it heard a second ago, so that a user who is alone can hear that
+//! everything works: microphone, network, server and ears.
 //!
 //! ```text
 //! cargo run --example echo -- [--name NAME] [--server HOST[:PORT]] [--voice-port PORT]
 //! ```
 //!
-//! All who speak at once come back as one. It does not answer anyone who has its own name, or two
-//! such bots would talk forever.
+//! Several speakers come back as one mix. It does not answer users with its own name, or two such
+//! bots would talk forever.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -35,7 +35,7 @@ Joins voice, and says back what was said a second ago.
 It connects again when it loses the server. Exit codes: 1 if it cannot write, 2 for a bad option,
 3 if the server cannot be reached at first, 4 if it refuses the login.";
 
-/// What is heard waits for so many frames: a second.
+/// Sound waits for so many frames: a second.
 const DELAY_FRAMES: usize = 50;
 
 struct Options {
@@ -43,7 +43,7 @@ struct Options {
     server: Server,
 }
 
-/// Why a session ended, and what to say about it.
+/// Why a session ended, with the message to show.
 enum End {
     Lost(String),
     Refused(String),
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
             End::Refused(message) => (4, message),
         },
         Ok(None) => match writeln!(io::stdout(), "{USAGE}") {
-            // Who has read enough of it may hang up, as head(1) does.
+            // A reader that has read enough may close the pipe, as head(1) does.
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 (1, format!("cannot write to standard output: {error}"))
             }
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// `None` if only help was asked for.
+/// `None` if only help was requested.
 fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, lexopt::Error> {
     use lexopt::prelude::*;
     let mut options = Options {
@@ -92,12 +92,12 @@ fn parse(mut arguments: lexopt::Parser) -> Result<Option<Options>, lexopt::Error
     Ok(Some(options))
 }
 
-/// One session after the other, until one cannot be.
+/// One session after the other, until one cannot be made.
 fn run(options: &Options) -> End {
-    // Who has never had voice here does not try again.
+    // A bot that has never had voice here does not try again.
     let mut backoff = None;
     loop {
-        // What cannot be told here cannot be told later either.
+        // What cannot be shown here cannot be shown later either.
         let say = |what| drop(tell(&Event::Connecting { what }));
         let (end, had_voice) = match Link::connect(&options.server, say) {
             Ok(link) => {
@@ -156,7 +156,7 @@ impl Bot {
         }
     }
 
-    /// Stays until something ends it.
+    /// Runs until something ends the session.
     fn stay(&mut self) -> Result<Infallible, End> {
         let (deliver, inbox) = sync_channel(1_024);
         self.link
@@ -168,7 +168,7 @@ impl Bot {
             let wait = play_at.saturating_duration_since(Instant::now());
             match inbox.recv_timeout(wait) {
                 Ok(arrival) => self.handle_arrival(arrival)?,
-                // Only now is it silent: what came while we were busy has been looked at.
+                // Only now is it silent: what came meanwhile has been handled.
                 Err(RecvTimeoutError::Timeout) => {
                     self.play(play_at)?;
                     play_at += FRAME;
@@ -196,7 +196,7 @@ impl Bot {
             }
             Arrival::VoiceClosed => self.session.handle_voice_closed(),
             Arrival::Moved => {
-                // Whatever became of voice, the connection has to be looked at.
+                // Whatever became of voice, the connection must be checked.
                 let _ = self.link.renew_voice();
                 self.session.handle_route_change(Instant::now());
             }
@@ -205,7 +205,7 @@ impl Bot {
         Ok(())
     }
 
-    /// Sends and tells what there is, and joins voice after the login.
+    /// Sends and shows what the session has, and joins voice after the login.
     fn look_at_session(&mut self) -> Result<(), End> {
         let now = Instant::now();
         self.session.handle_timeout(now);
@@ -215,7 +215,7 @@ impl Bot {
             match event {
                 Event::LoggedIn { .. } => self.session.join(now),
                 Event::VoiceReady { .. } => self.had_voice = true,
-                // What was there comes back, or the session ends.
+                // Voice that was there returns, or the session ends.
                 Event::VoiceUnanswered { .. } if self.had_voice => {}
                 Event::VoiceRefused
                 | Event::VoiceUnanswered { .. }
@@ -240,7 +240,7 @@ impl Bot {
         }
     }
 
-    /// Hears the next 20 ms, and says those of a second ago.
+    /// Takes the next 20 ms of sound, and sends those of a second ago.
     fn play(&mut self, at: Instant) -> Result<(), End> {
         for event in self.listener.handle_timeout(at) {
             tell(&event)?;

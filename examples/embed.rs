@@ -1,5 +1,5 @@
-//! An application with the server inside: it says what happens there, keeps order as it is told to on
-//! its standard input, and prints the server's statistics in the end.
+//! An application with the server inside: it prints what happens there, disconnects, bans and
+//! announces by commands on its standard input, and prints the server's statistics at the end.
 //!
 //! ```text
 //! cargo run --example embed [SECONDS]
@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Says what has happened.
+/// Prints an event.
 fn tell(event: &ServerEvent) -> io::Result<()> {
     let mut out = io::stdout();
     match event {
@@ -74,7 +74,7 @@ fn tell(event: &ServerEvent) -> io::Result<()> {
     }
 }
 
-/// Does what a line asks for.
+/// Executes a line of input.
 fn obey(handle: &ServerHandle, line: &str) -> Result<String, Box<dyn Error>> {
     let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
     Ok(match command {

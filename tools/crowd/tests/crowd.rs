@@ -78,7 +78,7 @@ impl Stranger {
             }
             let mut bytes = [0; 4_096];
             let len = self.tcp.read(&mut bytes).expect("it answers in time");
-            assert!(len > 0, "the server ended the connection");
+            assert!(len > 0, "the server closed the connection");
             self.frames.extend(&bytes[..len]);
         }
     }

@@ -1,5 +1,5 @@
-//! What the tests of the client and of the tools share: a server on a thread, files that are gone
-//! afterwards, and programs of the workspace. It is for tests: what is wrong ends them.
+//! What the tests of the client and of the tools share: a server on a thread, files that are
+//! removed afterwards, and programs of the workspace. It is for tests: errors panic.
 
 #![deny(missing_docs, unsafe_code)]
 
@@ -19,16 +19,17 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server on a thread of its own, on ports that the system chose. It ends with this.
 pub struct Running {
-    /// Where it takes connections.
+    /// Its TCP port.
     pub tcp_port: u16,
-    /// Where it takes voice.
+    /// Its UDP port.
     pub udp_port: u16,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Running {
-    /// A server that takes voice as fast as it comes: virtual time is faster than that of the server.
+    /// A server that accepts voice as fast as it comes: virtual time is faster than that of the
+    /// server.
     pub fn start() -> Running {
         Running::start_with(Limits {
             voice_rate: 0,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A file of this test's own, which is gone afterwards.
+/// A file of this test's own, which is removed afterwards.
 pub struct TempFile(
     /// Where it is, once it was written.
     pub PathBuf,

@@ -1,5 +1,5 @@
-//! Where each of the processes begins, and how the parent ends: the report on standard output, trouble on standard
-//! error, and an exit code that says which it was.
+//! Where each of the processes begins, and how the parent ends: the report on standard output,
+//! errors on standard error, and an exit code that tells them apart.
 
 use super::figures::errors;
 use super::floor;
@@ -95,7 +95,7 @@ pub fn main() -> ExitCode {
                 floor_port,
                 run,
             };
-            // What went wrong is told to the parent, which tells the user.
+            // The parent receives what went wrong, and shows it.
             exit(worker::run(&options, &share).is_ok())
         }
         Role::Floor => {
@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
 }
 
 fn direct(options: &Options) -> ExitCode {
-    // A run may take hours, and what comes of it is to be kept.
+    // A run may take hours, and its result must not be lost.
     let page = match options.plot.as_deref().map(Page::open).transpose() {
         Ok(page) => page,
         Err(error) => {
@@ -133,7 +133,7 @@ fn direct(options: &Options) -> ExitCode {
     }
 }
 
-/// Reports, and returns whether there was nothing that must not be.
+/// Reports, and returns whether nothing went wrong.
 fn tell(options: &Options, outcome: &Outcome, page: Option<Page>) -> bool {
     let report = if options.json {
         report::json(options, outcome)
@@ -166,8 +166,8 @@ fn drawing(options: &Options, outcome: &Outcome) -> String {
     plot::svg(&title, options.rounds, &lines.collect::<Vec<_>>())
 }
 
-/// Prints what was asked for, and says whether that could be done. Who has read enough of it may hang up, as head(1)
-/// does.
+/// Prints to standard output, and returns whether that worked. A reader that has read enough may
+/// close the pipe, as head(1) does.
 fn say(text: &str) -> bool {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -178,7 +178,7 @@ fn say(text: &str) -> bool {
     }
 }
 
-/// If nobody hears the complaint, the exit code still tells.
+/// If nobody reads the message, the exit code still says it.
 fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "crowd: {message}");
 }

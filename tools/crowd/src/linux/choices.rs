@@ -58,12 +58,12 @@ impl Storm {
     }
 }
 
-/// Which of the processes this is.
+/// The role of a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Role {
     /// Starts the others, and reports.
     Parent,
-    /// Is some of the users.
+    /// Simulates some of the users.
     Worker {
         first: usize,
         count: usize,

@@ -1,5 +1,6 @@
-//! The figures of a round, in one table from which every form of the report comes: what each is called, how it is
-//! calculated, and whether it can be compared. And what must not be, whatever the load, and what a reader must know.
+//! The figures of a round, in one table from which every form of the report comes: the name of
+//! each, how it is calculated, and whether it can be compared. It also has the faults that no load
+//! excuses, and notes for the reader.
 
 use super::options::{Options, Receivers};
 use super::run::{Outcome, Round};
@@ -53,7 +54,7 @@ const fn measure(
 #[rustfmt::skip]
 pub const FIGURES: [Figure; 17] = [
     count("sent", "sent", |it| Some(it.spoken.sent as f64)),
-    count("not_sent", "not taken for sending", |it| Some(it.spoken.failed as f64)),
+    count("not_sent", "not sent", |it| Some(it.spoken.failed as f64)),
     Figure { unit: "µs", ..count("latest_send_us", "sent late by up to", |it| Some(it.spoken.late_ns as f64 / 1e3)) },
     count("expected", "expected", |it| Some(it.expected as f64)),
     count("delivered", "delivered", |it| Some(it.tally.delivered as f64)),
@@ -71,7 +72,7 @@ pub const FIGURES: [Figure; 17] = [
     measure("cpu_percent", "CPU of one core", "%", 1, |it| Some(it.window.cpu_ns? as f64 / 1e7 / it.window.elapsed.as_secs_f64())),
 ];
 
-/// None where nobody read, so that it can't be known.
+/// None where nobody read, so that it is not known.
 fn if_read(round: &Round, value: u64) -> Option<f64> {
     (round.tally.latency.count() > 0 || round.tally.delivered == 0).then_some(value as f64)
 }
@@ -116,8 +117,8 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-/// A number for people, with a comma after each three digits, and with more decimals where two digits of a small one would
-/// not be among these: only 0 is told as 0.
+/// A number for people, with a comma after each three digits, and with more decimals where a small
+/// one would lose its first two digits: only 0 is shown as 0.
 pub fn told(value: f64, decimals: usize) -> String {
     // Where its first digit is, counted from the point.
     let first = -value.abs().log10().floor();
@@ -137,7 +138,7 @@ pub fn told(value: f64, decimals: usize) -> String {
     out + fraction
 }
 
-/// What whoever reads the figures must know of them.
+/// What a reader of the figures must know.
 pub fn notes(options: &Options, outcome: &Outcome) -> Vec<String> {
     let mut notes = Vec::new();
     let rounds = || outcome.contenders.iter().flat_map(|(_, rounds)| rounds);
@@ -163,7 +164,7 @@ pub fn notes(options: &Options, outcome: &Outcome) -> Vec<String> {
     notes
 }
 
-/// What must not be: each of these makes the run a failure.
+/// Faults: each of these makes the run a failure.
 pub fn errors(outcome: &Outcome) -> Vec<String> {
     let mut errors = Vec::new();
     for (contender, rounds) in &outcome.contenders {
@@ -183,11 +184,11 @@ pub fn errors(outcome: &Outcome) -> Vec<String> {
             }
         }
     }
-    // Whoever is lost stays so, and the last round knows of all.
+    // A lost user stays lost, and the last round knows of all.
     let rounds = outcome.contenders.iter().flat_map(|(_, rounds)| rounds);
     match rounds.map(|it| it.tally.lost_users).max() {
         None | Some(0) => {}
-        Some(count) => errors.push(format!("the server ended the connections of {count} users")),
+        Some(count) => errors.push(format!("the server closed the connections of {count} users")),
     }
     errors
 }

@@ -1,8 +1,10 @@
-//! The floor: the least that any relay must do on this machine, for comparison. Whatever arrives goes out to everyone but
-//! the one who sent it, by `sendmmsg` with one prepared header for each recipient; nothing is parsed, checked or joined.
+//! The floor: the least that any relay must do on this machine, for comparison. What arrives goes
+//! out to everyone except its sender, by `sendmmsg` with one prepared header for each recipient;
+//! nothing is parsed, checked or joined.
 //!
-//! It is a process of its own, as a server is, so that the scheduler treats both alike, and it sleeps when nobody
-//! speaks to it. The parent tells it who listens, and ends it by closing the pipe.
+//! It is a process of its own, as a server is, so that the scheduler treats both alike, and it
+//! sleeps when nothing arrives. The parent sends it the list of listeners, and ends it by closing
+//! the pipe.
 
 use super::options::{Options, Role};
 use super::sys::{self, BATCH, Fanout, Inbox};
@@ -23,7 +25,8 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Starts it on the same address as the server, and therefore on the same machine. It knows nobody yet.
+    /// Starts it on the same address as the server, and therefore on the same machine. It has no
+    /// listeners yet.
     pub fn begin() -> Result<Self, String> {
         let (helper, mut output) = Helper::start(Role::Floor)?;
         let line = read_line(&mut output);
@@ -35,7 +38,7 @@ impl Floor {
         })
     }
 
-    /// Tells it who the users are, in their order and with a space between them.
+    /// Sends it the users' addresses, in their order and with a space between them.
     pub fn open(&mut self, addresses: &str) -> Result<(), String> {
         self.helper.tell(addresses)?;
         match read_line(&mut self.output).as_str() {

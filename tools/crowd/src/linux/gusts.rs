@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use voiceapp_protocol::{FrameBuffer, Packet, UserId, VoiceToken};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a reader doesn't read before another takes its place.
+/// How long a reader does not read before another takes its place.
 const SLOW_READER_LIFE: Duration = Duration::from_secs(5);
-/// How often half-open connections are looked after.
+/// How often half-open connections are checked.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(200);
 const JUNK_BYTES_MAX: u64 = 2_000;
 
-/// What all gusts of a storm share: where the server is, and what was done to it.
+/// What all gusts of a storm share: the server's address, and the counts of what was done to it.
 pub struct Field {
     server: SocketAddr,
     voice: SocketAddr,
@@ -187,7 +187,7 @@ impl Guest {
     }
 }
 
-/// Says something as soon as the last message was answered, at most so often.
+/// Sends a message as soon as the last one was answered, at most so often.
 pub fn chat(field: &Field, per_second: f64, len: usize) -> io::Result<()> {
     let mut guest = Guest::log_in(field, "storm-chat")?;
     let message = "storm ".repeat(len.div_ceil(6));
@@ -206,7 +206,7 @@ pub fn chat(field: &Field, per_second: f64, len: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Comes and goes.
+/// Logs in and leaves.
 pub fn log_in_and_out(field: &Field, per_second: f64) -> io::Result<()> {
     let mut pace = Pace::new(per_second);
     while field.goes_on() {
@@ -216,7 +216,8 @@ pub fn log_in_and_out(field: &Field, per_second: f64) -> io::Result<()> {
     Ok(())
 }
 
-/// Keeps some users logged in who never read a byte, each for some seconds, spread evenly over time.
+/// Keeps some users logged in who never read a byte, each for some seconds, spread evenly over
+/// time.
 pub fn read_slowly(field: &Field, readers: usize) -> io::Result<()> {
     let mut bytes = Vec::new();
     let request = Packet::LoginRequest {
@@ -242,7 +243,7 @@ pub fn read_slowly(field: &Field, readers: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Keeps connections that never say anything, and replaces those that the server has ended.
+/// Keeps connections that never send anything, and replaces those that the server has closed.
 pub fn half_open(field: &Field, connections: usize) -> io::Result<()> {
     let mut streams: Vec<TcpStream> = Vec::new();
     while field.goes_on() {
@@ -261,8 +262,8 @@ pub fn half_open(field: &Field, connections: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Users of an address of their own, so far as loopback has another, in voice: each sends a datagram with one
-/// byte of voice so many times a second. They read nothing.
+/// Users in voice from an address of their own, if loopback has another: each sends a datagram with
+/// one byte of voice so many times a second. They read nothing.
 pub fn flood_with_voice(field: &Field, users: usize, per_second: f64) -> io::Result<()> {
     let own: IpAddr = match field.server.ip() {
         IpAddr::V4(ip) if ip.is_loopback() => [127, 0, 0, 2].into(),
@@ -312,7 +313,7 @@ pub fn flood_with_voice(field: &Field, users: usize, per_second: f64) -> io::Res
     Ok(())
 }
 
-/// Sends random bytes of random lengths from many sockets that nobody has proved.
+/// Sends random bytes of random lengths from many sockets whose addresses are not proved.
 pub fn junk(field: &Field, sockets: usize, per_second: f64) -> io::Result<()> {
     let any: IpAddr = if field.voice.is_ipv4() {
         [0; 4].into()

@@ -1,5 +1,5 @@
-//! A histogram of durations with a fixed size and a known error: 128 steps for every doubling, so that a value is
-//! told to within 0.4 %. Nothing is allocated after the start, whatever comes.
+//! A histogram of durations with a fixed size and a known error: 128 steps for every doubling, so
+//! that a value is known to within 0.4 %. Nothing is allocated after the start, whatever comes.
 //!
 //! Worker processes send theirs as one line of text, and the parent adds them up.
 

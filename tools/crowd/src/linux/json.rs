@@ -1,12 +1,13 @@
-//! Just enough of JSON to write a report: objects, arrays, texts and numbers, in the order in which they are given.
+//! Just enough of JSON to write a report: objects, arrays, texts and numbers, in the order in which
+//! they are given.
 //!
-//! It writes and never reads, and leaves it to the caller that what is opened is closed.
+//! It writes and never reads. The caller closes what it opens.
 
 use std::fmt::Write;
 
 pub struct Json {
     out: String,
-    /// Whether something stands before the next value, so that a comma belongs between them.
+    /// Whether a value came before, so that a comma belongs in between.
     has_before: bool,
 }
 

@@ -1,7 +1,7 @@
-//! What a crowd is asked to do: its options, and what cannot be.
+//! The options of a crowd, and which of them cannot be combined.
 //!
-//! Parsing touches nothing outside, except that a server's name is looked up. The parent passes its own arguments on to the
-//! processes that it starts, with `--role` behind them.
+//! Parsing touches nothing outside, except that it looks a server's name up. The parent passes its
+//! own arguments on to the processes that it starts, with `--role` behind them.
 
 pub use super::choices::{Pattern, Payload, Receivers, Role, Storm};
 use super::voice::STAMP_BYTES;
@@ -59,7 +59,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// `None` if only help was asked for.
+    /// `None` if only help was requested.
     pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Self>, lexopt::Error> {
         use lexopt::prelude::*;
         let mut options = Options::default();

@@ -1,5 +1,5 @@
-//! The file for the plot. It is opened before anything is measured, so that a name that cannot be written to is no surprise
-//! at the end, and what was in it stays there until there is something new.
+//! The file for the plot. It is opened before anything is measured, so that a name that cannot be
+//! written to is no surprise at the end. Its former content stays until there is a new one.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub struct Page {
     path: PathBuf,
     file: File,
-    /// Whether it was not there before.
+    /// Whether the file is new.
     is_new: bool,
 }
 

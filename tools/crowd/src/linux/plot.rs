@@ -95,7 +95,7 @@ impl Scale {
         let from = ends(0.01).fold(f64::INFINITY, f64::min);
         let to = ends(top_share).fold(f64::NEG_INFINITY, f64::max);
         if from > to {
-            // Nothing was heard: an empty page, with some axis.
+            // Nothing arrived: an empty page, with some axis.
             return Scale { from: 3.0, to: 6.0 };
         }
         Scale {
@@ -192,7 +192,7 @@ fn duration(ns: f64) -> String {
         _ if ns < 1e9 => (ns / 1e6, "ms"),
         _ => (ns / 1e9, "s"),
     };
-    // A round value has no use for decimals.
+    // A round value needs no decimals.
     let decimals = match value {
         _ if value.fract() == 0.0 || value >= 100.0 => 0,
         _ if value >= 10.0 => 1,

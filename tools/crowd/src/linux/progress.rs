@@ -17,7 +17,7 @@ impl Progress {
         }
     }
 
-    /// Shows where the work is. Nothing depends on anybody seeing it.
+    /// Shows how far the work is. Nothing depends on anybody seeing it.
     pub fn show(&mut self, what: &str) {
         if self.is_terminal {
             let _ = write!(stderr(), "\r\x1b[K{what}");

@@ -1,8 +1,9 @@
-//! What the users of one process hear: read, timed and followed by sequence number, or left lying and counted from
-//! what the kernel drops.
+//! What the users of one process receive: read, timed and followed by sequence number, or left
+//! unread and counted from what the kernel drops.
 //!
-//! Other people may be on the server too. What they say is told apart by the crowd's stamp and by the speakers' ids, and is
-//! nobody's fault. A round's figures are a [`Tally`], which travels to the parent as one line.
+//! Other people may be on the server too. The crowd's stamp and the speakers' ids tell their voice
+//! apart, which is not a fault. A round's figures are a [`Tally`], which travels to the parent as
+//! one line.
 
 use super::histogram::Histogram;
 use super::options::{Options, Receivers};
@@ -22,19 +23,20 @@ pub struct Tally {
     pub reordered: u64,
     /// Dropped by the kernel for want of room in the receiver's own socket.
     pub dropped: u64,
-    /// What no client can read, or is said to come from one of this crowd's speakers, and none has sent.
+    /// Unreadable for any client, or with the id of one of this crowd's speakers, and none of them
+    /// has sent it.
     pub malformed: u64,
     /// Voice of people who are not of this crowd.
     pub others: u64,
     /// Bytes behind the frame that are not zero.
     pub unclean: u64,
-    /// Heard by the one who spoke.
+    /// Received by its own speaker.
     pub own: u64,
-    /// With the id of somebody else than the speaker.
+    /// With another id than the speaker's.
     pub misnamed: u64,
     /// Without the kernel's time stamp.
     pub unstamped: u64,
-    /// Users whose connection the server has ended.
+    /// Users whose connection the server has closed.
     pub lost_users: u64,
     pub latency: Histogram,
 }
@@ -138,7 +140,7 @@ impl Hall {
         }
     }
 
-    /// Takes note of who the speakers are to the server.
+    /// Records the ids that the server has given the speakers.
     pub fn know_speakers(&mut self, ids: Vec<u64>) {
         self.is_speaker = ids.iter().copied().collect();
         self.speaker_ids = ids;
@@ -150,7 +152,7 @@ impl Hall {
         self.streams.fill(Stream::default());
         for (place, user) in users.iter().enumerate() {
             let socket = user.socket(side);
-            // What lies there from before would hide as much of what is to come from the drop counter.
+            // What is left from before would take room, and so hide drops to come from the counter.
             while self.inbox.receive(socket)? == BATCH {}
             self.drops_before[place] = sys::drops(socket)?;
         }
@@ -164,7 +166,8 @@ impl Hall {
             for slot in 0..count {
                 self.hear(place, index, slot);
             }
-            // A batch that wasn't full has emptied the socket, and what comes later makes an event of its own.
+            // A batch that was not full has emptied the socket, and what comes later makes an event
+            // of its own.
             if count < BATCH {
                 return Ok(());
             }
@@ -191,7 +194,7 @@ impl Hall {
         };
         self.read += 1;
         let speaker = stamp.speaker as usize;
-        // The floor looks at nothing, and so it leaves the id as it came.
+        // The floor examines nothing, and so leaves the id as it came.
         let is_misnamed =
             self.side == Side::Server && self.speaker_ids.get(speaker) != Some(&heard.user_id);
         self.tally.misnamed += u64::from(is_misnamed);
@@ -259,7 +262,7 @@ impl Hall {
         Ok(sum)
     }
 
-    /// To be told with the figures.
+    /// For the figures.
     pub fn count_lost_users(&mut self, count: usize) {
         self.tally.lost_users = count as u64;
     }

@@ -1,5 +1,5 @@
-//! What a run came to, for people as a table and for programs as JSON: each figure as the median over rounds, beside
-//! the floor's and the server's own without a storm, and for every round.
+//! The result of a run, for people as a table and for programs as JSON: each figure as the median
+//! over rounds, beside the floor's and the server's own without a storm, and for every round.
 
 use super::figures::{FIGURES, Figure, errors, notes, told};
 use super::histogram::Histogram;
@@ -14,7 +14,7 @@ const COLUMN_WIDTH: usize = 17;
 
 type Rounds = (Contender, Vec<Round>);
 
-/// What was asked for, in a line.
+/// The options of the run, in a line.
 pub fn title(options: &Options) -> String {
     let rate = match options.rate {
         0.0 => "flat out".to_owned(),

@@ -1,7 +1,8 @@
-//! A whole run, as the parent sees it: users in, then round after round through the server and the floor in turn, each
-//! of them with a warm-up, a measured time, and a wait until nothing moves any more.
+//! A whole run, as the parent sees it: users in, then round after round through the server and the
+//! floor in turn, each of them with a warm-up, a measured time, and a wait until nothing moves any
+//! more.
 //!
-//! Rounds alternate, so that whatever else the machine does meets every contender alike.
+//! Rounds alternate, so that what else the machine does affects every contender alike.
 
 use super::floor::Floor;
 use super::options::{Options, Receivers, Storm};
@@ -18,11 +19,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const WARM_UP_NS: u64 = 300_000_000;
-/// The workers need a moment to hear when they shall begin.
+/// The workers need a moment to receive the start.
 const LEAD_NS: u64 = 20_000_000;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often is looked whether something still moves, how long nothing must have moved, and how long we wait for that.
+/// How often to check whether something still arrives, how long nothing must have arrived, and how
+/// long to wait for that.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 const QUIET: Duration = Duration::from_millis(200);
 const QUIET_TIMEOUT: Duration = Duration::from_secs(20);
@@ -43,7 +45,7 @@ impl Contender {
     }
 }
 
-/// What one round came to.
+/// The result of one round.
 #[derive(Clone, Debug)]
 pub struct Round {
     pub spoken: Spoken,
@@ -55,10 +57,12 @@ pub struct Round {
     pub storm: Option<String>,
 }
 
-/// A time, what was delivered in it, and the CPU time that this took. It ends with the last arrival.
+/// A time, what was delivered in it, and the CPU time that this took. It ends with the last
+/// arrival.
 ///
-/// Of a flood that nobody reads, it ends with the flood: what lies in the relay's own buffer by then is worked off without
-/// anybody in the way, which is another matter. Where somebody reads, what was delivered is known only when all is read.
+/// Of a flood that nobody reads, it ends with the flood: what the relay still has by then is
+/// delivered without competition, which is not what is measured. Where the users read, what was
+/// delivered is known only when all is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     pub elapsed: Duration,
@@ -101,7 +105,8 @@ pub fn run(options: &Options, progress: &mut Progress) -> Result<Outcome, String
     };
     let contenders = runner.run_all(progress)?;
     progress.show("leaving");
-    // A server that is still saying goodbye would be slow for whoever measures it next. If it takes too long, so be it.
+    // A server that still closes connections would be slow for the next measurement. If it takes
+    // too long, that does not matter.
     let _ = runner.team.ask("leave", "left", LEAVE_TIMEOUT);
     Ok(Outcome {
         login,
@@ -180,7 +185,7 @@ impl Runner<'_> {
             true => (first, first.arrived),
             false => (last, tally.delivered),
         };
-        // What the first look finds came while they spoke.
+        // What the first check finds came while they spoke.
         let elapsed_ns = match look.at_ns == first.at_ns {
             true => duration_ns,
             false => duration_ns.max(look.at_ns - start_ns),
@@ -198,7 +203,7 @@ impl Runner<'_> {
         })
     }
 
-    /// Lets all speakers speak, and returns when they began and what it came to.
+    /// Makes all speakers speak, and returns when they began and the result.
     fn speak(&mut self, side: Side, round: u32, duration_ns: u64) -> Result<(u64, Spoken), String> {
         let start_ns = sys::monotonic_ns() + LEAD_NS;
         let speak = format!("speak {} {round} {start_ns} {duration_ns}", side_name(side));
@@ -216,7 +221,8 @@ impl Runner<'_> {
         Ok((start_ns, sum))
     }
 
-    /// Waits until nothing arrives any more. Returns the first look, and the one that found the last arrival.
+    /// Waits until nothing arrives any more. Returns the first check, and the one that found the
+    /// last arrival.
     fn wait_for_quiet(&mut self, pid: Option<u32>) -> Result<(Look, Look), String> {
         let begun = Instant::now();
         let first = self.look(pid)?;

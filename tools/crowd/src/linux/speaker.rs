@@ -9,17 +9,17 @@ use super::voice::Maker;
 use std::net::UdpSocket;
 use std::sync::Arc;
 
-/// How many datagrams a flood sends between two looks at the clock.
+/// How many datagrams a flood sends between two readings of the clock.
 const FLOOD_BETWEEN_LOOKS: u32 = 16;
 
-/// Who speaks: the index in the crowd, and the socket.
+/// The speakers: the index in the crowd, and the socket.
 pub type Voices = Vec<(u32, Arc<UdpSocket>)>;
 
-/// What one round of speaking came to.
+/// The result of one round of speaking.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spoken {
     pub sent: u64,
-    /// Not taken by the kernel, and so expected by nobody.
+    /// Not taken by the kernel, and so not expected by any receiver.
     pub failed: u64,
     /// The longest that any datagram was sent after its time.
     pub late_ns: u64,

@@ -1,8 +1,9 @@
-//! Trouble on the side, from a process of its own: the parent starts it before a round and ends it afterwards by closing
-//! the pipe, and it tells what it did.
+//! Trouble on the side, from a process of its own: the parent starts it before a round and ends it
+//! afterwards by closing the pipe, and it reports what it did.
 //!
-//! Each kind is a few threads that block, at rates with a ceiling: enough to hurt a server that lets one client make another
-//! wait, and not so much that the processors themselves run out. What it comes to is said in `--help`.
+//! Each kind is a few threads that block, at rates with a ceiling: enough to hurt a server that
+//! lets one client make another wait, and not so much that the processors themselves run out.
+//! `--help` has the rates.
 
 use super::gusts::{Field, chat, flood_with_voice, half_open, junk, log_in_and_out, read_slowly};
 use super::options::{Options, Role, Storm};
@@ -20,7 +21,7 @@ const TALKERS: usize = 8;
 const TALKERS_TO_SLOW_READERS: usize = 4;
 const SLOW_READERS: usize = 50;
 const LOGIN_THREADS: usize = 8;
-/// Half of what a server of ours lets in unnamed at a time, so that others still get in.
+/// Half of the pending connections that a server of ours allows, so that others still get in.
 const HALF_OPEN: usize = 512;
 /// Users of one address who flood with voice, and how often each sends.
 const FLOODERS: usize = 250;
@@ -54,12 +55,12 @@ impl Weather {
     }
 }
 
-/// What a rate of broadcasts comes down to when there are many to tell: so many deliveries a second at most.
+/// A rate of broadcasts to many users, bounded to so many deliveries a second.
 fn bounded(rate: f64, deliveries: f64, users: usize) -> f64 {
     rate.min(deliveries / users as f64)
 }
 
-/// The storm process: rages until its input ends.
+/// The storm process: runs until its input ends.
 pub fn run(options: &Options, storm: Storm) {
     sys::set_patient(true); // and with it, every thread that it starts
     let field = Arc::new(Field::new(options));
@@ -102,7 +103,7 @@ pub fn run(options: &Options, storm: Storm) {
     answer(field.told(begun.elapsed()));
 }
 
-/// Starts threads that nobody waits for: the end of the process ends them.
+/// Starts threads that are not joined: the end of the process ends them.
 fn spawn(
     count: usize,
     field: &Arc<Field>,
@@ -111,7 +112,8 @@ fn spawn(
     for number in 0..count {
         let (field, gust) = (Arc::clone(field), gust.clone());
         thread::spawn(move || {
-            // A gust that fails has met a server that ended it, which is one of the things it is there to find; it starts again.
+            // A gust that fails has met a server that closed its connection, which is one of the
+            // things that it is there to find. It starts again.
             while !field.is_over.load(Ordering::Relaxed) {
                 if let Err(error) = gust(&field, number) {
                     field.note_failure(&error);

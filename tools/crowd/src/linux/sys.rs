@@ -1,7 +1,8 @@
-//! The system calls that the standard library has no words for: clocks that processes share, socket options, the
-//! kernel's drop counters, and datagrams by the batch.
+//! The system calls that the standard library does not have: clocks that processes share, socket
+//! options, the kernel's drop counters, and datagrams by the batch.
 //!
-//! The only file with `unsafe` in it. What it hands out is safe: no pointer outlives the call that it was made for.
+//! The only file with `unsafe` in it. What it hands out is safe: no pointer outlives the call that
+//! it was made for.
 
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -13,7 +14,8 @@ use std::ptr;
 pub const BATCH: usize = 64;
 /// Longer datagrams arrive cut, which shows as [`Inbox::datagram`] giving none.
 const SLOT_BYTES: usize = 2_048;
-/// What a receiver that reads asks for, so that a short stall of this process is not taken for loss.
+/// What a receiver that reads asks for, so that a short stall of this process does not count as
+/// loss.
 const RECEIVE_BUFFER_BYTES: libc::c_int = 4 * 1024 * 1024;
 
 /// Raises the soft limit of descriptors to the hard one, and returns it.
@@ -31,15 +33,16 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
-/// Leaves the session of whoever started this process. The scheduler shares the processors out by session first
-/// (`autogroup`, sched(7)), so that in one of its own each process gets what a server started on its own would.
+/// Leaves the session of the process that started this one. The scheduler shares the processors out
+/// by session first (`autogroup`, sched(7)), so that in one of its own each process gets what a
+/// server started on its own would.
 pub fn enter_own_session() {
     // SAFETY: the call takes nothing. It fails only where there is nothing to do: the process leads a group already.
     unsafe { libc::setsid() };
 }
 
-/// Whether this thread waits for its turn instead of interrupting whoever runs when it wakes. Who only listens does, so
-/// that listening takes no time away from what is listened to.
+/// Whether this thread waits for its turn instead of interrupting others when it wakes. Receivers
+/// do, so that receiving takes no time away from what is measured.
 pub fn set_patient(is_patient: bool) {
     let policy = if is_patient {
         libc::SCHED_BATCH
@@ -94,13 +97,15 @@ pub fn sleep_until(monotonic_ns: u64) {
     {}
 }
 
-/// Lets this thread wake when it asked to. By default the kernel may make it up to 50 µs late to save wake-ups.
+/// Lets this thread wake on time. By default the kernel may wake it up to 50 µs late to save
+/// wake-ups.
 pub fn wake_on_time() {
     // SAFETY: this option takes one number and no pointer.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
 }
 
-/// A receive buffer beyond what an administrator allows if we have the right, else as large as allowed.
+/// A receive buffer beyond what an administrator allows if we may set it, otherwise as large as
+/// allowed.
 pub fn set_large_receive_buffer(socket: &impl AsRawFd) -> io::Result<()> {
     set_option(socket, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
         .or_else(|_| set_option(socket, libc::SO_RCVBUF, RECEIVE_BUFFER_BYTES))
@@ -111,7 +116,7 @@ pub fn set_smallest_receive_buffer(socket: &impl AsRawFd) -> io::Result<()> {
     set_option(socket, libc::SO_RCVBUF, 0)
 }
 
-/// Makes the kernel tell when each datagram arrived.
+/// Makes the kernel report when each datagram arrived.
 pub fn set_timestamps(socket: &impl AsRawFd) -> io::Result<()> {
     set_option(socket, libc::SO_TIMESTAMPNS, 1)
 }

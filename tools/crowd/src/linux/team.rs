@@ -1,7 +1,8 @@
-//! The parent's end of the pipes: starts the worker processes, tells all of them the same, and waits until
-//! each has answered.
+//! The parent's end of the pipes: starts the worker processes, sends all of them the same commands,
+//! and waits until each has answered.
 //!
-//! A worker that fails says why, and that ends the run. When the parent ends, for whatever reason, so do they.
+//! A worker that fails says why, and that ends the run. When the parent ends, for any reason, so do
+//! they.
 
 use super::options::{Options, Role};
 use super::progress::Progress;
@@ -17,8 +18,8 @@ const SPARE_DESCRIPTORS: usize = 64;
 /// Logins under way at a time, all workers together.
 const IN_FLIGHT: usize = 64;
 
-/// Tells the parent, in a process that it has started. When nobody hears it, the parent is gone, and there is nothing
-/// left to do.
+/// Sends a line to the parent, in a process that it has started. If nothing reads it, the parent is
+/// gone, and there is nothing left to do.
 pub fn answer(line: impl Display) {
     if writeln!(stdout(), "{line}").is_err() {
         exit(1);
@@ -32,7 +33,7 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// Starts it with our own arguments, and returns what it will say as well.
+    /// Starts it with our own arguments, and returns its output as well.
     pub fn start(role: Role) -> Result<(Self, BufReader<ChildStdout>), String> {
         let failed = |error| format!("cannot start a process: {error}");
         let program = std::env::current_exe().map_err(failed)?;
@@ -51,7 +52,7 @@ impl Helper {
         Ok((helper, BufReader::new(output)))
     }
 
-    /// Ends what it is told, and with that the process in its own time.
+    /// Closes its input, which ends the process in its own time.
     pub fn close(&mut self) {
         self.input = None;
     }
@@ -66,7 +67,7 @@ impl Helper {
     }
 }
 
-/// The next line of what a helper says; empty at its end.
+/// The next line of a helper's output; empty at its end.
 pub fn read_line(output: &mut BufReader<ChildStdout>) -> String {
     let mut line = String::new();
     let _ = output.read_line(&mut line);
@@ -84,14 +85,15 @@ impl Drop for Helper {
 /// All workers.
 pub struct Team {
     workers: Vec<Helper>,
-    /// Which worker, and what it said; none at its end.
+    /// The worker, and its line; none at its end.
     replies: Receiver<(usize, Option<String>)>,
     users: usize,
 }
 
 impl Team {
-    /// Starts as many workers as the limit of descriptors makes necessary. `floor_port` is 0 without a floor. All of them
-    /// know their own datagrams by the same number, which no other crowd is likely to have.
+    /// Starts as many workers as the limit of descriptors requires. `floor_port` is 0 without a
+    /// floor. All of them mark their datagrams with the same number, which no other crowd is likely
+    /// to have.
     pub fn start(options: &Options, limit: u64, floor_port: u16) -> Result<Self, String> {
         let per_user = if floor_port == 0 { 2 } else { 3 };
         let users_max = (limit as usize).saturating_sub(SPARE_DESCRIPTORS) / per_user;
@@ -126,7 +128,7 @@ impl Team {
         self.workers.len()
     }
 
-    /// Logs everyone in. Returns how long it took altogether, and the slowest one.
+    /// Logs everyone in. Returns how long it took altogether, and the slowest login.
     pub fn log_in(&mut self, progress: &mut Progress) -> Result<(Duration, Duration), String> {
         let begun = Instant::now();
         self.tell("go")?;
@@ -159,7 +161,8 @@ impl Team {
             .try_for_each(|worker| worker.tell(line))
     }
 
-    /// Tells all workers the same, and returns what comes after `word` in their answers, in the order of the users.
+    /// Sends all workers the same command, and returns what comes after `word` in their answers, in
+    /// the order of the users.
     pub fn ask(
         &mut self,
         question: &str,
@@ -190,7 +193,7 @@ impl Team {
                 None => Ok((place, line)),
             },
             Ok((_, None)) | Err(RecvTimeoutError::Disconnected) => {
-                Err("a worker has ended without a word".to_owned())
+                Err("a worker has stopped without a message".to_owned())
             }
             Err(RecvTimeoutError::Timeout) => Err("a worker doesn't answer".to_owned()),
         }

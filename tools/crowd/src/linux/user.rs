@@ -1,5 +1,6 @@
-//! One user's way in: connect, log in, prove the UDP address, join voice, each step when the answer to the one before it has
-//! come. After that the TCP side is read and forgotten, so that the server never has to wait for it.
+//! One user's way in: connect, log in, prove the UDP address, join voice, each step when the answer
+//! to the one before it has come. After that the TCP side is read and discarded, so that the server
+//! never has to wait for it.
 //!
 //! It owns the user's sockets and never blocks.
 
@@ -23,11 +24,11 @@ const PROOF_INTERVAL: Duration = Duration::from_millis(250);
 /// How long any one answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The protocol doesn't say why.
+/// The protocol does not say why.
 pub const LOGIN_REFUSED: &str = "the login was refused: the server needs --max-users for everyone, and --max-login-rate 0, \
                                  --max-broadcast-bandwidth 0 and --max-broadcast-bandwidth-per-address 0 for many \
                                  logins at once (--help shows all that a crowd needs)";
-/// Behind what became of a connection before its login.
+/// What follows the end of a connection before its login.
 const ENDED_EARLY: &str = ": the server needs --max-connections-per-address 0 and --max-connection-rate 0 where many connect \
                            from one address (--help shows all that a crowd needs)";
 
@@ -45,14 +46,14 @@ pub enum Stage {
     Proving,
     Joining,
     Ready,
-    /// The server ended the connection after all that.
+    /// The server closed the connection after all that.
     Lost,
 }
 
 pub struct User {
     /// In the whole crowd.
     pub index: usize,
-    /// As the server knows it.
+    /// The id that the server gave.
     pub id: u64,
     pub stage: Stage,
     pub started: Instant,
@@ -111,7 +112,7 @@ impl User {
         }
     }
 
-    /// TCP has something to tell.
+    /// TCP is ready.
     pub fn handle_tcp(&mut self, is_closing: bool, scratch: &mut [u8]) -> Result<(), String> {
         if self.stage == Stage::Connecting {
             match self.tcp.take_error() {
@@ -134,14 +135,15 @@ impl User {
                 Ok(0) => {
                     let why = io::Error::new(
                         ErrorKind::ConnectionAborted,
-                        "the server ended the connection",
+                        "the server closed the connection",
                     );
                     return self.handle_end(&why);
                 }
                 Ok(len) => {
                     self.inbound.extend(&scratch[..len]);
                     self.handle_frames()?;
-                    // A short read has emptied the socket, and what comes later makes an event of its own.
+                    // A short read has emptied the socket, and what comes later makes an event of
+                    // its own.
                     if len < scratch.len() && !is_closing {
                         return Ok(());
                     }
@@ -155,7 +157,7 @@ impl User {
         }
     }
 
-    /// Says goodbye. The server ends the connection when it has seen that.
+    /// Disconnects. The server closes the connection when it has seen that.
     pub fn leave(&mut self) {
         let _ = self.tcp.shutdown(Shutdown::Write);
     }
@@ -166,7 +168,7 @@ impl User {
             return Ok(());
         }
         let is_early = matches!(self.stage, Stage::Connecting | Stage::LoggingIn);
-        // A server that lets nobody in at all is another matter.
+        // A server that accepts no connection at all is another matter.
         let is_ended = why.kind() != ErrorKind::ConnectionRefused;
         let hint = if is_early && is_ended {
             ENDED_EARLY
@@ -202,7 +204,8 @@ impl User {
                 if id.0 == 0 {
                     return Err(self.trouble(LOGIN_REFUSED));
                 }
-                // A list that was too long for one answer goes on in events, so that only its beginning can be checked.
+                // A list that was too long for one answer continues in events, so that only its
+                // beginning can be checked.
                 if participants.is_empty() {
                     return Err(self.trouble("the login was answered with a list of nobody"));
                 }
@@ -303,7 +306,7 @@ impl User {
     }
 }
 
-/// A socket that only this address can send to, as the clients have it.
+/// A socket that only this address can send to, as in the clients.
 fn open(address: SocketAddr, receivers: Receivers) -> io::Result<UdpSocket> {
     let any: IpAddr = if address.is_ipv4() {
         [0; 4].into()

@@ -77,16 +77,16 @@ pub enum Received {
     Voice(Heard),
     /// The address was proved twice, as the first answer took its time.
     ProofAnswer,
-    /// What no client of the protocol can read.
+    /// Unreadable for any client of the protocol.
     Unreadable,
 }
 
-/// Voice as it was heard.
+/// Voice as it was received.
 #[derive(Debug, PartialEq)]
 pub struct Heard {
     pub user_id: u64,
     pub sequence: u32,
-    /// None if no crowd has made it.
+    /// None if it comes from no crowd.
     pub stamp: Option<Stamp>,
     /// Whether everything that follows the frame is zero.
     pub is_padding_clean: bool,
@@ -132,18 +132,19 @@ impl Stamp {
     }
 }
 
-/// Where a datagram stands in its stream.
+/// The place of a datagram in its stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Place {
     /// After all that were heard before it.
     Next,
     /// Before some of them: it was overtaken.
     Overtaken,
-    /// It was heard before.
+    /// It was received before.
     Again,
 }
 
-/// What one receiver has heard of one speaker. What is missing needs no count: it is what was sent less what was heard.
+/// What one receiver has received of one speaker. What is missing needs no count: it is what was
+/// sent less what was received.
 #[derive(Clone, Copy, Default)]
 pub struct Stream {
     highest: u32,

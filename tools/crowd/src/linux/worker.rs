@@ -1,7 +1,8 @@
-//! One process's share of the users: their logins, and then one round after the other, as the parent says.
+//! One process's share of the users: their logins, and then one round after the other, as the
+//! parent commands.
 //!
-//! Commands come in as lines on standard input and answers go out as lines on standard output; the end of the input is the
-//! end of the process. One thread polls every socket, another one speaks.
+//! Commands come in as lines on standard input and answers go out as lines on standard output; the
+//! end of the input is the end of the process. One thread polls every socket, another one speaks.
 
 use super::options::Options;
 use super::receiver::Hall;
@@ -19,12 +20,12 @@ use std::time::{Duration, Instant};
 
 const COMMAND: Token = Token(usize::MAX);
 const TOKENS_PER_USER: usize = 3;
-/// How often logins are looked after, and told of.
+/// How often logins are checked and reported.
 const TICK: Duration = Duration::from_millis(50);
 /// What one read of TCP takes.
 const SCRATCH_BYTES: usize = 64 * 1024;
 
-/// Which users, and how.
+/// Its users, and the crowd's numbers.
 pub struct Share {
     pub first: usize,
     pub count: usize,
@@ -47,11 +48,12 @@ struct Worker<'a> {
     share: &'a Share,
     floor: Option<SocketAddr>,
     poll: Poll,
-    /// Its end would take back a wake-up that was not seen yet, and the last one tells that the parent is gone.
+    /// Dropping it would take back a wake-up that was not seen yet, and the last one says that the
+    /// parent is gone.
     _waker: Arc<Waker>,
     commands: Receiver<String>,
     users: Vec<User>,
-    /// Users who have been through all of it.
+    /// Users who have completed all steps.
     ready: usize,
     slowest_login: Duration,
     may_log_in: bool,
@@ -146,7 +148,8 @@ impl<'a> Worker<'a> {
             kind => {
                 let side = if kind == 1 { Side::Server } else { Side::Floor };
                 let socket = user.socket(side);
-                // An error of the socket concerns one datagram that it sent, and shows as one that is missing.
+                // An error of the socket concerns one datagram that it sent, and shows as one that
+                // is missing.
                 let _ = self.hall.read(place, user.index, socket);
             }
         }
@@ -239,7 +242,7 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Something of each speaker among our users, with a space before each.
+    /// A value of each speaker among our users, with a space before each.
     fn speakers(&self, what: impl Fn(&User) -> String) -> String {
         let speakers = self.users.iter();
         speakers
@@ -248,7 +251,7 @@ impl<'a> Worker<'a> {
             .collect()
     }
 
-    /// Lets a thread speak, which tells the parent itself when it is done.
+    /// Starts a thread that speaks, and reports to the parent itself when it is done.
     fn speak(&self, side: Side, round: u32, start_ns: u64, duration_ns: u64) {
         let speakers = self.users.iter();
         let voices: Voices = speakers
@@ -266,7 +269,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// What a side is called in commands and reports.
+/// The name of a side in commands and reports.
 pub fn side_name(side: Side) -> &'static str {
     match side {
         Side::Server => "server",
@@ -283,5 +286,5 @@ fn read_side(name: &str) -> Side {
 }
 
 fn number(word: &str) -> Result<u64, String> {
-    word.parse().map_err(|_| format!("{word:?} is no number"))
+    word.parse().map_err(|_| format!("{word:?} is not a number"))
 }

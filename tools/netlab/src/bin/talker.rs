@@ -1,12 +1,12 @@
-//! A client that can move: `tests/network/run` tells it, line by line, to speak, to go on from another
-//! address, to prove that address and to count what it hears where.
+//! A client that can move: `tests/network/run` commands it, line by line, to speak, to continue
+//! from another address, to prove that address and to count what it receives where.
 //!
 //! ```text
 //! talker NAME SERVER:PORT VOICE_PORT ADDRESS
 //! ```
 //!
 //! It logs in, enters the voice channel, and speaks and listens on a UDP socket at its own ADDRESS.
-//! Then it does what standard input says:
+//! Then it executes the lines of its standard input:
 //!
 //! ```text
 //! move ADDRESS   from now on, speak and listen on a new socket there; the earlier ones are kept
@@ -30,7 +30,7 @@ const VOICE_INTERVAL: Duration = Duration::from_millis(20);
 /// 20 ms at 48 kHz.
 const VOICE_SAMPLES: u32 = 960;
 const VOICE: [u8; 160] = [0x5a; 160];
-/// A lost question or answer is asked again this much later.
+/// A lost request or answer is repeated this much later.
 const PROOF_WAIT: Duration = Duration::from_millis(500);
 /// A bad network loses the first packets of a connection too.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -163,7 +163,7 @@ impl Talker {
     fn move_to(&mut self, address: &str) -> Outcome<()> {
         let address: IpAddr = address.parse()?;
         let socket = UdpSocket::bind((address, 0))?;
-        // As real clients do: what comes from another address of the server is not heard.
+        // As in real clients: what comes from another address of the server is not received.
         socket.connect(self.voice_address)?;
         let (reader, inputs, number) =
             (socket.try_clone()?, self.inputs.clone(), self.sockets.len());
@@ -208,7 +208,7 @@ impl Talker {
                 self.proof = None;
                 say(&format!("proven {}", self.sockets[socket].local_addr()?))?;
             }
-            // The answer to a question that was asked twice.
+            // The answer to a request that was sent twice.
             Packet::VoiceAuthResponse { success: true, .. } => {}
             packet => return Err(format!("an unexpected datagram: {packet:?}").into()),
         }

@@ -5,10 +5,10 @@
 //! wire --seed 1 --loss 5 --delay 20 --jitter 15 --duplicate 2 PORT...
 //! ```
 //!
-//! It creates a TAP device for every port and says `ready`; whoever started it moves the devices
-//! into their namespaces. Loss and duplicates are percent of the frames, the delay is milliseconds
-//! give or take the jitter, so that frames overtake each other. The line `end` on standard input
-//! ends it with its counts, and the devices go with it.
+//! It creates a TAP device for every port and says `ready`; its caller moves the devices into their
+//! namespaces. Loss and duplicates are percent of the frames, the delay is milliseconds give or
+//! take the jitter, so that frames overtake each other. The line `end` on standard input ends it
+//! with its counts, and the devices go with it.
 
 #[cfg(target_os = "linux")]
 mod switch;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Frames under way at most, as a queue of `netem` would have it.
 const UNDER_WAY_MAX: usize = 10_000;
-/// Two addresses of a length of 6 and a type: what is shorter is no frame.
+/// Two addresses of a length of 6 and a type: anything shorter is not a frame.
 const HEADER_BYTES: usize = 14;
 
 /// How bad the wire is.
@@ -22,7 +22,7 @@ pub struct Harm {
     pub jitter: Duration,
 }
 
-/// What was done. A frame to several ports counts once for each.
+/// The counts. A frame to several ports counts once for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
     pub frames: u64,
@@ -34,7 +34,7 @@ pub struct Counts {
 /// A frame that arrives at a port at its time. The number keeps those of one time in order.
 type Flight = (Instant, u64, usize, Vec<u8>);
 
-/// A switch that knows where its stations are, and the frames under way in it.
+/// A switch that learns where its stations are, and the frames under way in it.
 pub struct Switch {
     harm: Harm,
     ports: usize,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// The longest frame that a device with the usual MTU of 1,500 sends, and then some.
 const FRAME_BYTES_MAX: usize = 2_048;
-/// A device that is down, or on its way into a namespace, is looked at again this much later.
+/// A device that is down, or on its way into a namespace, is tried again this much later.
 const DOWN_PAUSE: Duration = Duration::from_millis(10);
 
 /// What the threads deliver.
@@ -23,7 +23,7 @@ enum Input {
     End,
 }
 
-/// Carries frames until it is told to end.
+/// Carries frames until the input says to end.
 pub fn run(arguments: lexopt::Parser) -> Result<(), Box<dyn Error>> {
     let (ports, harm, seed) = parse(arguments)?;
     let devices: Vec<File> = ports
