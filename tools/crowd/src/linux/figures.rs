@@ -188,7 +188,9 @@ pub fn errors(outcome: &Outcome) -> Vec<String> {
     let rounds = outcome.contenders.iter().flat_map(|(_, rounds)| rounds);
     match rounds.map(|it| it.tally.lost_users).max() {
         None | Some(0) => {}
-        Some(count) => errors.push(format!("the server closed the connections of {count} users")),
+        Some(count) => errors.push(format!(
+            "the server closed the connections of {count} users"
+        )),
     }
     errors
 }

@@ -286,5 +286,6 @@ fn read_side(name: &str) -> Side {
 }
 
 fn number(word: &str) -> Result<u64, String> {
-    word.parse().map_err(|_| format!("{word:?} is not a number"))
+    word.parse()
+        .map_err(|_| format!("{word:?} is not a number"))
 }
