@@ -15,6 +15,7 @@ mod nearest;
 mod setting;
 mod settings;
 mod start;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,8 @@ const CONFIG_VARIABLE: &str = "VOICEAPP_CONFIG";
 pub enum Command {
     /// Run a server.
     Run(Start),
+    /// Print an invitation to the server that would be run, which others reach by this host, and exit.
+    Invite(Start, String),
     /// Print the [report](Start::report) of the settings, and exit.
     Check(Start),
     /// Print [`help()`] and exit.
@@ -116,17 +119,22 @@ pub fn parse(
                 .map_err(|problem| start.of_file(line, setting, &problem))?;
             start.origins[place] = Origin::File(line);
         }
-        let mistaken = setting.mistaken_variable();
-        if variable(&mistaken).is_some() {
+        if let Some(mistaken) = setting.mistaken_variable()
+            && variable(&mistaken).is_some()
+        {
             let right = setting.variable();
             start.mistaken_variables.push((mistaken, right));
         }
     }
+    if start.config.state_directory.is_none() {
+        start.config.state_directory = state::folder(variable);
+    }
     let together = start.config.check_together();
     together.map_err(|error| UsageError(start.explain_check(&error)))?;
-    Ok(match arguments.is_check {
-        true => Command::Check(start),
-        false => Command::Run(start),
+    Ok(match (arguments.invite, arguments.is_check) {
+        (Some(host), _) => Command::Invite(start, host),
+        (None, true) => Command::Check(start),
+        (None, false) => Command::Run(start),
     })
 }
 
@@ -136,6 +144,7 @@ struct Arguments {
     values: Vec<Option<OsString>>,
     config: Option<OsString>,
     is_check: bool,
+    invite: Option<String>,
 }
 
 enum Asked {
@@ -150,6 +159,7 @@ impl Arguments {
             values: vec![None; SETTINGS.len()],
             config: None,
             is_check: false,
+            invite: None,
         };
         let mut parser = lexopt::Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
@@ -159,6 +169,7 @@ impl Arguments {
                     return Ok(Asked::Version);
                 }
                 lexopt::Arg::Long("check-config") => read.is_check = true,
+                lexopt::Arg::Long("invite") => read.invite = Some(host(&parser.value()?)?),
                 lexopt::Arg::Long("config") => {
                     let path = parser.value()?;
                     if path.is_empty() {
@@ -178,6 +189,23 @@ impl Arguments {
         }
         Ok(Asked::Settings(read))
     }
+}
+
+/// What others reach the server by.
+fn host(value: &OsString) -> Result<String, UsageError> {
+    let is_host = |text: &&str| {
+        let is_odd =
+            |char: char| char.is_whitespace() || char.is_control() || "/#?@".contains(char);
+        !text.is_empty() && !text.contains(is_odd)
+    };
+    let host = value.to_str().filter(is_host).map(String::from);
+    host.ok_or_else(|| {
+        let shown = value.to_string_lossy();
+        UsageError(format!(
+            "--invite: {} is no name and no address",
+            Quoted(&shown)
+        ))
+    })
 }
 
 fn unknown_option(name: &str) -> UsageError {

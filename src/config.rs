@@ -26,6 +26,17 @@ pub struct Config {
     pub limits: Limits,
     /// A list of banned addresses, as [`BanList::parse`](crate::BanList::parse) reads it.
     pub ban_file: Option<PathBuf>,
+    /// Which connections are encrypted.
+    pub tls: TlsUse,
+    /// A PEM file with the certificate, and those that vouch for it behind it. `None` has the server make one
+    /// that nobody vouches for, and keep it in the [state directory](Self::state_directory).
+    pub tls_certificate: Option<PathBuf>,
+    /// A PEM file with the key of that certificate.
+    pub tls_key: Option<PathBuf>,
+    /// The folder for what is kept from one run to the next: the certificate that the server has made. With `None`
+    /// nothing is kept, and clients that know the server by its key are strangers to it after each start. The
+    /// binary has one in any case, unless the system names none.
+    pub state_directory: Option<PathBuf>,
     /// Where metrics are served over HTTP, if anywhere: `/metrics` for Prometheus, and `/healthz`.
     /// There is no authentication; a loopback address keeps others out.
     pub metrics_address: Option<SocketAddr>,
@@ -60,6 +71,10 @@ impl Default for Config {
             bind_address: None,
             limits: Limits::default(),
             ban_file: None,
+            tls: TlsUse::Also,
+            tls_certificate: None,
+            tls_key: None,
+            state_directory: None,
             metrics_address: None,
             udp_send: UdpSend::Auto,
             measure_latency: true,
@@ -70,6 +85,19 @@ impl Default for Config {
             log_level: LevelFilter::Info,
         }
     }
+}
+
+/// Which management connections are encrypted, by TLS 1.3. The first byte that a client sends says whether its
+/// connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsUse {
+    /// Those whose clients begin so. A server that is built without the feature `encryption` takes this for
+    /// [`Off`](Self::Off).
+    Also,
+    /// All: nobody logs in on another.
+    Only,
+    /// None.
+    Off,
 }
 
 /// How datagrams are received and sent.

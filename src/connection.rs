@@ -4,17 +4,20 @@
 //! connection is closed.
 
 pub(crate) mod delivery;
+pub(crate) mod wire;
 
 use crate::cause::Ended;
 use crate::limits::{CLOSING_READS_MAX, IDLE_BUFFER_BYTES_MAX, INBOUND_BYTES_MAX};
 use crate::protocol::FrameBuffer;
 use crate::system;
+use crate::tls::{READ_BYTES, Session};
 use delivery::{Contact, Delivery};
 use mio::net::TcpStream;
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
+use wire::{Speech, TlsStep, TlsWire, Wire};
 
 /// A stream of bytes both ways.
 pub(crate) trait Stream: Read + Write {
@@ -73,6 +76,10 @@ impl Stream for TcpStream {
 pub(crate) enum ReadOutcome {
     /// So many bytes were added to what came in.
     Received(usize),
+    /// The first have come, and lie in the scratch. What they begin is to be [decided](Connection::begin).
+    Begun { speech: Speech, len: usize },
+    /// TLS has taken something in.
+    Tls(TlsStep),
     /// There is nothing to read; readiness will be reported.
     WouldBlock,
     /// The client has closed its sending half.
@@ -82,10 +89,11 @@ pub(crate) enum ReadOutcome {
 /// A connection: see the [module](self).
 pub(crate) struct Connection<S> {
     pub(crate) stream: S,
+    wire: Wire,
     /// What came in and was not handled yet. Empty before each read, except for a part of a frame.
     pub(crate) inbound: FrameBuffer,
     outbound: Vec<u8>,
-    /// How much of `outbound` the kernel has taken.
+    /// How much of `outbound` the kernel has taken, or TLS has sealed.
     flushed: usize,
     /// Whether the kernel may take more: false from a refusal until readiness is reported.
     pub(crate) is_writable: bool,
@@ -116,6 +124,7 @@ impl<S: Stream> Connection<S> {
     pub(crate) fn new(stream: S, now: Instant) -> Self {
         Connection {
             stream,
+            wire: Wire::Undecided,
             inbound: FrameBuffer::new(),
             outbound: Vec::new(),
             flushed: 0,
@@ -136,14 +145,25 @@ impl<S: Stream> Connection<S> {
     /// Reads once, at most what the bound on unhandled bytes leaves room for. There must be no
     /// whole frame waiting, so that there is room.
     pub(crate) fn read(&mut self, scratch: &mut [u8]) -> io::Result<ReadOutcome> {
-        let room = scratch.len().min(INBOUND_BYTES_MAX - self.inbound.len());
         loop {
-            return match self.stream.read(&mut scratch[..room]) {
-                Ok(0) => Ok(ReadOutcome::Ended),
-                Ok(len) => {
-                    self.inbound.extend(&scratch[..len]);
-                    Ok(ReadOutcome::Received(len))
+            let result = match &mut self.wire {
+                Wire::Plain => {
+                    let room = scratch.len().min(room(&self.inbound));
+                    self.stream.read(&mut scratch[..room]).map(|len| {
+                        self.inbound.extend(&scratch[..len]);
+                        (len > 0).then_some(ReadOutcome::Received(len))
+                    })
                 }
+                Wire::Undecided => self.stream.read(&mut scratch[..READ_BYTES]).map(|len| {
+                    let speech = Speech::of(scratch[0]);
+                    (len > 0).then_some(ReadOutcome::Begun { speech, len })
+                }),
+                Wire::Tls(tls) => tls
+                    .read(&mut self.stream, &mut self.inbound, scratch)
+                    .map(|step| step.map(ReadOutcome::Tls)),
+            };
+            return match result {
+                Ok(outcome) => Ok(outcome.unwrap_or(ReadOutcome::Ended)),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => Ok(ReadOutcome::WouldBlock),
                     io::ErrorKind::Interrupted => continue,
@@ -153,9 +173,55 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Bytes that the kernel has not taken yet.
+    /// Its bytes are as they are, beginning with these.
+    pub(crate) fn begin(&mut self, came: &[u8]) {
+        self.wire = Wire::Plain;
+        self.inbound.extend(came);
+    }
+
+    /// Its bytes are TLS, beginning with those at the start of the scratch.
+    pub(crate) fn begin_tls(
+        &mut self,
+        session: Session,
+        len: usize,
+        scratch: &mut [u8],
+    ) -> TlsStep {
+        let mut tls = Box::new(TlsWire::new(session));
+        let (came, plain) = scratch.split_at_mut(READ_BYTES);
+        let step = tls.step(&came[..len], &mut self.inbound, plain);
+        self.wire = Wire::Tls(tls);
+        step
+    }
+
+    /// Whether what comes next is, or may be, a step of a handshake.
+    pub(crate) fn may_shake_hands(&self) -> bool {
+        match &self.wire {
+            Wire::Undecided => true,
+            Wire::Plain => false,
+            Wire::Tls(tls) => tls.is_handshaking(),
+        }
+    }
+
+    /// Bytes that came in and were not handled yet.
+    pub(crate) fn unhandled_bytes(&self) -> usize {
+        match &self.wire {
+            Wire::Tls(tls) => self.inbound.len() + tls.held(),
+            Wire::Undecided | Wire::Plain => self.inbound.len(),
+        }
+    }
+
+    /// Bytes that the kernel has not taken yet, as it will get them.
     pub(crate) fn queued_bytes(&self) -> usize {
-        self.outbound.len() - self.flushed
+        self.queued_bytes_with(0)
+    }
+
+    /// The same if so many more were [queued](Self::queue).
+    pub(crate) fn queued_bytes_with(&self, more: usize) -> usize {
+        let queued = self.outbound.len() - self.flushed + more;
+        match &self.wire {
+            Wire::Tls(tls) => tls.waiting().len() + wire::sealed_len(queued),
+            Wire::Undecided | Wire::Plain => queued,
+        }
     }
 
     /// Whether something is queued and the kernel takes nothing.
@@ -184,11 +250,25 @@ impl<S: Stream> Connection<S> {
 
     /// Offers what is queued to the kernel, as long as it takes any.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        while self.is_writable && self.flushed < self.outbound.len() {
-            match self.stream.write(&self.outbound[self.flushed..]) {
+        while self.is_writable {
+            let left = &self.outbound[self.flushed..];
+            let bytes = match &mut self.wire {
+                Wire::Tls(tls) => {
+                    self.flushed += tls.seal(left);
+                    tls.waiting()
+                }
+                Wire::Undecided | Wire::Plain => left,
+            };
+            if bytes.is_empty() {
+                break;
+            }
+            match self.stream.write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(len) => {
-                    self.flushed += len;
+                    match &mut self.wire {
+                        Wire::Tls(tls) => tls.took(len),
+                        Wire::Undecided | Wire::Plain => self.flushed += len,
+                    }
                     self.delivery.took(len);
                 }
                 Err(error) => match error.kind() {
@@ -198,7 +278,7 @@ impl<S: Stream> Connection<S> {
                 },
             }
         }
-        if self.queued_bytes() == 0 {
+        if self.flushed == self.outbound.len() {
             self.outbound.clear();
             self.outbound.shrink_to(IDLE_BUFFER_BYTES_MAX);
             self.flushed = 0;
@@ -206,4 +286,18 @@ impl<S: Stream> Connection<S> {
         self.was_refused = self.is_blocked();
         Ok(())
     }
+
+    /// Queues the word that nothing more will come, if there is one and all else is on its way.
+    pub(crate) fn finish(&mut self) {
+        if let Wire::Tls(tls) = &mut self.wire
+            && self.flushed == self.outbound.len()
+        {
+            tls.finish();
+        }
+    }
+}
+
+/// How much more may come in before some of it is handled.
+fn room(inbound: &FrameBuffer) -> usize {
+    INBOUND_BYTES_MAX - inbound.len()
 }

@@ -198,6 +198,7 @@ pub mod config;
 mod connection;
 pub mod event;
 pub mod figures;
+pub mod fingerprint;
 mod hash;
 pub mod histogram;
 pub mod limits;
@@ -214,11 +215,14 @@ pub mod statistics;
 pub mod switchboard;
 #[allow(unsafe_code)]
 mod system;
+#[cfg_attr(not(feature = "encryption"), path = "tls/none.rs")]
+mod tls;
 mod udp;
 
 pub use bans::BanList;
 pub use cause::{Cause, CauseKind, Counters, Ended};
 pub use config::Config;
+pub use fingerprint::Fingerprint;
 pub use hash::HashKey;
 pub use limits::Limits;
 pub use management::ManagementServer;

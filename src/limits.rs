@@ -96,6 +96,18 @@ pub(crate) const PENDING_BYTES: usize = 4_096;
 /// they hold at most 4 MiB.
 pub(crate) const LARGE_PENDING_MAX: usize = 64;
 
+/// Bytes of a client in its handshake of TLS: the longest there are, with keys for an age of quantum computers and
+/// many extensions, are below 4 KiB. With [`Limits::handshakes`] it bounds what handshakes hold.
+pub(crate) const HANDSHAKE_BYTES_MAX: usize = 16 * 1_024;
+
+/// Units of work that a step of a handshake counts as. The costliest, a signature and an agreement on a key, take as
+/// long as some twenty writes.
+pub(crate) const HANDSHAKE_WORK_UNITS: usize = 24;
+
+/// Steps of handshakes in one turn, so that a thousand clients that come back at once leave room for those who
+/// are there.
+pub(crate) const HANDSHAKE_STEPS_PER_STAGE: usize = 8;
+
 /// How long an address is refused that has connected too often.
 pub const REFUSAL_TIME: Duration = Duration::from_secs(60);
 
@@ -116,6 +128,9 @@ pub const BANS_MAX: usize = 100_000;
 
 /// The length of a ban file, in bytes: room for that many, with comments.
 pub(crate) const BAN_FILE_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
+
+/// The length of a file with a certificate or a key, in bytes: a chain of some has ten thousand.
+pub(crate) const CERTIFICATE_FILE_BYTES_MAX: u64 = 1_024 * 1_024;
 
 /// Bytes received on a connection and not yet handled: one whole frame, so that the longest can be
 /// completed. What else has arrived waits in the kernel.
@@ -364,6 +379,8 @@ pub const STOP_DEADLINE: Duration = Duration::from_secs(1);
 // The bounds must agree with each other.
 const _: () = {
     assert!(INBOUND_BYTES_MAX >= FRAME_BYTES_MAX);
+    // A stage has room for its handshakes and for others.
+    assert!(2 * HANDSHAKE_STEPS_PER_STAGE * HANDSHAKE_WORK_UNITS <= WORK_PER_STAGE);
     assert!(VOICE_FRAME_BYTES_MAX < DATAGRAM_SLOT_BYTES);
     assert!(outbound_bytes_max(1) > FRAME_BYTES_MAX + CHAT_BYTES_MAX);
     assert!(

@@ -19,11 +19,18 @@ fn main() -> ExitCode {
                 complain(&warning);
             }
             let printed = print(&start.report());
-            match start.config.read_bans() {
-                Ok(_) => printed,
+            match start.config.check_files() {
+                Ok(()) => printed,
                 Err(error) => fail(&start.explain(&error)),
             }
         }
+        Ok(Command::Invite(start, host)) => match start.config.invitation(&host) {
+            Ok(Some(invitation)) => print(&format!("{invitation}\n")),
+            Ok(None) => fail(
+                &"connections are not encrypted, so that there is no key to know the server by",
+            ),
+            Err(error) => fail(&start.explain(&error)),
+        },
         Ok(Command::Run(start)) => {
             cli::start_log(start.config.log_level);
             let result = serve(&start);

@@ -43,6 +43,8 @@ struct Session {
     state: SessionState,
     /// Whether it is about to be closed. Nothing more that comes from it is handled.
     is_ended: bool,
+    /// Whether nobody between the client and the server can read it.
+    is_encrypted: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -58,6 +60,7 @@ type Deadline = (Instant, u64);
 /// The management server's state: see the [module](self).
 pub struct ManagementServer {
     limits: Limits,
+    needs_encryption: bool,
     chat_limit: RateLimit,
     state_limit: RateLimit,
     sources: Sources,
@@ -83,6 +86,7 @@ impl ManagementServer {
     pub fn new(limits: Limits, key: HashKey) -> Self {
         ManagementServer {
             limits,
+            needs_encryption: false,
             chat_limit: RateLimit::per_second(limits.chat_rate, CHAT_BURST),
             state_limit: RateLimit::per_second(limits.state_rate, STATE_BURST),
             sources: Sources::new(limits, key),
@@ -136,11 +140,24 @@ impl ManagementServer {
                 is_muted: false,
             },
             is_ended: false,
+            is_encrypted: false,
         });
         if let Some(oldest) = oldest.filter(|_| is_full) {
             self.end(oldest, Ended::CrowdedOut, outbox);
         }
         Ok(())
+    }
+
+    /// Rule 14c: nobody logs in from now on whose connection is not [encrypted](Self::note_encrypted).
+    pub fn require_encryption(&mut self) {
+        self.needs_encryption = true;
+    }
+
+    /// Nobody between its client and the server can read this connection. To be said before its first frame.
+    pub fn note_encrypted(&mut self, connection: ConnectionId) {
+        if let Some(session) = self.session(connection) {
+            session.is_encrypted = true;
+        }
     }
 
     /// A whole frame arrived on a connection. The answer and the events go to `outbox`.

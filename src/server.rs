@@ -12,9 +12,13 @@ mod bans;
 pub(crate) mod connections;
 mod core;
 mod error;
+mod files;
 mod handle;
+mod handshakes;
 mod http;
+mod identity;
 mod request;
+mod reread;
 #[cfg(test)]
 mod simulation;
 mod sockets;
@@ -31,25 +35,31 @@ pub use handle::ServerHandle;
 pub use request::RequestError;
 
 use self::core::Core;
-use crate::config::Config;
+use crate::bans::BanList;
+use crate::config::{Config, TlsUse};
 use crate::event::Now;
+use crate::fingerprint::{self, Fingerprint};
 use crate::hash::HashKey;
 use crate::histogram::Histogram;
 use crate::limits::{Limits, POLL_EVENTS};
 use crate::statistics::Statistics;
 use crate::system;
+use crate::tls::{Acceptor, Identity};
 use crate::udp::VoiceSocket;
 use accept::TcpPort;
 use application::{Bans, EventPort};
-use bans::BanFile;
 use handle::{Pace, Request};
 use http::HttpPort;
+use identity::Found;
+use log::warn;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use request::Asked;
+use reread::{Read, Reread};
 use spare::Spare;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 #[cfg(target_os = "linux")]
 use supervisor::Supervisor;
@@ -70,7 +80,10 @@ pub struct Server {
     readiness: Events,
     is_started: bool,
     core: Core<TcpPort, VoicePort<VoiceSocket>>,
-    ban_file: BanFile,
+    ban_file: Reread<BanList>,
+    certificate: Reread<Identity>,
+    /// What clients know the server by, where connections can be encrypted.
+    fingerprint: Option<Fingerprint>,
     bans: Bans,
     events: EventPort,
     asked: Asked,
@@ -138,7 +151,26 @@ impl Server {
                 .map_err(io::Error::from)
                 .map_err(system("draw a random number"))?;
         }
-        let ban_file = BanFile::new(config.ban_file.clone(), handle.clone());
+        let bans_again = config.ban_file.clone().map(|path| {
+            let read: Arc<Read<_>> = Arc::new(move || bans::read(&path));
+            read
+        });
+        let ban_file = Reread::new(
+            "ban file",
+            "the bans stay as they are",
+            bans_again,
+            handle.clone(),
+        );
+        let certificate_again = identity::configured(config).map(|read| {
+            let read: Arc<Read<_>> = Arc::new(read);
+            read
+        });
+        let certificate = Reread::new(
+            "certificate",
+            "the certificate stays as it is",
+            certificate_again,
+            handle.clone(),
+        );
         let port = TcpPort {
             listener: TcpListener::from_std(listener),
             registry: poll
@@ -168,6 +200,8 @@ impl Server {
             is_started: false,
             core: Core::new(now, config.limits, HashKey(key[0], key[1]), port, voice),
             ban_file,
+            certificate,
+            fingerprint: None,
             bans: Bans::default(),
             events: EventPort::default(),
             asked,
@@ -204,12 +238,26 @@ impl Server {
             .map_err(system("register the UDP port"))?;
         server.bans.of_the_file = config.read_bans()?;
         server.apply_bans();
+        match config.find_identity()? {
+            None => {}
+            Some(Found::Lasting(identity)) => server.set_identity(&identity),
+            Some(Found::ForThisRun(identity, reason)) => {
+                warn!(
+                    "the certificate is for this run alone, and clients will not know this server after it: {reason} \
+                     (state_directory)"
+                );
+                server.set_identity(&identity);
+            }
+        }
+        if config.tls == TlsUse::Only {
+            server.core.switchboard.require_encryption();
+        }
         Ok(server)
     }
 
     /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once. SIGUSR1 writes
-    /// its [statistics](Self::statistics) to the log, and SIGHUP reads the ban file again, each as
-    /// often as [`ServerHandle`] does. Signals belong to the whole process, so this is for an
+    /// its [statistics](Self::statistics) to the log, and SIGHUP reads the ban file and the certificate's files
+    /// again, each as often as [`ServerHandle`] does. Signals belong to the whole process, so this is for an
     /// application that leaves them to the server.
     ///
     /// # Errors
@@ -236,6 +284,25 @@ impl Server {
     /// The UDP address of the voice relay, with the port that was chosen.
     pub fn voice_relay_address(&self) -> SocketAddr {
         self.voice_relay_address
+    }
+
+    /// What clients know this server's key by, if connections can be encrypted.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
+    }
+
+    /// An invitation to this server, which others reach by this host: a name or an address, with a port if it is
+    /// another than the management port. There is none if connections cannot be encrypted.
+    pub fn invitation(&self, host: &str) -> Option<String> {
+        let port = self.management_address.port();
+        let fingerprint = self.fingerprint?;
+        Some(fingerprint::invitation(host, port, fingerprint))
+    }
+
+    /// Connections that come from now on get this certificate.
+    fn set_identity(&mut self, identity: &Identity) {
+        self.fingerprint = Some(identity.fingerprint());
+        self.core.acceptor = Some(Acceptor::new(identity));
     }
 
     /// The TCP address of the metrics, if they are served, with the port that was chosen.

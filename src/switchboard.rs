@@ -96,6 +96,16 @@ impl Switchboard {
         result
     }
 
+    /// As [`ManagementServer::require_encryption`].
+    pub fn require_encryption(&mut self) {
+        self.management.require_encryption();
+    }
+
+    /// As [`ManagementServer::note_encrypted`].
+    pub fn note_encrypted(&mut self, connection: ConnectionId) {
+        self.management.note_encrypted(connection);
+    }
+
     /// Handles a frame, and delivers what comes of it.
     pub fn handle_frame(
         &mut self,

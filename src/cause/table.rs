@@ -151,6 +151,8 @@ causes! {
     LoginRefused: Frame {
         BadName(NameError) => LoginBadName, "login_bad_name",
             "a login with a name that nobody can have";
+        NotEncrypted => LoginNotEncrypted, "login_not_encrypted",
+            "a login on a connection that is not encrypted, where each has to be";
         ServerFull => LoginServerFull, "login_server_full",
             "a login on a full server";
         TooFast => LoginTooFast, "login_too_fast",
@@ -225,6 +227,17 @@ causes! {
             "the connection broke";
         Malformed => ClosedMalformed, "closed_malformed",
             "the client sent a payload that is shorter than its fields, or not UTF-8";
+        /// The client rejected the certificate, does not know TLS 1.3, or sent something else.
+        TlsHandshake => ClosedTlsHandshake, "closed_tls_handshake",
+            "the TLS handshake failed";
+        /// It was changed on its way, or the client is at fault.
+        TlsBroken => ClosedTlsBroken, "closed_tls_broken",
+            "a TLS record could not be opened";
+        /// It was the oldest of all, or one too many of its address.
+        Handshakes => ClosedHandshakes, "closed_handshakes",
+            "too many TLS handshakes were under way";
+        Http => ClosedHttp, "closed_http",
+            "the client speaks HTTP";
         TooSlow => ClosedTooSlow, "closed_too_slow",
             "the client read so slowly that its queue was full";
         /// See [`Limits::stall_timeout`](crate::limits::Limits::stall_timeout).

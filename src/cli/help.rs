@@ -31,16 +31,20 @@ pub fn help() -> String {
     }
     text += "\nAn address is an IPv4 address or an IPv6 /64. Ranges, variables and trade-offs: docs/settings.md.\n\
              Signals: SIGINT and SIGTERM stop the server, SIGUSR1 logs the statistics, SIGUSR2 turns debug\n\
-             logging on and off, SIGHUP reloads the ban file.\n\
+             logging on and off, SIGHUP reloads the ban file and the certificate.\n\
              Exit codes: 0 stopped by a signal, 1 cannot run, 2 invalid setting.\n";
     text
 }
 
 /// Options that are not settings.
-pub const OTHER_OPTIONS: [(&str, &str); 4] = [
+pub const OTHER_OPTIONS: [(&str, &str); 5] = [
     (
         "--config FILE",
         "read settings from this TOML file (or VOICEAPP_CONFIG)",
+    ),
+    (
+        "--invite HOST",
+        "print an invitation for those who reach the server by this name or address, and exit",
     ),
     (
         "--check-config",

@@ -81,10 +81,12 @@ impl Setting {
     }
 
     /// A variable that somebody may mistake for this setting's. It has no effect.
-    pub(super) fn mistaken_variable(&self) -> String {
-        match self.variable().starts_with("VOICEAPP_") {
-            true => self.unprefixed_variable(),
-            false => format!("VOICEAPP_{}", self.unprefixed_variable()),
+    pub(super) fn mistaken_variable(&self) -> Option<String> {
+        match self.option {
+            // The service manager's own.
+            "state-directory" => None,
+            _ if self.variable().starts_with("VOICEAPP_") => Some(self.unprefixed_variable()),
+            _ => Some(format!("VOICEAPP_{}", self.unprefixed_variable())),
         }
     }
 

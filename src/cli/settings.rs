@@ -2,7 +2,8 @@
 //! [`Config::check`](crate::Config::check) checks ranges; here they are in words.
 
 use super::setting::{Group, Kind, Setting};
-use crate::config::UdpSend;
+use crate::config::{TlsUse, UdpSend};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -70,17 +71,69 @@ pub const SETTINGS: &[Setting] = &[
         help: "banned addresses and networks, one per line; SIGHUP reloads it",
         expected: "a path, or none",
         set: |config, text| {
-            config.ban_file = match text {
-                "" => return None,
-                "none" => None,
-                path => Some(path.into()),
-            };
+            config.ban_file = path_or(text, "none")?;
             Some(())
         },
-        show: |config| {
-            let path = config.ban_file.as_ref();
-            path.map_or("none".into(), |path| path.display().to_string())
+        show: |config| show_path_or(&config.ban_file, "none"),
+    },
+    Setting {
+        option: "tls",
+        field: "tls",
+        group: Group::Essential,
+        kind: Kind::Text,
+        value: "also|only|off",
+        help: "TLS: beside plain connections, instead of them, or not at all",
+        expected: "one of also, only, off",
+        set: |config, text| {
+            let tls = TLS_NAMES.iter().find(|(_, name)| *name == text);
+            tls.map(|(tls, _)| config.tls = *tls)
         },
+        show: |config| {
+            let tls = TLS_NAMES.iter().find(|(tls, _)| *tls == config.tls);
+            tls.map_or(String::new(), |(_, name)| (*name).into())
+        },
+    },
+    Setting {
+        option: "tls-certificate",
+        field: "tls_certificate",
+        group: Group::Essential,
+        kind: Kind::Text,
+        value: "FILE",
+        help: "PEM file with the certificate; none: the server makes one; SIGHUP reloads it",
+        expected: "a path, or none",
+        set: |config, text| {
+            config.tls_certificate = path_or(text, "none")?;
+            Some(())
+        },
+        show: |config| show_path_or(&config.tls_certificate, "none"),
+    },
+    Setting {
+        option: "tls-key",
+        field: "tls_key",
+        group: Group::Essential,
+        kind: Kind::Text,
+        value: "FILE",
+        help: "PEM file with the certificate's private key",
+        expected: "a path, or none",
+        set: |config, text| {
+            config.tls_key = path_or(text, "none")?;
+            Some(())
+        },
+        show: |config| show_path_or(&config.tls_key, "none"),
+    },
+    Setting {
+        option: "state-directory",
+        field: "state_directory",
+        group: Group::Essential,
+        kind: Kind::Text,
+        value: "FOLDER",
+        help: "where the server keeps the certificate that it makes",
+        expected: "a path, or auto for $STATE_DIRECTORY or ~/.local/state/voiceapp-server",
+        set: |config, text| {
+            config.state_directory = path_or(text, "auto")?;
+            Some(())
+        },
+        show: |config| show_path_or(&config.state_directory, "auto"),
     },
     Setting {
         option: "metrics-address",
@@ -123,6 +176,17 @@ pub const SETTINGS: &[Setting] = &[
         expected: "a whole number from 4 to 65536",
         set: |config, text| put(&mut config.limits.pending_connections, text),
         show: |config| config.limits.pending_connections.to_string(),
+    },
+    Setting {
+        option: "max-handshakes",
+        field: "limits.handshakes",
+        group: Group::Limits,
+        kind: Kind::Number,
+        value: "N",
+        help: "TLS handshakes in progress; one more disconnects the oldest",
+        expected: "a whole number from 4 to 65536",
+        set: |config, text| put(&mut config.limits.handshakes, text),
+        show: |config| config.limits.handshakes.to_string(),
     },
     Setting {
         option: "max-connections-per-address",
@@ -429,6 +493,12 @@ const YES_OR_NO: &str = "yes or no";
 const RATE: &str = "a whole number from 0 to 500000000";
 const MIB: usize = 1_024 * 1_024;
 
+const TLS_NAMES: [(TlsUse, &str); 3] = [
+    (TlsUse::Also, "also"),
+    (TlsUse::Only, "only"),
+    (TlsUse::Off, "off"),
+];
+
 const UDP_SEND_NAMES: [(UdpSend, &str); 4] = [
     (UdpSend::Auto, "auto"),
     (UdpSend::Coalesce, "coalesce"),
@@ -439,6 +509,20 @@ const UDP_SEND_NAMES: [(UdpSend, &str); 4] = [
 fn put<V: FromStr>(place: &mut V, text: &str) -> Option<()> {
     *place = text.parse().ok()?;
     Some(())
+}
+
+/// A path, or nothing where it is this word.
+fn path_or(text: &str, nothing: &str) -> Option<Option<PathBuf>> {
+    match text {
+        "" => None,
+        text if text == nothing => Some(None),
+        path => Some(Some(path.into())),
+    }
+}
+
+fn show_path_or(path: &Option<PathBuf>, nothing: &str) -> String {
+    let path = path.as_ref();
+    path.map_or(nothing.into(), |path| path.display().to_string())
 }
 
 fn put_seconds(place: &mut Duration, text: &str) -> Option<()> {

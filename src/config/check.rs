@@ -9,6 +9,7 @@ use crate::limits::{
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The CPUs that a thread can be kept on, from 0.
@@ -89,16 +90,22 @@ impl Config {
                 expected: "an address of one machine".into(),
             });
         }
-        if self
-            .ban_file
-            .as_ref()
-            .is_some_and(|path| path.as_os_str().is_empty())
-        {
-            return Err(ConfigError::Range {
-                field: "ban_file",
-                value: "\"\"".into(),
-                expected: "a path".into(),
-            });
+        for (field, path) in [
+            ("ban_file", &self.ban_file),
+            ("tls_certificate", &self.tls_certificate),
+            ("tls_key", &self.tls_key),
+            ("state_directory", &self.state_directory),
+        ] {
+            if path
+                .as_ref()
+                .is_some_and(|path| path.as_os_str().is_empty())
+            {
+                return Err(ConfigError::Range {
+                    field,
+                    value: "\"\"".into(),
+                    expected: "a path".into(),
+                });
+            }
         }
         within("pin_to_cpu", self.pin_to_cpu.unwrap_or(0), 0..=CPUS_MAX - 1)?;
         within(
@@ -169,6 +176,7 @@ impl Config {
                 because: format!(" ({frame} bytes with its header)"),
             });
         }
+        self.check_certificate()?;
         let one = outbound_bytes_max(limits.users);
         if limits.outbound_bytes < one {
             return Err(ConfigError::Together {
@@ -179,6 +187,27 @@ impl Config {
             });
         }
         Ok(())
+    }
+
+    /// A certificate is of no use without its key, nor the other way round.
+    fn check_certificate(&self) -> Result<(), ConfigError> {
+        let shown = |path: &Option<PathBuf>| match path {
+            Some(path) => path.display().to_string(),
+            None => "none".into(),
+        };
+        let certificate = ("tls_certificate", shown(&self.tls_certificate));
+        let key = ("tls_key", shown(&self.tls_key));
+        let (field, other) = match (&self.tls_certificate, &self.tls_key) {
+            (Some(_), None) => (certificate, key),
+            (None, Some(_)) => (key, certificate),
+            _ => return Ok(()),
+        };
+        Err(ConfigError::Together {
+            field,
+            relation: "is of no use with",
+            other,
+            because: ": a certificate and its key belong together".into(),
+        })
     }
 
     /// Whether management would take this TCP address.
@@ -203,6 +232,11 @@ fn check_limits(limits: &Limits) -> Result<(), ConfigError> {
     within(
         "limits.pending_connections",
         limits.pending_connections,
+        4..=PENDING_CONNECTIONS_CEILING,
+    )?;
+    within(
+        "limits.handshakes",
+        limits.handshakes,
         4..=PENDING_CONNECTIONS_CEILING,
     )?;
     within(

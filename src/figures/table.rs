@@ -37,6 +37,7 @@ pub const FIGURES: &[Figure] = &[
     // Each limit has the name of its option. Without a limit it is infinite, so that a share of it
     // is 0, and "nearly full" can be an alert without a figure of its own.
     limit!("users", "Users who are logged in", "--max-users", |it| it.users as f64),
+    limit!("handshakes", "TLS handshakes in progress", "--max-handshakes", |it| it.handshakes as f64),
     limit!("pending_connections", "Connections that have not logged in", "--max-pending-connections", |it| it.pending_connections as f64),
     limit!("connections_per_address", "Connections from one address", "--max-connections-per-address", |it| or_none(it.connections_per_address as f64)),
     limit!("connection_rate_per_minute", "Connections a minute from one address", "--max-connection-rate", |it| or_none(it.connection_rate.into())),

@@ -14,6 +14,11 @@ pub struct Limits {
     /// oldest of them. A client logs in one round trip after it connects, so that a thousand allow
     /// some thousand logins a second.
     pub pending_connections: usize,
+    /// Handshakes of TLS under way at a time: 4 to
+    /// [`PENDING_CONNECTIONS_CEILING`](super::PENDING_CONNECTIONS_CEILING), and a quarter of them from one
+    /// address, if there is a limit on its [connections](Self::connections_per_address). One more of all ends
+    /// the oldest; one more of its address is ended itself. A client is through in a round trip or two.
+    pub handshakes: usize,
     /// Connections from one address at a time, or 0; and a quarter of
     /// [`pending_connections`](Self::pending_connections) before login.
     pub connections_per_address: usize,
@@ -98,6 +103,8 @@ impl Limits {
     const DEFAULT: Limits = Limits {
         users: 1_000,
         pending_connections: 1_024,
+        // The hundred people below, from each of four addresses: 8 MiB at most.
+        handshakes: 512,
         // A hundred people at a party behind one NAT, who all start at once, and again when the
         // power comes back.
         connections_per_address: 100,
@@ -176,6 +183,14 @@ impl Limits {
     #[cfg(target_os = "linux")]
     pub(crate) fn user_timeout(&self) -> Duration {
         self.dead_peer_timeout + self.stall_timeout
+    }
+
+    /// Handshakes of TLS that one address may have under way, or 0.
+    pub(crate) fn handshakes_per_address(&self) -> usize {
+        match self.connections_per_address {
+            0 => 0,
+            _ => self.handshakes / 4,
+        }
     }
 
     /// Connections that one address may have before login, or 0.

@@ -59,6 +59,11 @@ impl ManagementServer {
         username: &str,
     ) -> Result<String, LoginRefused> {
         let source = self.source(connection);
+        let session = self.session(connection);
+        let is_encrypted = session.is_some_and(|session| session.is_encrypted);
+        if self.needs_encryption && !is_encrypted {
+            return Err(LoginRefused::NotEncrypted);
+        }
         let name = name::accept(username).map_err(LoginRefused::BadName)?;
         let cost = joined_cost(&name);
         if self.users.len() >= self.limits.users {

@@ -3,6 +3,7 @@
 use super::{ManagementServer, SessionState};
 use crate::cause::Counters;
 use crate::event::ConnectionId;
+use std::net::IpAddr;
 
 impl ManagementServer {
     /// Whether a connection has not logged in, and still may.
@@ -11,6 +12,12 @@ impl ManagementServer {
         session.and_then(Option::as_ref).is_some_and(|session| {
             !session.is_ended && matches!(session.state, SessionState::Pending { .. })
         })
+    }
+
+    /// Where a connection comes from.
+    pub fn address_of(&self, connection: ConnectionId) -> Option<IpAddr> {
+        let session = self.sessions.get(connection.index())?.as_ref();
+        session.map(|session| session.address)
     }
 
     /// The connections of everyone who is logged in.

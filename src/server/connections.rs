@@ -126,6 +126,10 @@ impl<S: Stream> Connections<S> {
         Some(connection)
     }
 
+    pub(super) fn ids(&self) -> Vec<ConnectionId> {
+        self.slab.iter().map(|(key, _)| id(key)).collect()
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection<S>> {
         self.slab.iter_mut().map(|(_, connection)| connection)
     }
@@ -146,6 +150,12 @@ impl<S: Stream> Connections<S> {
             connection.is_in_inbox = false;
         }
         Some(id)
+    }
+
+    /// Whether what comes next from a connection may be a step of a handshake.
+    pub(super) fn may_shake_hands(&self, id: ConnectionId) -> bool {
+        let connection = self.slab.get(id.index());
+        connection.is_some_and(Connection::may_shake_hands)
     }
 
     /// The kernel takes more of a connection's bytes.
@@ -173,21 +183,37 @@ impl<S: Stream> Connections<S> {
         let Some(connection) = self.slab.get_mut(id.index()) else {
             return Ok(0);
         };
-        let before = connection.queued_bytes();
-        let was_empty = connection.delivery.in_kernel() == 0;
+        let before = connection.outbound_bytes();
+        let in_kernel = connection.delivery.in_kernel();
+        let was_empty = in_kernel == 0;
         let was_refused = connection.was_refused;
         let result = connection.flush();
-        let taken = before - connection.queued_bytes();
+        let taken = connection.delivery.in_kernel() - in_kernel;
+        let grown = connection.outbound_bytes() - before;
         // The wait begins now, where nothing waited or the kernel had taken nothing.
         if was_empty && (taken > 0 || !was_refused) {
             connection.delivery.begin(self.now);
         }
+        self.outbound_total += grown;
+        self.outbound_total_at_most = self.outbound_total_at_most.max(self.outbound_total);
         if connection.delivery.in_kernel() > KERNEL_BYTES_UNSEEN {
             self.note_delivered(id);
         }
         self.want_look(id);
         result?;
         Ok(taken)
+    }
+
+    /// Says goodbye where the wire has a word for it, and offers the kernel what is queued once more.
+    pub(super) fn finish(&mut self, id: ConnectionId) {
+        let Some(connection) = self.slab.get_mut(id.index()) else {
+            return;
+        };
+        let before = connection.queued_bytes();
+        connection.finish();
+        self.outbound_total += connection.queued_bytes() - before;
+        // Where it has broken, there is nobody to hear it.
+        let _ = self.flush(id);
     }
 
     /// So many bytes no longer wait.
@@ -200,9 +226,8 @@ impl<S: Stream> Connections<S> {
     /// Offers the kernel what is queued for all, and returns whether any is left. A connection that
     /// breaks now is not waited for.
     pub(super) fn flush_all(&mut self) -> bool {
-        let ids: Vec<_> = self.slab.iter().map(|(key, _)| id(key)).collect();
         let mut is_waiting = false;
-        for id in ids {
+        for id in self.ids() {
             let is_whole = self.flush(id).is_ok();
             let left = self
                 .slab
@@ -242,7 +267,7 @@ impl<S: Stream> Connections<S> {
         let Some(connection) = self.slab.get_mut(id.index()) else {
             return;
         };
-        let is_large = is_pending && connection.inbound.len() > PENDING_BYTES;
+        let is_large = is_pending && connection.unhandled_bytes() > PENDING_BYTES;
         let was_large = std::mem::replace(&mut connection.is_large_pending, is_large);
         self.large_pending += usize::from(is_large);
         self.large_pending -= usize::from(was_large);

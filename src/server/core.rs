@@ -6,16 +6,18 @@
 
 use super::accept::{Arrival, Door, Listener};
 use super::connections::Connections;
+use super::handshakes::Handshakes;
 use crate::bans::BanList;
 use crate::cause::{Counters, Ended};
 use crate::connection::{ReadOutcome, Stream};
 use crate::event::{ConnectionId, Now, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::{
-    FRAMES_PER_CONNECTION_PER_TURN, INBOUND_BYTES_MAX, Limits, WORK_BETWEEN_FULL_POLLS,
-    WORK_BETWEEN_VOICE, WORK_PER_STAGE, WORK_UNIT_BYTES,
+    FRAMES_PER_CONNECTION_PER_TURN, HANDSHAKE_STEPS_PER_STAGE, INBOUND_BYTES_MAX, Limits,
+    WORK_BETWEEN_FULL_POLLS, WORK_BETWEEN_VOICE, WORK_PER_STAGE, WORK_UNIT_BYTES,
 };
 use crate::switchboard::{Deliver, Switchboard};
+use crate::tls::Acceptor;
 use log::debug;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -45,6 +47,13 @@ pub(super) struct Core<L: Listener, V> {
     work: usize,
     /// Units of work that the present stage of the turn has left.
     work_left: usize,
+    /// How TLS is begun, if it is.
+    pub(super) acceptor: Option<Acceptor>,
+    handshakes: Handshakes,
+    /// Steps of handshakes that the present stage has left.
+    steps_left: usize,
+    /// Whether voice is to be looked at whatever the work was.
+    is_voice_due: bool,
 }
 
 impl<L: Listener, V: Voice> Core<L, V> {
@@ -59,6 +68,10 @@ impl<L: Listener, V: Voice> Core<L, V> {
             scratch: vec![0; INBOUND_BYTES_MAX].into(),
             work: 0,
             work_left: 0,
+            acceptor: None,
+            handshakes: Handshakes::new(limits, key),
+            steps_left: 0,
+            is_voice_due: false,
         }
     }
 
@@ -124,7 +137,7 @@ impl<L: Listener, V: Voice> Core<L, V> {
             true => WORK_BETWEEN_FULL_POLLS,
             false => WORK_BETWEEN_VOICE,
         };
-        if self.work >= most {
+        if self.work >= most || std::mem::take(&mut self.is_voice_due) {
             self.poll_voice();
         }
     }
@@ -177,13 +190,17 @@ impl<L: Listener, V: Voice> Core<L, V> {
     /// Handles frames of every connection that has sent some, a share of each one's.
     fn handle_inbox(&mut self) {
         self.begin_stage();
+        self.steps_left = HANDSHAKE_STEPS_PER_STAGE;
         // A connection with more goes to the back, and gets its next share in the next turn.
         for _ in 0..self.connections.inbox.len() {
             if self.is_stage_over() {
                 return;
             }
             if let Some(id) = self.connections.next_in_inbox() {
-                self.handle_frames(id);
+                match self.steps_left == 0 && self.connections.may_shake_hands(id) {
+                    true => self.connections.want_read(id),
+                    false => self.handle_frames(id),
+                }
             }
         }
     }
@@ -200,6 +217,8 @@ impl<L: Listener, V: Voice> Core<L, V> {
             } else {
                 match connection.read(&mut self.scratch) {
                     Ok(ReadOutcome::Received(bytes)) => self.connections.copying_cost += bytes,
+                    Ok(ReadOutcome::Begun { speech, len }) => self.begin(id, speech, len),
+                    Ok(ReadOutcome::Tls(step)) => self.note_step(id, step),
                     Ok(ReadOutcome::WouldBlock) => {
                         let is_pending = self.switchboard.management().is_pending(id);
                         return self.connections.note_inbound(id, is_pending);
@@ -208,8 +227,9 @@ impl<L: Listener, V: Voice> Core<L, V> {
                     Err(_) => self.connections.end(id, Ended::Broken),
                 }
             }
+            let was_step = self.is_voice_due;
             self.worked();
-            if self.is_stage_over() {
+            if was_step || self.is_stage_over() {
                 break;
             }
         }
@@ -231,6 +251,8 @@ impl<L: Listener, V: Voice> Core<L, V> {
     fn end(&mut self, id: ConnectionId) {
         // What was answered before is still worth an attempt.
         let _ = self.connections.flush(id);
+        self.connections.finish(id);
+        self.handshakes.end(id);
         let Some(mut connection) = self.connections.remove(id) else {
             return;
         };
@@ -293,5 +315,6 @@ impl<L: Listener, V: Voice> Core<L, V> {
     }
 }
 
+mod begin;
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,15 @@ pub enum ServerError {
         /// The system's error, or the line.
         source: io::Error,
     },
+    /// A certificate or its key cannot be read, or used.
+    Certificate {
+        /// Where it is.
+        path: PathBuf,
+        /// The field of [`Config`](crate::Config) that names it.
+        field: &'static str,
+        /// What the system said, or what is wrong with it.
+        source: io::Error,
+    },
     /// The system refused something else.
     System {
         /// What was attempted, to be read after "cannot".
@@ -87,6 +96,16 @@ impl ServerError {
                 let field = name("ban_file");
                 write!(f, "ban file {} ({field}): {source}", path.display())
             }
+            ServerError::Certificate {
+                path,
+                field,
+                source,
+            } => write!(
+                f,
+                "certificate {} ({}): {source}",
+                path.display(),
+                name(field)
+            ),
             ServerError::System {
                 doing,
                 field,
@@ -113,6 +132,7 @@ impl std::error::Error for ServerError {
             ServerError::Config(error) => error.source(),
             ServerError::Listen { source, .. }
             | ServerError::BanFile { source, .. }
+            | ServerError::Certificate { source, .. }
             | ServerError::System { source, .. } => source.source(),
         }
     }
@@ -149,6 +169,11 @@ mod tests {
             ServerError::BanFile {
                 path: "bans".into(),
                 source: io::Error::other(bad),
+            },
+            ServerError::Certificate {
+                path: "key.pem".into(),
+                field: "tls_key",
+                source: source(),
             },
             ServerError::system("do it", source()),
             ServerError::refused("lock memory", "lock_memory", source()),

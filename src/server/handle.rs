@@ -93,10 +93,10 @@ impl ServerHandle {
         self.wake();
     }
 
-    /// Makes the server read its ban file again, and returns at once. The result is in the log. A
-    /// file that cannot be read changes nothing. Requested more than once a second, it is read once
+    /// Makes the server read its ban file and its certificate's files again, and returns at once. The result is in
+    /// the log. A file that cannot be read changes nothing. Requested more than once a second, it is read once
     /// a second, and in any case once more after the last request.
-    pub fn reload_bans(&self) {
+    pub fn reload(&self) {
         self.request(Request::Reload);
         self.wake();
     }
@@ -211,11 +211,11 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         assert!(!pace.is_due(at(0), &handle));
-        handle.reload_bans();
+        handle.reload();
         assert!(pace.is_due(at(0), &handle), "the first at once");
         assert_eq!(pace.deadline(&handle), None);
         for ms in 1..1_000 {
-            handle.reload_bans();
+            handle.reload();
             assert!(!pace.is_due(at(ms), &handle));
         }
         assert_eq!(pace.deadline(&handle), Some(at(1_000)));

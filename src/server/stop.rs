@@ -53,6 +53,9 @@ pub(super) fn flush(server: &mut Server) {
 /// Closes everything.
 pub(super) fn close(mut server: Server) -> Statistics {
     let mut scratch = vec![0; INBOUND_BYTES_MAX];
+    for id in server.core.connections.ids() {
+        server.core.connections.finish(id);
+    }
     for connection in server.core.connections.iter_mut() {
         server.core.counters.count(Ended::ServerStopped);
         connection.stream.finish(&mut scratch);

@@ -97,12 +97,27 @@ impl Server {
             self.voice_relay_address,
             self.core.switchboard.management().max_users(),
         );
+        self.log_invitation();
         if let Some(address) = self.metrics_address {
             info!("metrics on http://{address}/metrics");
         }
         #[cfg(target_os = "linux")]
         self.supervisor.ready(Instant::now());
         Ok(())
+    }
+
+    /// Says how others can know this server.
+    fn log_invitation(&self) {
+        let ip = self.management_address.ip();
+        // What a machine is called by others it cannot know.
+        let host = match ip.is_unspecified() {
+            true => "HOST".into(),
+            false => ip.to_string(),
+        };
+        match self.invitation(&host) {
+            Some(invitation) => info!("connections can be encrypted; invitation: {invitation}"),
+            None => info!("connections are not encrypted"),
+        }
     }
 
     /// Fulfils requests that come at any time and are due once in a while.
@@ -113,10 +128,22 @@ impl Server {
         }
         if self.reload_pace.is_due(self.turn_ended, &self.handle) {
             self.ban_file.reload();
+            self.certificate.reload();
         }
         if let Some(bans) = self.ban_file.fresh() {
+            info!(
+                "the ban file was read again: {} ranges of addresses",
+                bans.len()
+            );
             self.bans.of_the_file = bans;
             self.apply_bans();
+        }
+        if let Some(identity) = self.certificate.fresh() {
+            self.set_identity(&identity);
+            info!(
+                "the certificate was read again, for new connections: sha256 {}",
+                identity.fingerprint()
+            );
         }
     }
 

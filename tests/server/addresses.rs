@@ -88,7 +88,7 @@ fn a_ban_keeps_out_and_ends_who_is_there_until_it_is_lifted() {
     assert!(!banned.has_datagram(), "the banned are not answered");
 
     file.write("");
-    server.handle.reload_bans();
+    server.handle.reload();
     until("the ban is lifted", || is_welcome(place, BAD));
     let mut bob = Client::connect_from(place, BAD).logged_in("bob");
     bob.expect(Packet::UserJoinedVoice { user_id: alice.id });
@@ -100,7 +100,7 @@ fn a_ban_keeps_out_and_ends_who_is_there_until_it_is_lifted() {
     alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer { .. })));
 
     file.write("127.0.0.0/31\n127.0.0.2/32\n");
-    server.handle.reload_bans();
+    server.handle.reload();
     // Alice is banned by the first line, and carol is told of it.
     for mut ended in [alice, bob, stranger] {
         ended.expect_end();

@@ -153,7 +153,7 @@ fn the_application_s_bans_and_the_file_s_are_beside_each_other() {
     assert_eq!(server.handle.ban(of_the_application), Ok(true));
     let mut guest = Client::connect_from(place, of_the_file).logged_in("guest");
     std::fs::write(&path, "127.0.0.2").expect("the folder is writable");
-    server.handle.reload_bans();
+    server.handle.reload();
     guest.expect_end();
     for banned in [of_the_file, of_the_application] {
         Client::connect_from(place, banned).expect_end();

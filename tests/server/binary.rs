@@ -55,6 +55,8 @@ pub fn command(program: &str) -> Command {
         command.env_remove(setting.option.to_uppercase().replace('-', "_"));
     }
     command.env_remove("VOICEAPP_CONFIG");
+    // What it keeps is not for the user's own folder.
+    command.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 
@@ -298,7 +300,7 @@ pub struct Started {
     child: Child,
     pub place: Place,
     /// What it said before it listened.
-    warnings: String,
+    pub warnings: String,
     /// What it said when it did.
     first_line: String,
     stderr: BufReader<ChildStderr>,

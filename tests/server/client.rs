@@ -33,7 +33,7 @@ impl Client {
     }
 
     /// Connects from this address of the machine. On Linux, all of 127.0.0.0/8 is.
-    #[cfg(all(target_os = "linux", feature = "cli"))]
+    #[cfg(target_os = "linux")]
     pub fn connect_from(place: Place, from: IpAddr) -> Client {
         Client::dial(place, |socket| {
             socket.bind(&SocketAddr::new(from, 0).into())

@@ -5,14 +5,20 @@ mod addresses;
 mod application;
 #[cfg(feature = "cli")]
 mod binary;
+#[cfg(all(unix, feature = "cli", feature = "encryption"))]
+mod certificates;
 mod client;
 mod faults;
 mod floods;
 #[cfg(all(unix, feature = "cli"))]
 mod journal;
 mod metrics;
+#[cfg(feature = "encryption")]
+mod secure;
 #[cfg(target_os = "linux")]
 mod slow_readers;
+#[cfg(feature = "encryption")]
+mod tls;
 
 use client::{Client, Place, encoded};
 use std::io::{Read, Write};

@@ -193,7 +193,8 @@ fn an_instance_s_unit_is_the_unit_but_for_its_name_and_settings() {
     let template = include_str!("../../../packaging/voiceapp-server@.service");
     let shared = template
         .lines()
-        .map(|line| line.replace("/%i.toml", "/config.toml").replace(" %i", ""));
+        .map(|line| line.replace("/%i.toml", "/config.toml"))
+        .map(|line| line.replace(" %i", "").replace("/%i", ""));
     let settings = |line: &String| !line.starts_with('#');
     let command = "ExecStart=/usr/bin/voiceapp-server --config /etc/voiceapp-server/config.toml";
     assert!(one.lines().any(|line| line == command));

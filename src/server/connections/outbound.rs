@@ -19,11 +19,12 @@ impl<S: Stream> Connections<S> {
         if !bounds.have_room(connection, bytes) {
             self.make_room(to, bytes)?;
         }
-        self.outbound_total += bytes;
-        self.outbound_total_at_most = self.outbound_total_at_most.max(self.outbound_total);
         self.copying_cost += bytes + COPY_OVERHEAD_BYTES;
         let connection = self.slab.get_mut(to.index())?;
+        let before = connection.queued_bytes();
         connection.queue(frames);
+        self.outbound_total += connection.queued_bytes() - before;
+        self.outbound_total_at_most = self.outbound_total_at_most.max(self.outbound_total);
         Some(connection)
     }
 
@@ -41,6 +42,21 @@ impl<S: Stream> Connections<S> {
             return None;
         }
         Some(())
+    }
+
+    /// A connection's wire has queued so many bytes by itself, which count like all others.
+    pub(in crate::server) fn note_answered(&mut self, id: ConnectionId, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        self.outbound_total += bytes;
+        self.outbound_total_at_most = self.outbound_total_at_most.max(self.outbound_total);
+        self.want_flush(id);
+        let bounds = self.bounds();
+        let connection = self.slab.get(id.index());
+        if connection.is_some_and(|connection| !bounds.have_room(connection, 0)) {
+            self.make_room(id, 0);
+        }
     }
 
     fn bounds(&self) -> Bounds {
@@ -62,7 +78,7 @@ impl Bounds {
     /// Whether so many bytes more may be queued for a connection: within its own bound, and within
     /// that of all together unless it takes what waits.
     fn have_room<S: Stream>(&self, connection: &Connection<S>, bytes: usize) -> bool {
-        connection.queued_bytes() + bytes <= self.own_max
+        connection.queued_bytes_with(bytes) <= self.own_max
             && (connection.is_writable && !connection.is_behind
                 || self.total_left.is_some_and(|left| bytes <= left))
     }

@@ -1,0 +1,207 @@
+//! What lies between a connection's bytes and its stream: nothing, or TLS.
+//!
+//! The first byte from the client decides, for good. What TLS has sealed waits here until the kernel takes it,
+//! at most one record and what a handshake answers, and counts as the connection's own.
+
+use super::Stream;
+use crate::cause::Ended;
+use crate::limits::{HANDSHAKE_BYTES_MAX, IDLE_BUFFER_BYTES_MAX};
+use crate::protocol::FrameBuffer;
+use crate::tls::{READ_BYTES, RECORD_BYTES_MAX, RECORD_OVERHEAD_BYTES, Session};
+use records::Records;
+use std::io;
+
+mod records;
+#[cfg(all(test, feature = "encryption"))]
+mod tests;
+
+/// What a client begins to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speech {
+    Frames,
+    Http,
+    Tls,
+}
+
+impl Speech {
+    /// By the first byte (rule 14a). No packet that a client sends has the id of a handshake record of TLS (RFC 8446, section
+    /// 5.1), or of the G of a GET.
+    pub(crate) fn of(first: u8) -> Self {
+        match first {
+            0x16 => Speech::Tls,
+            b'G' => Speech::Http,
+            _ => Speech::Frames,
+        }
+    }
+}
+
+/// What lies between a connection's bytes and its stream: see the [module](self).
+pub(crate) enum Wire {
+    /// Nothing has come yet.
+    Undecided,
+    Plain,
+    Tls(Box<TlsWire>),
+}
+
+/// What came of an attempt to read by TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsStep {
+    /// Bytes that came in.
+    pub(crate) received: usize,
+    /// Bytes that are to be sent because of it, beside what was queued.
+    pub(crate) answered: usize,
+    /// Whether it was a step of the handshake, and whether the last.
+    pub(crate) handshake: Option<HandshakeStep>,
+    /// Why the connection is of no use any more, if it is not.
+    pub(crate) failure: Option<Ended>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HandshakeStep {
+    UnderWay,
+    Last,
+}
+
+/// What so many bytes are once they are sealed.
+pub(super) fn sealed_len(plain: usize) -> usize {
+    plain + plain.div_ceil(RECORD_BYTES_MAX) * RECORD_OVERHEAD_BYTES
+}
+
+/// One side of TLS, with what it has sealed.
+pub(crate) struct TlsWire {
+    session: Session,
+    sealed: Vec<u8>,
+    /// How much of that the kernel has taken.
+    sent: usize,
+    records: Records,
+    /// What the client has sent for its handshake.
+    handshake_bytes: usize,
+    /// Whether the client has said anything that is not TLS's own.
+    has_spoken: bool,
+}
+
+impl TlsWire {
+    pub(super) fn new(session: Session) -> Self {
+        TlsWire {
+            session,
+            sealed: Vec::new(),
+            sent: 0,
+            records: Records::default(),
+            handshake_bytes: 0,
+            has_spoken: false,
+        }
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.session.is_handshaking()
+    }
+
+    /// Bytes that are sealed and not taken by the kernel yet.
+    pub(super) fn waiting(&self) -> &[u8] {
+        &self.sealed[self.sent..]
+    }
+
+    /// Bytes that came in and are not handled: part of a record, and what was opened of others.
+    pub(super) fn held(&self) -> usize {
+        self.records.partial() + self.session.readable()
+    }
+
+    /// Reads once, unless something was left of what was read before, and hands over as many of the client's
+    /// bytes as there is room for.
+    pub(super) fn read<S: Stream>(
+        &mut self,
+        stream: &mut S,
+        inbound: &mut FrameBuffer,
+        scratch: &mut [u8],
+    ) -> io::Result<Option<TlsStep>> {
+        if self.session.readable() > 0 {
+            return Ok(Some(self.hand_over(TlsStep::default(), inbound, scratch)));
+        }
+        if self.session.is_finished_by_peer() {
+            return Ok(None);
+        }
+        let (came, plain) = scratch.split_at_mut(READ_BYTES);
+        Ok(match stream.read(came)? {
+            0 => None,
+            len => Some(self.step(&came[..len], inbound, plain)),
+        })
+    }
+
+    /// Takes in what came.
+    pub(super) fn step(
+        &mut self,
+        came: &[u8],
+        inbound: &mut FrameBuffer,
+        plain: &mut [u8],
+    ) -> TlsStep {
+        let (before, was_handshaking) = (self.sealed.len(), self.is_handshaking());
+        let result = self.session.feed(came, &mut self.sealed);
+        self.records.see(came);
+        let is_handshaking = self.is_handshaking();
+        let handshake = was_handshaking.then_some(match is_handshaking {
+            true => HandshakeStep::UnderWay,
+            false => HandshakeStep::Last,
+        });
+        if is_handshaking {
+            self.handshake_bytes += came.len();
+        }
+        let failure = match result {
+            Err(_) if was_handshaking => Some(Ended::TlsHandshake),
+            Err(_) => Some(Ended::TlsBroken),
+            Ok(()) if self.handshake_bytes > HANDSHAKE_BYTES_MAX => Some(Ended::TlsHandshake),
+            Ok(()) if self.session.is_for_http() => Some(Ended::Http),
+            Ok(()) => None,
+        };
+        let step = TlsStep {
+            received: came.len(),
+            answered: self.sealed.len() - before,
+            handshake,
+            failure,
+        };
+        self.hand_over(step, inbound, plain)
+    }
+
+    /// Hands over as many of the client's bytes as there is room for.
+    fn hand_over(
+        &mut self,
+        mut step: TlsStep,
+        inbound: &mut FrameBuffer,
+        plain: &mut [u8],
+    ) -> TlsStep {
+        if self.session.readable() == 0 || step.failure.is_some() {
+            return step;
+        }
+        let room = plain.len().min(super::room(inbound));
+        let len = self.session.take(&mut plain[..room]);
+        inbound.extend(&plain[..len]);
+        if !std::mem::replace(&mut self.has_spoken, true) && Speech::of(plain[0]) == Speech::Http {
+            step.failure = Some(Ended::Http);
+        }
+        step
+    }
+
+    /// Seals what is next of what is to be sent, if nothing waits that is sealed already. Returns how much.
+    pub(super) fn seal(&mut self, plain: &[u8]) -> usize {
+        if !self.waiting().is_empty() || plain.is_empty() || self.is_handshaking() {
+            return 0;
+        }
+        let len = plain.len().min(RECORD_BYTES_MAX);
+        self.session.seal(&plain[..len], &mut self.sealed);
+        len
+    }
+
+    /// Says that nothing more will be sent (rule 14d).
+    pub(super) fn finish(&mut self) {
+        self.session.finish(&mut self.sealed);
+    }
+
+    /// The kernel has taken so many bytes.
+    pub(super) fn took(&mut self, len: usize) {
+        self.sent += len;
+        if self.sent == self.sealed.len() {
+            self.sealed.clear();
+            self.sealed.shrink_to(IDLE_BUFFER_BYTES_MAX);
+            self.sent = 0;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! How a connection begins: what its first byte makes of it, and the handshake of TLS, step by step.
+//!
+//! A step costs as much as many frames, so that it counts as so many, only some are taken in a stage, and
+//! voice is looked at after each.
+
+use super::{Core, Voice};
+use crate::cause::Ended;
+use crate::connection::wire::{HandshakeStep, Speech, TlsStep};
+use crate::event::{ConnectionId, Source};
+use crate::limits::{HANDSHAKE_WORK_UNITS, WORK_UNIT_BYTES};
+use crate::server::accept::Listener;
+use crate::switchboard::Deliver;
+
+impl<L: Listener, V: Voice> Core<L, V> {
+    /// The first bytes of a connection have come, and lie in the scratch.
+    pub(super) fn begin(&mut self, id: ConnectionId, speech: Speech, len: usize) {
+        match (speech, &self.acceptor) {
+            (Speech::Http, _) => self.connections.end(id, Ended::Http),
+            (Speech::Tls, Some(_)) => self.begin_tls(id, len),
+            // Without TLS its first byte is that of a frame like others.
+            (Speech::Tls, None) | (Speech::Frames, _) => {
+                self.connections.copying_cost += len;
+                if let Some(connection) = self.connections.living(id) {
+                    connection.begin(&self.scratch[..len]);
+                }
+            }
+        }
+    }
+
+    fn begin_tls(&mut self, id: ConnectionId, len: usize) {
+        if !self.begin_handshake(id) {
+            return self.connections.end(id, Ended::Handshakes);
+        }
+        if let Some(acceptor) = &self.acceptor
+            && let Some(connection) = self.connections.living(id)
+        {
+            let step = connection.begin_tls(acceptor.begin(), len, &mut self.scratch);
+            self.note_step(id, step);
+        }
+    }
+
+    /// Counts a handshake that begins. Says whether it may; it may cost the oldest its place.
+    fn begin_handshake(&mut self, id: ConnectionId) -> bool {
+        let address = self.switchboard.management().address_of(id);
+        let source = Source::of(address.expect("management knows who is connected"));
+        let Ok(crowded_out) = self.handshakes.begin(id, source) else {
+            return false;
+        };
+        if let Some(oldest) = crowded_out {
+            self.connections.end(oldest, Ended::Handshakes);
+        }
+        true
+    }
+
+    /// TLS has taken something in.
+    pub(super) fn note_step(&mut self, id: ConnectionId, step: TlsStep) {
+        self.connections.copying_cost += step.received;
+        self.connections.note_answered(id, step.answered);
+        if let Some(handshake) = step.handshake {
+            self.connections.copying_cost += HANDSHAKE_WORK_UNITS * WORK_UNIT_BYTES;
+            self.steps_left = self.steps_left.saturating_sub(1);
+            self.is_voice_due = true;
+            if handshake == HandshakeStep::Last {
+                self.handshakes.end(id);
+                self.switchboard.note_encrypted(id);
+            }
+        }
+        if let Some(cause) = step.failure {
+            self.connections.end(id, cause);
+        }
+    }
+}
