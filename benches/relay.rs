@@ -121,7 +121,10 @@ fn decision(criterion: &mut Criterion) {
         group.bench_function(id, |bencher| {
             bencher.iter(|| {
                 let verdict = relay.handle_datagram(now, peers[0], black_box(&mut datagram));
-                let Verdict::Relay { frame, recipients } = verdict else {
+                let Verdict::Relay {
+                    frame, recipients, ..
+                } = verdict
+                else {
                     panic!("the speaker is in voice");
                 };
                 assert_eq!(recipients.len(), usize::from(listeners));

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-pub use voiceapp_protocol::{UserId, VoiceToken};
+pub use voiceapp_protocol::{UserId, VoiceSecrets, VoiceToken};
 
 /// A management connection. The caller of the
 /// [`ManagementServer`](crate::management::ManagementServer) chooses it: unique among open
@@ -38,6 +38,14 @@ pub enum Event {
         token: VoiceToken,
         /// Where the user's connection comes from.
         source: Source,
+    },
+    /// The user's voice is sealed with these from now on, and plain voice is nobody's. Comes right after the
+    /// login, if at all.
+    VoiceSealed {
+        /// Who.
+        id: UserId,
+        /// What the keys are made of.
+        secrets: VoiceSecrets,
     },
     /// The user entered the voice channel.
     VoiceJoined {

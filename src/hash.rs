@@ -1,7 +1,7 @@
 //! The hash of every table whose keys come from outside.
 
-use siphasher::sip::SipHasher13;
-use std::hash::BuildHasher;
+use siphasher::sip::{SipHasher13, SipHasher24};
+use std::hash::{BuildHasher, Hasher};
 
 /// The key of the server's hash tables: 128 bits that no client can know. So no client can choose
 /// addresses or tokens that collide, or learn from timing how close a guess came.
@@ -13,5 +13,15 @@ impl BuildHasher for HashKey {
 
     fn build_hasher(&self) -> SipHasher13 {
         SipHasher13::new_with_keys(self.0, self.1)
+    }
+}
+
+impl HashKey {
+    /// A number that only who has the key can tell for these bytes. Unlike the hash of a table, it is
+    /// shown to others, and so has the rounds that its inventors advise for that.
+    pub(crate) fn tag(self, bytes: &[u8]) -> u64 {
+        let mut hasher = SipHasher24::new_with_keys(self.0, self.1);
+        hasher.write(bytes);
+        hasher.finish()
     }
 }

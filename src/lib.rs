@@ -163,7 +163,7 @@
 //!     data: b"20 ms of Opus",
 //! });
 //! match switchboard.handle_datagram(now, path(5_000), &mut voice) {
-//!     Verdict::Relay { frame, recipients } => {
+//!     Verdict::Relay { frame, recipients, .. } => {
 //!         let heard = Frame::first_of(frame)?.parse()?;
 //!         assert!(matches!(heard, Packet::VoiceData { user_id: UserId(1), .. }));
 //!         assert_eq!(recipients.iter().collect::<Vec<_>>(), [&path(5_001)]);

@@ -17,6 +17,7 @@ mod settable;
 pub use settable::Limits;
 
 use std::time::Duration;
+use voiceapp_protocol::SEAL_OVERHEAD_BYTES;
 pub use voiceapp_protocol::{
     FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX, USERNAME_BYTES_MAX,
     VOICE_DATA_BYTES_MAX, VOICE_FRAME_BYTES_MAX, VOICE_HEADER_BYTES,
@@ -304,6 +305,25 @@ pub const FALSE_ANSWER_INTERVAL: Duration = Duration::from_millis(500);
 /// whole allows (2,048 answers, or 24 KiB, a second).
 pub(crate) const FALSE_ANSWER_SOURCES: usize = 1_024;
 
+/// Forged datagrams with one user's key id, from addresses that the user has not proved, that the relay
+/// tries to open in one second. A flood costs no more than that, and a user who moves while the network
+/// damages some datagrams is still heard.
+pub const WRONG_TAGS_PER_SECOND: u32 = 50;
+
+/// Path challenges that a user's new addresses get at once.
+pub const CHALLENGE_BURST: u32 = 4;
+
+/// The interval of further challenges: a client that moves may lose datagrams.
+pub const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a challenge has the same value, in milliseconds. The last value is valid too, so that an answer
+/// has at least this long.
+pub(crate) const CHALLENGE_PERIOD_MS: u64 = 10_000;
+
+/// Bytes of sealed datagrams that one send call takes at most: some dozen listeners who hear a roomful at
+/// once, and few enough to stay in the processor's caches.
+pub(crate) const SEALED_BYTES_PER_CALL: usize = 256 * 1_024;
+
 /// Lines in the log about logins, departures and refusals, at once before the rate counts: everyone
 /// of a large server leaves and comes back. Logins and departures have a budget of their own, and
 /// refusals have another, so that a flood of refusals hides no login.
@@ -392,6 +412,10 @@ const _: () = {
     assert!(MAX_USERS_CEILING + PENDING_CONNECTIONS_CEILING < u32::MAX as usize);
     assert!(VOICE_HEADER_BYTES + SEGMENT_BYTES_MAX <= DATAGRAM_SLOT_BYTES);
     assert!(SEGMENT_BYTES_MAX <= 1_452 && SEGMENT_BYTES_MAX <= MESSAGE_BYTES_MAX);
+    // Every message fits into what is sealed for one call.
+    assert!(MESSAGE_BYTES_MAX <= SEALED_BYTES_PER_CALL);
+    assert!(VOICE_FRAME_BYTES_MAX + SEAL_OVERHEAD_BYTES <= DATAGRAM_SLOT_BYTES);
+    assert!(SEGMENT_BYTES_MAX > SEAL_OVERHEAD_BYTES);
     // There is always room to receive a batch.
     assert!(WAITING_DATAGRAMS_MIN + DATAGRAMS_PER_BATCH <= VOICE_SLOTS);
     assert!(PIECES_PER_CALL >= SENDS_PER_CALL && PIECES_PER_CALL > DATAGRAMS_PER_BATCH);

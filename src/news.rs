@@ -110,7 +110,7 @@ impl News {
             Event::VoiceJoined { id } => Some(ServerEvent::VoiceJoined(id)),
             Event::VoiceLeft { id } => Some(ServerEvent::VoiceLeft(id)),
             Event::MuteChanged { id, is_muted } => Some(ServerEvent::MuteChanged { id, is_muted }),
-            Event::UserDisconnected { .. } => None,
+            Event::VoiceSealed { .. } | Event::UserDisconnected { .. } => None,
         };
         if let Some(news) = news {
             self.add(news);

@@ -1,7 +1,7 @@
 //! The relay: which address belongs to which user, who is in the voice channel, and so who hears
 //! whom.
 //!
-//! A pure state machine, with rules 9 to 11 of the protocol. It takes events and datagrams and
+//! A pure state machine, with rules 9 to 11 and 15 of the protocol. It takes events and datagrams and
 //! answers each datagram with a [`Verdict`]. It owns no socket, reads no clock, draws no random
 //! number, and knows nothing of management. A datagram meets one hash look-up and allocates
 //! nothing. The recipients are a dense list that only membership changes touch.
@@ -9,22 +9,29 @@
 mod answers;
 pub(crate) mod backlog;
 mod proof;
+mod room;
+mod seal;
+mod sealed;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod voice;
 
 pub(crate) use proof::Claim;
-pub(crate) use tables::{AddressKey, ListenerIndex, UserKey};
+pub use room::Recipients;
+pub(crate) use room::{Place, Room, SealedListeners};
+pub use seal::SealedAnswer;
+pub(crate) use tables::{AddressKey, UserKey};
 pub(crate) use voice::Speaker;
 
 use crate::cause::{Counters, VoiceDropped};
 use crate::event::{Event, Now, UdpPath};
 use crate::hash::HashKey;
 use crate::limits::{DATAGRAM_SLOT_BYTES, Limits};
-use crate::protocol::{Frame, id};
+use crate::protocol::{Frame, KeyId, id};
 use answers::FalseAnswers;
 use std::net::IpAddr;
+use std::ops::Range;
 use tables::Tables;
 use voice::VoiceLimit;
 
@@ -43,6 +50,9 @@ pub enum Verdict<'r, 'd> {
         frame: &'d [u8],
         /// The recipients.
         recipients: Recipients<'r>,
+        /// What is also to be sent back to where the datagram came from: its user has not proved that
+        /// address.
+        challenge: Option<SealedAnswer>,
     },
     /// Send this back to the datagram's source, from the address that it was sent to.
     Answer(VoiceAuthAnswer),
@@ -50,6 +60,8 @@ pub enum Verdict<'r, 'd> {
     /// was refused. This ends its UDP half, which would otherwise take half of the voice of its
     /// next attempt.
     AnswerAndEnd(VoiceAuthAnswer),
+    /// Send this back, as the first.
+    AnswerSealed(SealedAnswer),
     /// Send nothing. The cause has been counted.
     Drop(VoiceDropped),
 }
@@ -57,48 +69,21 @@ pub enum Verdict<'r, 'd> {
 /// What the relay finds a datagram to be. Nothing is decided yet, and it borrows nothing.
 #[derive(Debug)]
 pub(crate) enum Finding {
-    /// Voice to be relayed. It has been spent from its rates, and the sender's id is written into it.
+    /// Voice to be relayed, at this place in the datagram. It has been spent from its rates, and the sender's
+    /// id is written into it.
     Voice {
-        frame_len: usize,
+        frame: Range<usize>,
         speaker: Speaker,
-        listener: ListenerIndex,
+        place: Place,
+        /// For voice from an address that its user has not proved: to be [challenged](VoiceRelayServer::challenge),
+        /// unless that address may not be heard.
+        claim: Option<Claim>,
     },
-    /// A VoiceAuthRequest, to be [decided](VoiceRelayServer::decide) or
+    /// A VoiceAuthRequest or PathResponse, to be [decided](VoiceRelayServer::decide) or
     /// [refused](VoiceRelayServer::refuse).
     Claim(Claim),
     /// Nothing to do. The cause has been counted.
     Drop(VoiceDropped),
-}
-
-/// Everyone in the voice channel with a proven address, except for the speaker.
-/// Rule 10a.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Recipients<'a> {
-    listeners: &'a [UdpPath],
-    sender: ListenerIndex,
-}
-
-impl<'a> Recipients<'a> {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.listeners.len() - 1
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The sender's place in the list of [listeners](VoiceRelayServer::listeners).
-    pub(crate) fn sender(&self) -> ListenerIndex {
-        self.sender
-    }
-
-    /// Each of them once, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = &'a UdpPath> + use<'a> {
-        let (before, from_sender) = self.listeners.split_at(self.sender.index());
-        before.iter().chain(&from_sender[1..])
-    }
 }
 
 /// The voice relay's state: see the [module](self).
@@ -109,6 +94,8 @@ pub struct VoiceRelayServer {
     user_limit: VoiceLimit,
     address_limit: VoiceLimit,
     false_answers: FalseAnswers,
+    /// Makes the values of PathChallenges.
+    key: HashKey,
     counters: Counters,
 }
 
@@ -127,6 +114,7 @@ impl VoiceRelayServer {
                 largest,
             ),
             false_answers: FalseAnswers::new(key),
+            key,
             counters: Counters::new(),
         }
     }
@@ -136,6 +124,7 @@ impl VoiceRelayServer {
         let tables = &mut self.tables;
         match event {
             Event::UserConnected { id, token, source } => tables.connect(id, token, source),
+            Event::VoiceSealed { id, secrets } => tables.seal(id, secrets),
             Event::VoiceJoined { id } => tables.set_in_voice(id, true),
             Event::VoiceLeft { id } => tables.set_in_voice(id, false),
             Event::MuteChanged { id, is_muted } => tables.set_muted(id, is_muted),
@@ -143,7 +132,8 @@ impl VoiceRelayServer {
         }
     }
 
-    /// Decides about one datagram. It writes to a VoiceData frame's user id alone.
+    /// Decides about one datagram. It writes only to a VoiceData frame's user id, and opens a sealed datagram
+    /// in place.
     pub fn handle_datagram<'d>(
         &mut self,
         now: Now,
@@ -152,10 +142,14 @@ impl VoiceRelayServer {
     ) -> Verdict<'_, 'd> {
         match self.examine(now, path, datagram, false) {
             Finding::Voice {
-                frame_len,
-                listener,
+                frame,
+                place,
+                claim,
                 ..
-            } => self.relay(&datagram[..frame_len], listener),
+            } => {
+                let challenge = claim.and_then(|claim| self.challenge(now, claim));
+                self.relay(&datagram[frame], place, challenge)
+            }
             Finding::Claim(claim) => self.decide(now, claim),
             Finding::Drop(cause) => Verdict::Drop(cause),
         }
@@ -174,6 +168,7 @@ impl VoiceRelayServer {
         let result = match datagram.first() {
             Some(&id::VOICE_DATA) if is_late => Err(VoiceDropped::TooLate),
             Some(&id::VOICE_DATA) => self.check_voice(now, path, datagram),
+            Some(&id::SEALED) => self.open(now, path, datagram, is_late),
             Some(&id::VOICE_AUTH_REQUEST) => Ok(Finding::Claim(self.read_claim(path, datagram))),
             _ => Err(match Frame::first_of(datagram) {
                 Ok(_) => VoiceDropped::UnknownId,
@@ -187,10 +182,17 @@ impl VoiceRelayServer {
     }
 
     /// The verdict on voice that is to be relayed, before any other datagram was examined.
-    pub(crate) fn relay<'d>(&self, frame: &'d [u8], sender: ListenerIndex) -> Verdict<'_, 'd> {
-        let listeners = &self.tables.listeners;
-        let recipients = Recipients { listeners, sender };
-        Verdict::Relay { frame, recipients }
+    pub(crate) fn relay<'d>(
+        &self,
+        frame: &'d [u8],
+        sender: Place,
+        challenge: Option<SealedAnswer>,
+    ) -> Verdict<'_, 'd> {
+        Verdict::Relay {
+            frame,
+            recipients: self.all_but(sender),
+            challenge,
+        }
     }
 
     /// The recipients of a datagram that was to be relayed and had to wait.
@@ -201,13 +203,26 @@ impl VoiceRelayServer {
     pub(crate) fn recipients(&mut self, speaker: Speaker) -> Result<Recipients<'_>, VoiceDropped> {
         let sender = self.place_of(speaker);
         let sender = sender.inspect_err(|&cause| self.counters.count(cause))?;
-        let listeners = &self.tables.listeners;
-        Ok(Recipients { listeners, sender })
+        Ok(self.all_but(sender))
     }
 
-    /// Everyone who receives voice, senders included. Only events and VoiceAuthRequests change it.
-    pub(crate) fn listeners(&self) -> &[UdpPath] {
-        &self.tables.listeners
+    fn all_but(&self, sender: Place) -> Recipients<'_> {
+        Recipients {
+            plain: &self.tables.plain.paths,
+            sealed: &self.tables.sealed.paths,
+            sender,
+        }
+    }
+
+    /// Everyone who receives voice, senders included. Only events and proofs change who that is.
+    pub(crate) fn room(&mut self) -> Room<'_> {
+        Room {
+            plain: &self.tables.plain.paths,
+            sealed: SealedListeners {
+                listeners: &self.tables.sealed,
+                users: &mut self.tables.users,
+            },
+        }
     }
 
     /// Takes the addresses of these machines away from their users, who can prove them again.
@@ -220,6 +235,11 @@ impl VoiceRelayServer {
         self.tables.users.len()
     }
 
+    /// Whether no user has a seal of this name, so that the next may have it.
+    pub fn is_free(&self, key_id: KeyId) -> bool {
+        !self.tables.by_key.contains_key(&key_id)
+    }
+
     /// Users who have proved an address.
     pub fn address_count(&self) -> usize {
         self.tables.by_address.len()
@@ -227,7 +247,7 @@ impl VoiceRelayServer {
 
     /// Users who receive voice.
     pub fn listener_count(&self) -> usize {
-        self.tables.listeners.len()
+        self.tables.plain.paths.len() + self.tables.sealed.paths.len()
     }
 
     /// What has been dropped, by cause.

@@ -12,7 +12,9 @@ use crate::limits::Limits;
 use crate::management::{AnnounceError, ManagementServer, Outbox, To};
 use crate::news::{News, ServerEvent};
 use crate::protocol::Frame;
-use crate::relay::{Claim, Finding, Recipients, Speaker, Verdict, VoiceRelayServer};
+use crate::relay::{
+    Claim, Finding, Recipients, Room, SealedAnswer, Speaker, Verdict, VoiceRelayServer,
+};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -212,10 +214,14 @@ impl Switchboard {
     ) -> Verdict<'_, 'd> {
         match self.relay.examine(now, path, datagram, false) {
             Finding::Voice {
-                frame_len,
-                listener,
+                frame,
+                place,
+                claim,
                 ..
-            } => self.relay.relay(&datagram[..frame_len], listener),
+            } => match self.hear(now, claim, |_| false) {
+                Ok(challenge) => self.relay.relay(&datagram[frame], place, challenge),
+                Err(cause) => Verdict::Drop(cause),
+            },
             Finding::Claim(claim) => self.judge(now, claim, |_| false),
             Finding::Drop(cause) => Verdict::Drop(cause),
         }
@@ -242,14 +248,50 @@ impl Switchboard {
         claim: Claim,
         is_own: impl FnOnce(SocketAddr) -> bool,
     ) -> Verdict<'static, 'static> {
+        match self.objection_to(&claim, is_own) {
+            Some(cause) => self.relay.refuse(claim, cause),
+            None => self.relay.decide(now, claim),
+        }
+    }
+
+    /// Whether voice may be heard that came with this claim, if with any, and the question for the address
+    /// that it came from.
+    pub(crate) fn hear(
+        &mut self,
+        now: Now,
+        claim: Option<Claim>,
+        is_own: impl FnOnce(SocketAddr) -> bool,
+    ) -> Result<Option<SealedAnswer>, VoiceDropped> {
+        let Some(claim) = claim else {
+            return Ok(None);
+        };
+        match self.objection_to(&claim, is_own) {
+            Some(cause) => {
+                self.relay.refuse(claim, cause);
+                Err(cause)
+            }
+            None => Ok(self.relay.challenge(now, claim)),
+        }
+    }
+
+    fn objection_to(
+        &self,
+        claim: &Claim,
+        is_own: impl FnOnce(SocketAddr) -> bool,
+    ) -> Option<VoiceDropped> {
         let remote = claim.remote();
         if claim.is_new() && is_own(remote) {
-            self.relay.refuse(claim, VoiceDropped::AuthOwnAddress)
+            Some(VoiceDropped::AuthOwnAddress)
         } else if self.bans.contains(remote.ip()) {
-            self.relay.refuse(claim, VoiceDropped::AuthBanned)
+            Some(VoiceDropped::AuthBanned)
         } else {
-            self.relay.decide(now, claim)
+            None
         }
+    }
+
+    /// As [`VoiceRelayServer::room`].
+    pub(crate) fn room(&mut self) -> Room<'_> {
+        self.relay.room()
     }
 
     /// As [`VoiceRelayServer::recipients`].

@@ -76,14 +76,24 @@ pub(crate) trait DatagramSocket {
     /// Whether there may be more than was just received. If not, readiness will be reported again.
     fn may_have_more(&self) -> bool;
 
-    /// Sends each frame to every listener but its sender.
-    fn send(&mut self, frames: &[Queued<'_>], listeners: &[UdpPath]);
+    /// Sends each frame to every listener but its sender: as it is, and sealed to those who have a seal.
+    fn send(&mut self, frames: &[Queued<'_>], listeners: &[UdpPath], seals: &mut dyn Seals);
 
     /// Sends a datagram along a path, from the address that was reached.
     fn answer(&mut self, datagram: &[u8], to: &UdpPath);
 
     /// Whether this may be an address of this machine.
     fn may_be_own(&self, ip: IpAddr) -> bool;
+}
+
+/// Listeners whose datagrams are sealed, each by a seal of their own.
+pub(crate) trait Seals {
+    /// Where each of them is.
+    fn paths(&self) -> &[UdpPath];
+
+    /// Seals a frame for the one at this place into all of the datagram, which has room for the frame and
+    /// what sealing adds, and zeros behind the frame. Without success, nothing may be sent of it.
+    fn seal(&mut self, place: usize, frame: &[u8], datagram: &mut [u8]) -> bool;
 }
 
 /// The bound UDP socket with its buffers.
@@ -117,18 +127,29 @@ pub(crate) struct Traffic {
 #[derive(Clone, Copy)]
 pub(crate) struct Queued<'a> {
     pub(crate) frame: &'a [u8],
-    /// The sender's place among the listeners.
+    /// The sender's place among the listeners, and among those whose datagrams are sealed.
     pub(crate) sender: usize,
+    pub(crate) sealed_sender: usize,
     /// When it arrived.
     pub(crate) arrived_ns: Option<u64>,
 }
 
 impl Queued<'_> {
+    /// The place of a sender in a list that does not have them.
+    pub(crate) const NOWHERE: usize = usize::MAX;
+
     pub(crate) const NOTHING: Self = Queued {
         frame: &[],
-        sender: 0,
+        sender: Self::NOWHERE,
+        sealed_sender: Self::NOWHERE,
         arrived_ns: None,
     };
+
+    /// Whether both have one sender. All who are nowhere count as one.
+    #[cfg(target_os = "linux")]
+    fn has_sender_of(&self, other: &Self) -> bool {
+        (self.sender, self.sealed_sender) == (other.sender, other.sealed_sender)
+    }
 }
 
 impl VoiceSocket {
@@ -185,13 +206,16 @@ impl DatagramSocket for VoiceSocket {
         self.may_have_more
     }
 
-    fn send(&mut self, frames: &[Queued<'_>], listeners: &[UdpPath]) {
+    fn send(&mut self, frames: &[Queued<'_>], listeners: &[UdpPath], seals: &mut dyn Seals) {
         let traffic = &mut self.traffic;
         match &mut self.body {
-            Body::Plain(body) => body.send(&self.socket, frames, listeners, traffic),
+            Body::Plain(body) => {
+                body.send(&self.socket, frames, listeners, traffic);
+                body.send_sealed(&self.socket, frames, seals, traffic);
+            }
             #[cfg(target_os = "linux")]
             Body::Linux { outbound, .. } => {
-                outbound.send(&self.socket, frames, listeners, traffic);
+                outbound.send(&self.socket, frames, listeners, seals, traffic);
             }
         }
         if self.measures_latency {

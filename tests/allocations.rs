@@ -132,7 +132,9 @@ fn no_datagram_of_any_kind_allocates() {
             let verdict = switchboard.handle_datagram(now, source, &mut slot[..datagram.len()]);
             let came = match verdict {
                 Verdict::Relay { recipients, .. } => Ok(recipients.iter().map(black_box).count()),
-                Verdict::Answer(_) | Verdict::AnswerAndEnd(_) => Err(None),
+                Verdict::Answer(_) | Verdict::AnswerAndEnd(_) | Verdict::AnswerSealed(_) => {
+                    Err(None)
+                }
                 Verdict::Drop(cause) => Err(Some(cause.into())),
             };
             assert!(came == expected, "{came:?}, not {expected:?}");

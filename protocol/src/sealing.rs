@@ -23,11 +23,12 @@ pub const EPOCH_BITS: u32 = 23;
 /// Counters are below this, so that an epoch's number has 32 bits.
 pub const COUNTER_LIMIT: u64 = 1 << (u32::BITS + EPOCH_BITS);
 
-/// An opener for a server: it accepts counters of the 128 before the highest, 2.5 s of one speaker.
+/// An opener for a server: it accepts the last 128 counters, 2.5 s of one speaker.
+/// Rule 15e.
 pub type ServerOpener = Opener<2>;
 
-/// An opener for a client: it accepts counters of the 1,024 before the highest, as all speakers share
-/// one row of them.
+/// An opener for a client: it accepts the last 1,024 counters, as all speakers share one row of them.
+/// Rule 15e.
 pub type ClientOpener = Opener<16>;
 
 /// The epoch of a counter, if there is one.

@@ -102,6 +102,10 @@ causes! {
         /// See [`Limits::voice_from_anywhere`](crate::limits::Limits::voice_from_anywhere).
         Elsewhere => VoiceAuthElsewhere, "voice_auth_elsewhere",
             "a VoiceAuthRequest from another address than its user's connection";
+        NotSealed => VoiceAuthNotSealed, "voice_auth_not_sealed",
+            "a plain VoiceAuthRequest of a user whose voice is sealed";
+        Taken => VoiceAuthTaken, "voice_auth_taken",
+            "a plain VoiceAuthRequest from an address that another user has proved under seal";
     }
 
     /// Why a datagram is dropped. Nothing is sent because of it.
@@ -129,6 +133,23 @@ causes! {
         /// [`DATAGRAM_SLOT_BYTES`](crate::limits::DATAGRAM_SLOT_BYTES).
         TooLong => DatagramTooLong, "datagram_too_long",
             "voice with more data than is allowed, or a frame that does not fit into a slot";
+        NotSealed => VoiceNotSealed, "voice_not_sealed",
+            "plain voice of a user whose voice is sealed";
+        UnknownKey => SealUnknownKey, "seal_unknown_key",
+            "a sealed datagram with a key id that no user has";
+        NotAuthentic => SealNotAuthentic, "seal_not_authentic",
+            "a sealed datagram that is forged, damaged, or sealed with another key";
+        Replayed => SealReplayed, "seal_replayed",
+            "a sealed datagram that came before";
+        OutOfReach => SealOutOfReach, "seal_out_of_reach",
+            "a sealed datagram whose counter is too old, or whose epoch is not accepted";
+        /// See [`WRONG_TAGS_PER_SECOND`](crate::limits::WRONG_TAGS_PER_SECOND).
+        Unopened => SealUnopened, "seal_unopened",
+            "a sealed datagram from an unproved address, after too many forged ones with that key id";
+        PathWrong => SealPathWrong, "seal_path_wrong",
+            "a PathResponse whose value does not belong to its address";
+        PathUnchallenged => SealPathUnchallenged, "seal_path_unchallenged",
+            "a sealed VoiceAuthRequest from an unproved address, over its user's rate of challenges";
         AuthUnanswered => VoiceAuthUnanswered, "voice_auth_unanswered",
             "a VoiceAuthRequest to be refused from an address that has had its share of refusals";
         AuthBanned => VoiceAuthBanned, "voice_auth_banned",
@@ -145,6 +166,8 @@ causes! {
             "a datagram that the kernel refused to send to its one destination";
         Receive => ReceiveFailed, "receive_failed",
             "an error of the kernel on receiving from the voice socket";
+        Exhausted => SealExhausted, "seal_exhausted",
+            "a datagram for a listener whose key has sealed as many as it may";
     }
 
     /// Why a login is refused.

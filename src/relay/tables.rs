@@ -1,11 +1,14 @@
 //! The relay's tables: users, the addresses that their connections come from, the addresses that
 //! they have proved, and the dense list of listeners. Only events and proofs change them.
 
+use super::room::{Listeners, Place};
+use super::seal::Seal;
 use super::voice::VoiceSpent;
 use crate::cause::VoiceDropped;
 use crate::event::{Source, UdpPath, UserId, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::SOURCES_REMEMBERED_MAX;
+use crate::protocol::{KeyId, VoiceSecrets};
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +38,10 @@ impl AddressKey {
 }
 
 impl ListenerIndex {
+    pub(super) fn of(place: usize) -> Self {
+        ListenerIndex(narrow(place))
+    }
+
     pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
@@ -50,13 +57,15 @@ fn narrow(place: usize) -> u32 {
 pub(crate) enum Route {
     /// Datagrams as they are, to and from a proven address.
     Plain(UdpPath),
+    /// Sealed ones, to an address that has echoed a challenge. They may come from elsewhere.
+    Sealed(UdpPath),
 }
 
 impl Route {
-    /// The address that belongs to this user alone.
-    fn remote(self) -> SocketAddr {
+    /// The address that is the user's alone.
+    pub(super) fn remote(self) -> SocketAddr {
         match self {
-            Route::Plain(path) => path.remote,
+            Route::Plain(path) | Route::Sealed(path) => path.remote,
         }
     }
 }
@@ -72,20 +81,32 @@ pub(super) struct User {
     pub(super) in_voice: bool,
     pub(super) is_muted: bool,
     pub(super) voice: VoiceSpent,
-    /// The user's place in the list of listeners: there is one exactly if the user is in voice and
-    /// has a route.
+    /// What seals the user's voice, if it is sealed.
+    pub(super) seal: Option<Box<Seal>>,
+    /// The user's place in the list of plain or of sealed listeners: there is one exactly if the user is
+    /// in voice and has a route.
     pub(super) listener: Option<ListenerIndex>,
 }
 
 impl User {
     /// The place among the listeners, if the user may speak.
     /// Rules 6b and 10a.
-    pub(super) fn place(&self) -> Result<ListenerIndex, VoiceDropped> {
-        let place = self.listener.ok_or(VoiceDropped::NotInChannel)?;
+    pub(super) fn place(&self) -> Result<Place, VoiceDropped> {
+        let place = match (self.listener, &self.seal) {
+            (Some(place), None) => Place::Plain(place),
+            (Some(place), Some(_)) => Place::Sealed(place),
+            (None, Some(_)) if self.in_voice => Place::Nowhere,
+            (None, _) => return Err(VoiceDropped::NotInChannel),
+        };
         match self.is_muted {
             true => Err(VoiceDropped::Muted),
             false => Ok(place),
         }
+    }
+
+    /// Whether this is the address that the user has proved.
+    pub(super) fn has_proved(&self, remote: SocketAddr) -> bool {
+        self.route.is_some_and(|route| route.remote() == remote)
     }
 }
 
@@ -105,14 +126,14 @@ pub(super) struct Tables {
     pub(super) by_id: HashMap<UserId, UserKey, HashKey>,
     pub(super) by_token: HashMap<VoiceToken, UserKey, HashKey>,
     pub(super) by_address: HashMap<SocketAddr, UserKey, HashKey>,
+    pub(super) by_key: HashMap<KeyId, UserKey, HashKey>,
     pub(super) addresses: Slab<Address>,
     by_source: HashMap<Source, AddressKey, HashKey>,
     /// Addresses whose last user has left, with how often that was, the longest ago first. They are
     /// remembered for a while, so that no user renews a budget by leaving and coming back.
     departed: VecDeque<(AddressKey, u32)>,
-    /// Listeners on a plain route, without gaps, and the user in each place.
-    pub(super) listeners: Vec<UdpPath>,
-    pub(super) listener_users: Vec<UserKey>,
+    pub(super) plain: Listeners,
+    pub(super) sealed: Listeners,
 }
 
 impl Tables {
@@ -126,11 +147,12 @@ impl Tables {
             by_id: HashMap::with_capacity_and_hasher(table_size, key),
             by_token: HashMap::with_capacity_and_hasher(table_size, key),
             by_address: HashMap::with_capacity_and_hasher(table_size, key),
+            by_key: HashMap::with_capacity_and_hasher(table_size, key),
             addresses: Slab::with_capacity(max_addresses),
             by_source: HashMap::with_capacity_and_hasher(2 * max_addresses, key),
             departed: VecDeque::with_capacity(SOURCES_REMEMBERED_MAX + 1),
-            listeners: Vec::with_capacity(max_users),
-            listener_users: Vec::with_capacity(max_users),
+            plain: Listeners::with_capacity(max_users),
+            sealed: Listeners::with_capacity(max_users),
         }
     }
 
@@ -169,11 +191,34 @@ impl Tables {
             in_voice: false,
             is_muted: false,
             voice: VoiceSpent::default(),
+            seal: None,
             listener: None,
         });
         let user = UserKey(narrow(user));
         self.by_id.insert(id, user);
         self.by_token.insert(token, user);
+    }
+
+    /// Seals a user's voice from now on. What was proved without a seal counts no more.
+    pub(super) fn seal(&mut self, id: UserId, secrets: VoiceSecrets) {
+        let Some(&user) = self.by_id.get(&id) else {
+            return;
+        };
+        if let Some(seal) = Seal::of(secrets) {
+            self.unbind(user);
+            self.unseal(user);
+            self.user_mut(user).seal = Some(seal);
+            self.by_key.insert(secrets.key_id, user);
+        }
+    }
+
+    fn unseal(&mut self, user: UserKey) {
+        if let Some(seal) = self.user_mut(user).seal.take() {
+            // Should two live users ever have been given one id, it is the later one's.
+            if self.by_key.get(&seal.key_id()) == Some(&user) {
+                self.by_key.remove(&seal.key_id());
+            }
+        }
     }
 
     /// Rule 7b.
@@ -182,6 +227,7 @@ impl Tables {
             return;
         };
         self.unbind(user);
+        self.unseal(user);
         let User { token, address, .. } = self.users.remove(user.index());
         let place = &mut self.addresses[address.index()];
         place.users -= 1;
@@ -224,8 +270,14 @@ impl Tables {
         }
     }
 
-    /// The newest proof wins: the former owner of this address loses it, and the user loses the
-    /// address that it replaces.
+    /// Whether somebody else has proved this address under seal.
+    pub(super) fn is_sealed_for_another(&self, remote: SocketAddr, user: UserKey) -> bool {
+        let owner = self.by_address.get(&remote);
+        owner.is_some_and(|&owner| owner != user && self.user(owner).seal.is_some())
+    }
+
+    /// The newest proof wins: whoever had this address loses it, and the user loses the address
+    /// they had.
     /// Rules 9a, 9c and 10e.
     pub(super) fn bind(&mut self, user: UserKey, route: Route) {
         if self.user(user).route == Some(route) {
@@ -267,17 +319,20 @@ impl Tables {
             ..
         } = *self.user(user);
         match (listener, route.filter(|_| in_voice)) {
-            (None, Some(Route::Plain(path))) => {
-                let place = ListenerIndex(narrow(self.listeners.len()));
+            (None, Some(route)) => {
+                let place = match route {
+                    Route::Plain(path) => self.plain.push(user, path),
+                    Route::Sealed(path) => self.sealed.push(user, path),
+                };
                 self.user_mut(user).listener = Some(place);
-                self.listeners.push(path);
-                self.listener_users.push(user);
             }
             (Some(place), None) => {
                 self.user_mut(user).listener = None;
-                self.listeners.swap_remove(place.index());
-                self.listener_users.swap_remove(place.index());
-                if let Some(&moved) = self.listener_users.get(place.index()) {
+                let list = match self.user(user).seal {
+                    None => &mut self.plain,
+                    Some(_) => &mut self.sealed,
+                };
+                if let Some(moved) = list.remove(place) {
                     self.user_mut(moved).listener = Some(place);
                 }
             }

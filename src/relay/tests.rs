@@ -7,6 +7,11 @@ use crate::event::{Source, UserId, VoiceToken};
 use crate::protocol::{Packet, voice_auth_response};
 use std::time::Instant;
 
+#[cfg(feature = "encryption")]
+mod sealed;
+#[cfg(feature = "encryption")]
+mod unkind;
+
 const ALICE: UserId = UserId(1);
 const BOB: UserId = UserId(2);
 
@@ -52,17 +57,30 @@ fn check(relay: &VoiceRelayServer) {
         let key = UserKey(key as u32);
         assert_eq!(tables.by_id.get(&user.id), Some(&key));
         assert_eq!(tables.by_token.get(&user.token), Some(&key));
-        if let Some(Route::Plain(peer)) = user.route {
-            assert_eq!(tables.by_address.get(&peer.remote), Some(&key));
+        if let Some(route) = user.route {
+            assert_eq!(tables.by_address.get(&route.remote()), Some(&key));
+            assert_eq!(matches!(route, Route::Sealed(_)), user.seal.is_some());
+        }
+        if let Some(seal) = &user.seal {
+            assert_eq!(tables.by_key.get(&seal.key_id()), Some(&key));
         }
         assert_eq!(
             user.listener.is_some(),
             user.in_voice && user.route.is_some()
         );
         if let Some(place) = user.listener {
-            let peer = tables.listeners[place.index()];
-            assert_eq!(Some(Route::Plain(peer)), user.route);
-            assert_eq!(tables.listener_users[place.index()], key);
+            let (list, route) = match user.seal {
+                None => (
+                    &tables.plain,
+                    Route::Plain(tables.plain.paths[place.index()]),
+                ),
+                Some(_) => (
+                    &tables.sealed,
+                    Route::Sealed(tables.sealed.paths[place.index()]),
+                ),
+            };
+            assert_eq!(Some(route), user.route);
+            assert_eq!(list.users[place.index()], key);
         }
     }
     let users = || tables.users.iter().map(|(_, user)| user);
@@ -71,8 +89,12 @@ fn check(relay: &VoiceRelayServer) {
     let bound = users().filter(|user| user.route.is_some()).count();
     assert_eq!(tables.by_address.len(), bound);
     let listening = users().filter(|user| user.listener.is_some()).count();
-    assert_eq!(tables.listeners.len(), listening);
-    assert_eq!(tables.listener_users.len(), listening);
+    let lists = [&tables.plain, &tables.sealed];
+    let paths: usize = lists.iter().map(|list| list.paths.len()).sum();
+    let keys: usize = lists.iter().map(|list| list.users.len()).sum();
+    assert_eq!((paths, keys), (listening, listening));
+    let sealed = users().filter(|user| user.seal.is_some()).count();
+    assert_eq!(tables.by_key.len(), sealed);
 }
 
 /// Calls `visit` with every order of these.

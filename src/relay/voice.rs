@@ -1,7 +1,8 @@
 //! Whether a voice datagram is relayed, and how much voice a user and an address may send.
 
-use super::tables::{AddressKey, ListenerIndex, User, UserKey};
-use super::{Finding, VoiceRelayServer, not_whole};
+use super::room::Place;
+use super::tables::{AddressKey, User, UserKey};
+use super::{Claim, Finding, VoiceRelayServer, not_whole};
 use crate::cause::VoiceDropped;
 use crate::event::{Now, UdpPath, UserId};
 use crate::limits::VOICE_BURST;
@@ -82,20 +83,58 @@ impl VoiceRelayServer {
         datagram: &mut [u8],
     ) -> Result<Finding, VoiceDropped> {
         let datagram_len = datagram.len();
-        let mut voice = VoiceDatagram::check(datagram).map_err(|error| match error {
+        let voice = VoiceDatagram::check(datagram).map_err(|error| match error {
             VoiceDatagramError::Malformed => VoiceDropped::Malformed,
             VoiceDatagramError::Incomplete => not_whole(datagram_len),
             VoiceDatagramError::TooLong => VoiceDropped::TooLong,
         })?;
-        let len = voice.frame().len();
-        if len > self.frame_bytes_max {
+        if voice.frame().len() > self.frame_bytes_max {
             return Err(VoiceDropped::TooLong);
         }
-        let tables = &mut self.tables;
-        let key = tables.by_address.get(&path.remote);
+        let key = self.tables.by_address.get(&path.remote);
         let key = *key.ok_or(VoiceDropped::UnknownSource)?;
+        // Rule 15a.
+        if self.tables.user(key).seal.is_some() {
+            return Err(VoiceDropped::NotSealed);
+        }
+        self.admit(now, key, voice, 0, None)
+    }
+
+    /// The same for voice that was sealed and is now open, at this place in its datagram. A claim comes
+    /// with voice from an address that its user has not proved.
+    pub(super) fn check_opened_voice(
+        &mut self,
+        now: Now,
+        user: UserKey,
+        frame: &mut [u8],
+        at: usize,
+        claim: Option<Claim>,
+    ) -> Result<Finding, VoiceDropped> {
+        let voice = VoiceDatagram::check(frame).map_err(|error| match error {
+            VoiceDatagramError::Malformed | VoiceDatagramError::Incomplete => {
+                VoiceDropped::Malformed
+            }
+            VoiceDatagramError::TooLong => VoiceDropped::TooLong,
+        })?;
+        if voice.frame().len() > self.frame_bytes_max {
+            return Err(VoiceDropped::TooLong);
+        }
+        self.admit(now, user, voice, at, claim)
+    }
+
+    /// Lets voice of this user in if they may speak, as much as they may.
+    fn admit(
+        &mut self,
+        now: Now,
+        key: UserKey,
+        mut voice: VoiceDatagram<&mut [u8]>,
+        at: usize,
+        claim: Option<Claim>,
+    ) -> Result<Finding, VoiceDropped> {
+        let len = voice.frame().len();
+        let tables = &mut self.tables;
         let user = &mut tables.users[key.index()];
-        let listener = user.place()?;
+        let place = user.place()?;
         let address = &mut tables.addresses[user.address.index()];
         let (now, bytes) = (now.instant, len as u32);
         if !self.user_limit.permits(&user.voice, now, bytes) {
@@ -113,14 +152,15 @@ impl VoiceRelayServer {
             id: user.id,
         };
         Ok(Finding::Voice {
-            frame_len: len,
+            frame: at..at + len,
             speaker,
-            listener,
+            place,
+            claim,
         })
     }
 
     /// The place among the listeners of a speaker whose datagram had to wait.
-    pub(super) fn place_of(&self, speaker: Speaker) -> Result<ListenerIndex, VoiceDropped> {
+    pub(super) fn place_of(&self, speaker: Speaker) -> Result<Place, VoiceDropped> {
         let user = self.tables.users.get(speaker.user.index());
         let user = user.filter(|user| user.id == speaker.id);
         user.ok_or(VoiceDropped::UnknownSource)

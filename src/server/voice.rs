@@ -17,9 +17,9 @@ use crate::limits::{
     Limits, RECEIVES_PER_POLL, VOICE_SLOTS, sent_per_poll_max, waiting_max,
 };
 use crate::relay::backlog::Backlog;
-use crate::relay::{Claim, Finding, Verdict};
+use crate::relay::{Claim, Finding, Place, SealedListeners, Verdict};
 use crate::switchboard::Switchboard;
-use crate::udp::{DatagramSocket, Queued, Slots};
+use crate::udp::{DatagramSocket, Queued, Seals, Slots};
 use arrival::Arrivals;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -78,7 +78,7 @@ impl<S: DatagramSocket> VoicePort<S> {
                 self.take_in(now, slot, switchboard);
             }
             received += self.slots.fresh().len();
-            let most = waiting_max(switchboard.relay().listeners().len());
+            let most = waiting_max(switchboard.relay().listener_count());
             if self.backlog.len() > most {
                 let before = self.backlog.len();
                 self.backlog.shed(most / 2, |slot| self.slots.release(slot));
@@ -103,16 +103,39 @@ impl<S: DatagramSocket> VoicePort<S> {
         let is_late = is_too_late(now, self.arrived_at[slot], self.age_max);
         match switchboard.examine(now, path, bytes, is_late) {
             Finding::Voice {
-                frame_len, speaker, ..
+                frame,
+                speaker,
+                claim,
+                ..
             } => {
-                self.slots.truncate(slot, frame_len);
-                self.backlog.push(slot, speaker);
-                return;
+                if self.hear(now, path, claim, switchboard) {
+                    self.slots.narrow(slot, frame);
+                    self.backlog.push(slot, speaker);
+                    return;
+                }
             }
             Finding::Claim(claim) => self.answer(now, path, claim, switchboard),
             Finding::Drop(_) => {}
         }
         self.slots.release(slot);
+    }
+
+    /// Whether voice may be heard that came with this claim, if with any. Its address is asked whether it
+    /// is the user's.
+    fn hear(
+        &mut self,
+        now: Now,
+        from: UdpPath,
+        claim: Option<Claim>,
+        switchboard: &mut Switchboard,
+    ) -> bool {
+        let (socket, port) = (&self.socket, self.port);
+        let is_own = |from: SocketAddr| from.port() == port && socket.may_be_own(from.ip());
+        let heard = switchboard.hear(now, claim, is_own);
+        if let Ok(Some(challenge)) = heard {
+            self.socket.answer(&challenge, &from);
+        }
+        heard.is_ok()
     }
 
     fn answer(&mut self, now: Now, to: UdpPath, claim: Claim, switchboard: &mut Switchboard) {
@@ -124,6 +147,7 @@ impl<S: DatagramSocket> VoicePort<S> {
                 self.socket.answer(&answer, &to);
                 self.socket.answer(&[], &to);
             }
+            Verdict::AnswerSealed(answer) => self.socket.answer(&answer, &to),
             Verdict::Drop(_) | Verdict::Relay { .. } => {}
         }
     }
@@ -131,7 +155,7 @@ impl<S: DatagramSocket> VoicePort<S> {
     /// Sends on what is next in the backlog, as much as fits into a poll. Returns how many
     /// deliveries that was.
     fn relay(&mut self, now: Now, switchboard: &mut Switchboard) -> usize {
-        let mut left = sent_per_poll_max(switchboard.relay().listeners().len());
+        let mut left = sent_per_poll_max(switchboard.relay().listener_count());
         let mut deliveries = 0;
         // The few that a last batch would have are cheaper with those that come next.
         while !self.backlog.is_empty() && left >= DATAGRAMS_TOGETHER_MIN {
@@ -151,7 +175,7 @@ impl<S: DatagramSocket> VoicePort<S> {
         switchboard: &mut Switchboard,
     ) -> (usize, usize) {
         let mut taken = [0; DATAGRAMS_PER_BATCH];
-        let mut senders = [0; DATAGRAMS_PER_BATCH];
+        let mut senders = [Place::Nowhere; DATAGRAMS_PER_BATCH];
         let (mut count, mut deliveries) = (0, 0);
         while count < most {
             let Some((slot, speaker)) = self.backlog.pop() else {
@@ -160,7 +184,7 @@ impl<S: DatagramSocket> VoicePort<S> {
             if is_too_late(now, self.arrived_at[slot], self.age_max) {
                 self.counters.count(VoiceDropped::TooLate);
             } else if let Ok(recipients) = switchboard.recipients(speaker) {
-                (taken[count], senders[count]) = (slot, recipients.sender().index());
+                (taken[count], senders[count]) = (slot, recipients.sender());
                 count += 1;
                 deliveries += recipients.len();
                 continue;
@@ -172,18 +196,30 @@ impl<S: DatagramSocket> VoicePort<S> {
             let (received, frame) = self.slots.look(taken[place]);
             frames[place] = Queued {
                 frame,
-                sender: senders[place],
+                sender: senders[place].in_plain(),
+                sealed_sender: senders[place].in_sealed(),
                 arrived_ns: received.arrived_ns,
             };
         }
         if count > 0 {
-            let listeners = switchboard.relay().listeners();
-            self.socket.send(&frames[..count], listeners);
+            let mut room = switchboard.room();
+            self.socket
+                .send(&frames[..count], room.plain, &mut room.sealed);
         }
         for &slot in &taken[..count] {
             self.slots.release(slot);
         }
         (count, deliveries)
+    }
+}
+
+impl Seals for SealedListeners<'_> {
+    fn paths(&self) -> &[UdpPath] {
+        SealedListeners::paths(self)
+    }
+
+    fn seal(&mut self, place: usize, frame: &[u8], datagram: &mut [u8]) -> bool {
+        SealedListeners::seal(self, place, frame, datagram)
     }
 }
 

@@ -27,7 +27,9 @@ pub(super) struct Group {
 struct Member {
     /// Its place among the frames.
     frame: usize,
+    /// The sender's places among plain and sealed listeners.
     sender: usize,
+    sealed_sender: usize,
 }
 
 /// The plan for one batch: groups in the order in which they must be sent.
@@ -50,16 +52,17 @@ impl Groups {
     }
 
     /// Plans for these frames. A frame joins the first group that it fits and that is not sent
-    /// before an earlier frame of the same sender, so that each speaker's order is kept.
-    pub(super) fn plan(&mut self, frames: &[Queued<'_>]) {
+    /// before an earlier frame of the same sender, so that each speaker's order is kept. With an overhead,
+    /// a datagram may be so much longer than its frame.
+    pub(super) fn plan(&mut self, frames: &[Queued<'_>], overhead: usize) {
         self.groups.clear();
         let mut group_of = [0; DATAGRAMS_PER_BATCH];
         for (place, queued) in frames.iter().enumerate() {
             let earlier = frames[..place].iter().zip(group_of);
-            let of_sender = earlier.filter(|(other, _)| other.sender == queued.sender);
+            let of_sender = earlier.filter(|(other, _)| other.has_sender_of(queued));
             let earliest = of_sender.map(|(_, group)| group).max().unwrap_or(0);
             let len = queued.frame.len();
-            let fits = |group: &Group| group.fits(len);
+            let fits = |group: &Group| group.fits(len, overhead);
             let found = self.groups[earliest..].iter().position(fits);
             let group = found.map_or(self.groups.len(), |after| earliest + after);
             if found.is_none() {
@@ -89,6 +92,7 @@ impl Groups {
                 self.members.push(Member {
                     frame,
                     sender: queued.sender,
+                    sealed_sender: queued.sealed_sender,
                 });
             }
             group.members = first..self.members.len();
@@ -115,7 +119,20 @@ impl Groups {
         others.map(|member| member.frame)
     }
 
-    /// The same as padded bytes, in as few pieces as there are.
+    /// The same for a sealed listener.
+    pub(super) fn sealed_frames_for(
+        &self,
+        group: usize,
+        listener: usize,
+    ) -> impl Iterator<Item = usize> + '_ {
+        let members = &self.members[self.groups[group].members.clone()];
+        let others = members
+            .iter()
+            .filter(move |it| it.sealed_sender != listener);
+        others.map(|member| member.frame)
+    }
+
+    /// What a plain listener gets as padded bytes, in as few pieces as there are.
     pub(super) fn pieces_for(
         &self,
         group: usize,
@@ -147,14 +164,15 @@ impl Group {
         }
     }
 
-    /// Whether a frame of this length may join.
-    fn fits(&self, len: usize) -> bool {
+    /// Whether a frame of this length may come in.
+    fn fits(&self, len: usize, overhead: usize) -> bool {
         let count = self.members.len() + 1;
         let segment_len = self.segment_len.max(len);
-        segment_len <= SEGMENT_BYTES_MAX
+        let datagram_len = segment_len + overhead;
+        datagram_len <= SEGMENT_BYTES_MAX
             && segment_len - self.shortest.min(len) <= PADDING_BYTES_MAX
             && count <= SEGMENTS_PER_MESSAGE
-            && count * segment_len <= MESSAGE_BYTES_MAX
+            && count * datagram_len <= MESSAGE_BYTES_MAX
     }
 
     fn take_in(&mut self, len: usize) {
@@ -173,6 +191,7 @@ mod tests {
         let queued = frames.iter().map(|(sender, frame)| Queued {
             frame,
             sender: *sender,
+            sealed_sender: Queued::NOWHERE,
             arrived_ns: None,
         });
         queued.collect()
@@ -199,7 +218,7 @@ mod tests {
     fn frames_of_like_size_make_one_group_padded_by_zeros() {
         let frames = [(0, vec![1; 30]), (1, vec![2; 50]), (2, vec![3; 40])];
         let mut groups = Groups::new();
-        groups.plan(&queued(&frames));
+        groups.plan(&queued(&frames), 0);
         assert_eq!(groups.len(), 1);
         let padded = |byte: u8, len: usize| [vec![byte; len], vec![0; 50 - len]].concat();
         let all = [padded(1, 30), padded(2, 50), vec![3; 40]];
@@ -212,12 +231,11 @@ mod tests {
     #[test]
     fn old_memory_never_shows_in_the_padding() {
         let mut groups = Groups::new();
-        groups.plan(&queued(&[(0, vec![0xFF; 200]), (1, vec![0xFF; 200])]));
-        groups.plan(&queued(&[
-            (0, vec![1; 10]),
-            (1, vec![2; 100]),
-            (2, vec![3; 100]),
-        ]));
+        groups.plan(&queued(&[(0, vec![0xFF; 200]), (1, vec![0xFF; 200])]), 0);
+        groups.plan(
+            &queued(&[(0, vec![1; 10]), (1, vec![2; 100]), (2, vec![3; 100])]),
+            0,
+        );
         assert_eq!(heard(&groups, 9)[0], [vec![1; 10], vec![0; 90]].concat());
     }
 
@@ -225,14 +243,14 @@ mod tests {
     fn frames_of_unlike_size_stay_apart_and_each_speaker_keeps_the_order() {
         let small_large = [(0, vec![1; 30]), (1, vec![2; 900]), (2, vec![3; 30])];
         let mut groups = Groups::new();
-        groups.plan(&queued(&small_large));
+        groups.plan(&queued(&small_large), 0);
         assert_eq!(groups.len(), 2);
         assert_eq!(groups.frames_for(0, 9).collect::<Vec<_>>(), [0, 2]);
         assert_eq!(groups.frames_for(1, 9).collect::<Vec<_>>(), [1]);
 
         // The second small frame may not overtake the large one of its speaker.
         let frames = [(0, vec![1; 30]), (1, vec![2; 900]), (1, vec![3; 30])];
-        groups.plan(&queued(&frames));
+        groups.plan(&queued(&frames), 0);
         assert_eq!(groups.len(), 3);
     }
 
@@ -246,7 +264,7 @@ mod tests {
             (19, 1),
         ] {
             let frames = vec![(0, vec![1; len]); DATAGRAMS_PER_BATCH];
-            groups.plan(&queued(&frames));
+            groups.plan(&queued(&frames), 0);
             assert_eq!(groups.len(), expected, "for {len} bytes");
             for group in 0..groups.len() {
                 let bytes: usize = groups.pieces_for(group, 9).map(<[u8]>::len).sum();
@@ -273,7 +291,7 @@ mod tests {
                     (random(5) as usize, vec![number as u8; len])
                 })
                 .collect();
-            groups.plan(&queued(&frames));
+            groups.plan(&queued(&frames), 0);
             for listener in 0..6 {
                 let mut order = Vec::new();
                 for group in 0..groups.len() {

@@ -7,6 +7,7 @@
 
 mod address;
 mod outbound;
+mod sealed;
 
 pub(super) use outbound::{Outbound, knows_segments};
 

@@ -3,10 +3,11 @@
 //! It does not know which of the server's addresses a datagram was sent to, and cannot choose the
 //! one that it answers from: a server with several must be bound to one of them.
 
-use super::{Queued, Received, Slots, Traffic};
+use super::{Queued, Received, Seals, Slots, Traffic};
 use crate::cause::UdpFailed;
 use crate::event::{UdpPath, canonical};
-use crate::limits::DATAGRAMS_PER_BATCH;
+use crate::limits::{DATAGRAM_SLOT_BYTES, DATAGRAMS_PER_BATCH};
+use crate::protocol::SEAL_OVERHEAD_BYTES;
 use mio::net::UdpSocket;
 use std::io;
 use std::net::SocketAddr;
@@ -59,6 +60,27 @@ impl Plain {
             for (place, listener) in listeners.iter().enumerate() {
                 if place != frame.sender {
                     self.send_one(socket, frame.frame, listener, traffic);
+                }
+            }
+        }
+    }
+
+    /// The same for those whose datagrams are sealed.
+    pub(super) fn send_sealed(
+        &self,
+        socket: &UdpSocket,
+        frames: &[Queued<'_>],
+        seals: &mut dyn Seals,
+        traffic: &mut Traffic,
+    ) {
+        let mut bytes = [0; DATAGRAM_SLOT_BYTES];
+        for frame in frames {
+            let datagram = &mut bytes[..frame.frame.len() + SEAL_OVERHEAD_BYTES];
+            for place in (0..seals.paths().len()).filter(|&it| it != frame.sealed_sender) {
+                if seals.seal(place, frame.frame, datagram) {
+                    self.send_one(socket, datagram, &seals.paths()[place], traffic);
+                } else {
+                    traffic.counters.count(UdpFailed::Exhausted);
                 }
             }
         }

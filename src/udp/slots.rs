@@ -3,6 +3,7 @@
 use crate::event::UdpPath;
 use crate::limits::{DATAGRAM_SLOT_BYTES, DATAGRAMS_PER_BATCH};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
 
 /// What is known of a datagram beside its bytes.
 #[derive(Clone, Copy)]
@@ -17,6 +18,8 @@ pub(crate) struct Received {
 pub(crate) struct Slots {
     bytes: Box<[[u8; DATAGRAM_SLOT_BYTES]]>,
     received: Box<[Received]>,
+    /// Where in its slot each begins.
+    starts: Box<[usize]>,
     /// The last one is used next, so that a quiet server uses the same few over and over.
     free: Vec<usize>,
     /// What the last call has received.
@@ -37,6 +40,7 @@ impl Slots {
         Slots {
             bytes: vec![[0; DATAGRAM_SLOT_BYTES]; count].into(),
             received: vec![nothing; count].into(),
+            starts: vec![0; count].into(),
             free: (0..count).rev().collect(),
             fresh: Vec::with_capacity(DATAGRAMS_PER_BATCH),
         }
@@ -57,6 +61,7 @@ impl Slots {
     pub(crate) fn fill(&mut self, received: Received) {
         let slot = self.free.pop().expect("a free slot has been filled");
         self.received[slot] = received;
+        self.starts[slot] = 0;
         self.fresh.push(slot);
     }
 
@@ -73,20 +78,21 @@ impl Slots {
 
     /// What lies in a slot.
     pub(crate) fn datagram(&mut self, slot: usize) -> (Received, &mut [u8]) {
-        let received = self.received[slot];
-        (received, &mut self.bytes[slot][..received.len])
+        let (received, start) = (self.received[slot], self.starts[slot]);
+        (received, &mut self.bytes[slot][start..start + received.len])
     }
 
     /// The same, to be read.
     pub(crate) fn look(&self, slot: usize) -> (Received, &[u8]) {
-        let received = self.received[slot];
-        (received, &self.bytes[slot][..received.len])
+        let (received, start) = (self.received[slot], self.starts[slot]);
+        (received, &self.bytes[slot][start..start + received.len])
     }
 
-    /// Cuts off what follows the first `len` bytes.
-    pub(crate) fn truncate(&mut self, slot: usize, len: usize) {
-        debug_assert!(len <= self.received[slot].len);
-        self.received[slot].len = len;
+    /// Keeps only this part of what lies in a slot.
+    pub(crate) fn narrow(&mut self, slot: usize, part: Range<usize>) {
+        debug_assert!(part.start <= part.end && part.end <= self.received[slot].len);
+        self.received[slot].len = part.len();
+        self.starts[slot] += part.start;
     }
 
     /// Frees a slot.

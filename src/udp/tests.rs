@@ -30,6 +30,41 @@ fn bind(ip: IpAddr, way: UdpSend) -> (VoiceSocket, u16) {
     )
 }
 
+/// Listeners whose "seal" is 31 bytes with their place in front of a frame. One who is worn out seals
+/// nothing.
+struct FakeSeals {
+    paths: Vec<UdpPath>,
+    worn_out: Option<usize>,
+    sealed: usize,
+}
+
+fn fake_seals(clients: &[StdSocket]) -> FakeSeals {
+    FakeSeals {
+        paths: clients.iter().map(path_of).collect(),
+        worn_out: None,
+        sealed: 0,
+    }
+}
+
+fn nobody() -> FakeSeals {
+    fake_seals(&[])
+}
+
+impl Seals for FakeSeals {
+    fn paths(&self) -> &[UdpPath] {
+        &self.paths
+    }
+
+    fn seal(&mut self, place: usize, frame: &[u8], datagram: &mut [u8]) -> bool {
+        self.sealed += 1;
+        let end = 31 + frame.len();
+        datagram[..31].fill(0xf0 | place as u8);
+        datagram[31..end].copy_from_slice(frame);
+        datagram[end..].fill(0);
+        self.worn_out != Some(place)
+    }
+}
+
 /// Room for two batches.
 fn slots() -> Slots {
     Slots::new(2 * DATAGRAMS_PER_BATCH)
@@ -76,6 +111,7 @@ fn frame(bytes: &[u8], sender: usize) -> Queued<'_> {
     Queued {
         frame: bytes,
         sender,
+        sealed_sender: Queued::NOWHERE,
         arrived_ns: None,
     }
 }
@@ -173,8 +209,12 @@ fn every_listener_but_the_sender_gets_every_frame() {
         let clients: Vec<StdSocket> = (0..100).map(|_| client(ip)).collect();
         let listeners: Vec<UdpPath> = clients.iter().map(path_of).collect();
         let frames = [frame(b"from the first", 0), frame(b"from the last", 99)];
-        voice.send(&frames, &listeners);
-        voice.send(&[frame(b"to the first alone", 1)], &listeners[..2]);
+        voice.send(&frames, &listeners, &mut nobody());
+        voice.send(
+            &[frame(b"to the first alone", 1)],
+            &listeners[..2],
+            &mut nobody(),
+        );
         assert_eq!(heard(&clients[0]), b"from the last");
         assert_eq!(heard(&clients[0]), b"to the first alone");
         assert_eq!(heard(&clients[99]), b"from the first");
@@ -203,7 +243,7 @@ fn a_destination_that_fails_harms_no_other() {
                 local: None,
             },
         );
-        voice.send(&[frame(b"frame", 0)], &listeners);
+        voice.send(&[frame(b"frame", 0)], &listeners, &mut nobody());
         assert_eq!(heard(&clients[2]), b"frame");
         assert_eq!(voice.traffic().datagrams_sent, 1);
         assert_eq!(voice.traffic().counters.get(UdpFailed::Send), 2);
@@ -237,7 +277,7 @@ fn a_socket_for_both_families_speaks_to_each_from_the_address_it_was_spoken_to()
             assert_eq!(bytes, b"question");
             assert_eq!(path.remote, path_of(&client).remote);
             voice.answer(&[1; 12], &path);
-            voice.send(&[frame(b"frame", 1)], &[path, path]);
+            voice.send(&[frame(b"frame", 1)], &[path, path], &mut nobody());
             assert_eq!(heard(&client), [1; 12]);
             assert_eq!(heard(&client), b"frame");
         }
@@ -267,7 +307,7 @@ fn speak_at_once(voice: &mut VoiceSocket, clients: &[StdSocket; 3]) -> [Vec<Vec<
         frame(&[3; 120], 0),
         frame(&[4; 1_400], 1),
     ];
-    voice.send(&frames, &listeners);
+    voice.send(&frames, &listeners, &mut nobody());
     let mut heard_by = [(0, 2), (1, 2), (2, 4)].map(|(listener, count)| {
         let all = (0..count).map(|_| heard(&clients[listener]));
         all.collect::<Vec<_>>()
@@ -280,6 +320,101 @@ fn speak_at_once(voice: &mut VoiceSocket, clients: &[StdSocket; 3]) -> [Vec<Vec<
         datagram.truncate(len);
     }
     heard_by
+}
+
+/// What two plain and three sealed listeners hear when a plain one speaks once and a sealed one twice, with
+/// the padding cut off.
+fn speak_in_a_mixed_room(
+    voice: &mut VoiceSocket,
+    plain: &[StdSocket; 2],
+    sealed: &[StdSocket; 3],
+) -> Vec<Vec<Vec<u8>>> {
+    let paths: Vec<UdpPath> = plain.iter().map(path_of).collect();
+    let of_sealed = |bytes, sealed_sender| Queued {
+        sender: Queued::NOWHERE,
+        sealed_sender,
+        ..frame(bytes, 0)
+    };
+    let frames = [
+        frame(&[1; 100], 0),
+        of_sealed(&[2; 150], 1),
+        of_sealed(&[3; 120], 1),
+        of_sealed(&[4; 1_400], Queued::NOWHERE),
+    ];
+    voice.send(&frames, &paths, &mut fake_seals(sealed));
+    let counts = [3, 4, 4, 2, 4];
+    let all = plain.iter().chain(sealed).zip(counts).enumerate();
+    all.map(|(number, (listener, count))| {
+        let heard = (0..count).map(|_| heard(listener)).map(|mut datagram| {
+            if let Some(place) = number.checked_sub(2) {
+                assert_eq!(datagram[..31], [0xf0 | place as u8; 31]);
+                assert!(datagram.len() <= 31 + 1_400);
+                datagram.drain(..31);
+            }
+            let len = [100, 150, 120, 1_400][usize::from(datagram[0]) - 1];
+            assert!(datagram[len..].iter().all(|byte| *byte == 0));
+            datagram.truncate(len);
+            datagram
+        });
+        heard.collect()
+    })
+    .collect()
+}
+
+#[test]
+fn in_a_mixed_room_each_gets_every_frame_but_the_own_in_the_own_form() {
+    for &way in WAYS {
+        let ip = Ipv4Addr::LOCALHOST.into();
+        let (mut voice, _) = bind(ip, way);
+        let plain = [client(ip), client(ip)];
+        let sealed = [client(ip), client(ip), client(ip)];
+        #[cfg(target_os = "linux")]
+        if way == UdpSend::Batch {
+            // Those that are refused together are sent apart.
+            (voice, _) = bind(ip, UdpSend::Coalesce);
+            linux::refuse_segments(&voice.socket);
+        }
+        for _ in 0..3 {
+            let mut heard = speak_in_a_mixed_room(&mut voice, &plain, &sealed);
+            let (one, four) = (vec![1; 100], vec![4; 1_400]);
+            let two_three = [vec![2; 150], vec![3; 120]];
+            let all = [&[one.clone()][..], &two_three, std::slice::from_ref(&four)].concat();
+            assert_eq!(heard.pop(), Some(all.clone()), "{way:?}");
+            assert_eq!(heard.pop(), Some(vec![one, four]), "{way:?}");
+            assert_eq!(heard.pop(), Some(all.clone()), "{way:?}");
+            assert_eq!(heard.pop(), Some(all.clone()), "{way:?}");
+            assert_eq!(heard.pop(), Some(all[1..].to_vec()), "{way:?}");
+        }
+        assert_eq!(voice.traffic().datagrams_sent, 3 * 17);
+        assert_eq!(voice.traffic().counters, Counters::new());
+    }
+}
+
+/// More than what one call takes, in messages of many datagrams.
+#[test]
+fn a_full_sealed_room_gets_all_in_order_and_who_is_worn_out_harms_no_other() {
+    for &way in WAYS {
+        let ip = Ipv4Addr::LOCALHOST.into();
+        let (mut voice, _) = bind(ip, way);
+        let clients: Vec<StdSocket> = (0..30).map(|_| client(ip)).collect();
+        let bytes: Vec<Vec<u8>> = (0..60).map(|number| vec![number; 300]).collect();
+        let frames: Vec<_> = bytes.iter().map(|bytes| frame(bytes, 9)).collect();
+        let mut seals = fake_seals(&clients);
+        seals.worn_out = Some(7);
+        voice.send(&frames, &[], &mut seals);
+        for (place, client) in clients.iter().enumerate().filter(|&(place, _)| place != 7) {
+            for number in 0..60 {
+                let expected = [vec![0xf0 | place as u8; 31], vec![number; 300]].concat();
+                assert_eq!(heard(client), expected, "{way:?}");
+            }
+        }
+        assert_eq!(seals.sealed, 30 * 60);
+        assert_eq!(voice.traffic().datagrams_sent, 29 * 60);
+        assert_eq!(
+            voice.traffic().counters.get(crate::Cause::SealExhausted),
+            60
+        );
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -324,7 +459,7 @@ fn a_destination_that_fails_does_not_end_coalescing() {
     let listener = client(ip);
     let mut peers = [path_of(&listener), path_of(&listener)];
     peers[0].remote.set_port(0);
-    voice.send(&[frame(b"one", 9), frame(b"two", 9)], &peers);
+    voice.send(&[frame(b"one", 9), frame(b"two", 9)], &peers, &mut nobody());
     assert_eq!(
         (heard(&listener), heard(&listener)),
         (b"one".to_vec(), b"two".to_vec())
@@ -357,9 +492,10 @@ fn latency_is_measured_if_that_is_wanted() {
         let queued = Queued {
             frame: bytes,
             sender: 1,
+            sealed_sender: Queued::NOWHERE,
             arrived_ns: received.arrived_ns,
         };
-        voice.send(&[queued], &[path_of(&client)]);
+        voice.send(&[queued], &[path_of(&client)], &mut nobody());
         let measured = voice.traffic().latency_ns.count();
         assert_eq!(measured, u64::from(measures_latency));
         assert_eq!(heard(&client), b"frame");

@@ -312,7 +312,9 @@ impl World {
             .switchboard
             .handle_datagram(self.now, source, &mut slot)
         {
-            Verdict::Relay { frame, recipients } => {
+            Verdict::Relay {
+                frame, recipients, ..
+            } => {
                 let mut to: Vec<UdpPath> = recipients.iter().copied().collect();
                 assert_eq!(to.len(), recipients.len());
                 assert_eq!(to.is_empty(), recipients.is_empty());
@@ -321,6 +323,7 @@ impl World {
                 Outcome::Relayed { frame, to }
             }
             Verdict::Answer(answer) => Outcome::Answered(answer.to_vec()),
+            Verdict::AnswerSealed(answer) => Outcome::Answered(answer.to_vec()),
             Verdict::AnswerAndEnd(answer) => Outcome::AnsweredAndEnded(answer.to_vec()),
             Verdict::Drop(cause) => Outcome::Dropped(cause.into()),
         }

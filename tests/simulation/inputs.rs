@@ -155,7 +155,11 @@ impl World {
         let mut slot = bytes.to_vec();
         let now = self.now();
         let fate = match self.switchboard.handle_datagram(now, from, &mut slot) {
-            Verdict::Relay { frame, recipients } => {
+            Verdict::Relay {
+                frame,
+                recipients,
+                challenge: None,
+            } => {
                 let mut to: Vec<UdpPath> = recipients.iter().copied().collect();
                 assert_eq!(to.len(), recipients.len());
                 sort(&mut to);
@@ -164,6 +168,7 @@ impl World {
             Verdict::Answer(answer) => Fate::Answer(answer.to_vec()),
             Verdict::AnswerAndEnd(answer) => Fate::AnswerAndEnd(answer.to_vec()),
             Verdict::Drop(cause) => Fate::Drop(cause.into()),
+            sealed => panic!("nobody here has a seal: {sealed:?}"),
         };
         self.note(|| match &fate {
             Fate::Relay(_, to) => format!("    heard by {}", to.len()),

@@ -33,6 +33,11 @@ impl Model {
             _ if self.is_banned_proof(from, datagram) => Fate::Drop(Cause::VoiceAuthBanned),
             Some((wire::VOICE_DATA, payload)) => self.voice(at, from, payload),
             Some((wire::VOICE_AUTH_REQUEST, payload)) => self.proof(at, from, payload, fate),
+            // Nobody here has a seal.
+            Some((wire::SEALED, payload)) => Fate::Drop(match payload.len() {
+                0..28 => Cause::DatagramMalformed,
+                _ => Cause::SealUnknownKey,
+            }),
             Some(_) => Fate::Drop(Cause::DatagramUnknownId),
             None => Fate::Drop(cause_of_no_frame(datagram)),
         };

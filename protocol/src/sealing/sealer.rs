@@ -1,4 +1,4 @@
-//! What one end sends: each datagram gets the next counter, and no counter comes twice.
+//! What one end sends: each datagram gets the next counter, and no counter comes twice (rule 15c).
 
 use super::epoch::EpochKey;
 use super::{COUNTER_LIMIT, epoch_of};

@@ -4,7 +4,7 @@ use super::*;
 use crate::cause::Ended;
 use crate::event::{ConnectionId, VoiceToken};
 use crate::hash::HashKey;
-use crate::protocol::{Frame, Packet, VoiceDatagram};
+use crate::protocol::{Frame, Packet, SEAL_OVERHEAD_BYTES, VoiceDatagram};
 use crate::switchboard::Deliver;
 use crate::udp::Received;
 use std::collections::VecDeque;
@@ -16,12 +16,26 @@ const PORT: u16 = 9_002;
 /// A kernel's buffer, and what was sent.
 #[derive(Default)]
 struct Wire {
+    /// What went to whom under seal.
+    sealed: Vec<(SocketAddr, Vec<u8>)>,
     waiting: VecDeque<(SocketAddr, Vec<u8>, u64)>,
     may_have_more: bool,
     /// Who spoke, with the sequence number, for each datagram that was sent on.
     sent: Vec<(u64, u32)>,
     answers: usize,
     last_answers: [usize; 2],
+}
+
+impl Wire {
+    fn seal(&mut self, frames: &[Queued<'_>], seals: &mut dyn Seals) {
+        for frame in frames {
+            for place in (0..seals.paths().len()).filter(|&it| it != frame.sealed_sender) {
+                let mut datagram = vec![0; frame.frame.len() + SEAL_OVERHEAD_BYTES];
+                assert!(seals.seal(place, frame.frame, &mut datagram));
+                self.sealed.push((seals.paths()[place].remote, datagram));
+            }
+        }
+    }
 }
 
 impl DatagramSocket for Wire {
@@ -48,7 +62,8 @@ impl DatagramSocket for Wire {
         self.may_have_more
     }
 
-    fn send(&mut self, frames: &[Queued<'_>], _listeners: &[UdpPath]) {
+    fn send(&mut self, frames: &[Queued<'_>], _listeners: &[UdpPath], seals: &mut dyn Seals) {
+        self.seal(frames, seals);
         for frame in frames {
             let voice = VoiceDatagram::check(frame.frame).expect("it is voice");
             let sequence = frame.frame[11..15].try_into().expect("four bytes");

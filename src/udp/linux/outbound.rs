@@ -1,11 +1,13 @@
 //! The sending half: messages are collected and handed over many at a time, each with one datagram
 //! or with several for one recipient.
 
+use super::sealed::Arena;
 use super::{Headers, set_option};
 use crate::event::UdpPath;
 use crate::limits::{PIECES_PER_CALL, SEGMENT_REFUSALS_MAX, SENDS_PER_CALL};
+use crate::protocol::SEAL_OVERHEAD_BYTES;
 use crate::udp::groups::Groups;
-use crate::udp::{Queued, Traffic};
+use crate::udp::{Queued, Seals, Traffic};
 use log::warn;
 use mio::net::UdpSocket;
 use std::io;
@@ -13,19 +15,30 @@ use std::os::fd::AsRawFd;
 
 /// What a queued message is, in case it must be sent in another way.
 #[derive(Clone, Copy)]
-struct Message {
-    datagrams: usize,
-    /// For several datagrams: their group, and the listener's place.
-    group: usize,
-    listener: usize,
+pub(super) enum Message {
+    /// One datagram.
+    One,
+    /// What a group has for the listener at this place.
+    Group {
+        datagrams: usize,
+        group: usize,
+        listener: usize,
+    },
+    /// Datagrams of one length that lie side by side, sealed for the listener at this place.
+    Sealed {
+        datagrams: usize,
+        start: usize,
+        datagram_len: usize,
+        listener: usize,
+    },
 }
 
 /// The sending half: see the [module](self).
 pub(in crate::udp) struct Outbound {
-    headers: Headers<SENDS_PER_CALL>,
-    messages: [Message; SENDS_PER_CALL],
-    queued: usize,
-    pieces: Box<[libc::iovec; PIECES_PER_CALL]>,
+    pub(super) headers: Headers<SENDS_PER_CALL>,
+    pub(super) messages: [Message; SENDS_PER_CALL],
+    pub(super) queued: usize,
+    pub(super) pieces: Box<[libc::iovec; PIECES_PER_CALL]>,
     pieces_used: usize,
     is_ipv6: bool,
     /// Whether several datagrams for one recipient go as one message: until the kernel refuses
@@ -34,6 +47,7 @@ pub(in crate::udp) struct Outbound {
     /// Such messages that were refused in a row.
     refusals: u32,
     groups: Groups,
+    pub(super) arena: Arena,
     single: Single,
 }
 
@@ -48,10 +62,13 @@ struct Single {
 
 /// What is sent, and to whom: borrowed for as long as messages are queued that point into it.
 #[derive(Clone, Copy)]
-struct Batch<'a> {
-    frames: &'a [Queued<'a>],
-    listeners: &'a [UdpPath],
-    groups: &'a Groups,
+pub(super) struct Batch<'a> {
+    pub(super) frames: &'a [Queued<'a>],
+    pub(super) listeners: &'a [UdpPath],
+    /// What is planned to go together, if anything is.
+    pub(super) groups: Option<&'a Groups>,
+    /// Where sealed datagrams lie.
+    pub(super) sealed: &'a [u8],
 }
 
 /// Whether this kernel supports `UDP_SEGMENT` (Linux 4.18). Setting it to 0 changes nothing.
@@ -63,7 +80,7 @@ impl Outbound {
     pub(in crate::udp) fn new(is_ipv6: bool, coalesces: bool) -> Self {
         Outbound {
             headers: Headers::new(),
-            messages: [Message::of_one(); SENDS_PER_CALL],
+            messages: [Message::One; SENDS_PER_CALL],
             queued: 0,
             pieces: Box::new([piece_of(&[]); PIECES_PER_CALL]),
             pieces_used: 0,
@@ -71,6 +88,7 @@ impl Outbound {
             coalesces,
             refusals: 0,
             groups: Groups::new(),
+            arena: Arena::new(),
             single: Single {
                 header: Headers::new(),
                 is_ipv6,
@@ -83,12 +101,13 @@ impl Outbound {
         self.coalesces
     }
 
-    /// Sends each frame to every listener but its sender.
+    /// Sends each frame to every listener but its sender, and sealed to those who have a seal.
     pub(in crate::udp) fn send(
         &mut self,
         socket: &UdpSocket,
         frames: &[Queued<'_>],
         listeners: &[UdpPath],
+        seals: &mut dyn Seals,
         traffic: &mut Traffic,
     ) {
         // Nothing is left over, unless a panic came between.
@@ -96,17 +115,23 @@ impl Outbound {
         // The plan is borrowed while messages are queued, and put back for its memory.
         let mut groups = std::mem::take(&mut self.groups);
         let may_coalesce = self.coalesces && frames.len() > 1;
+        let overhead = match seals.paths().is_empty() {
+            true => 0,
+            false => SEAL_OVERHEAD_BYTES,
+        };
         if may_coalesce {
-            groups.plan(frames);
+            groups.plan(frames, overhead);
         }
+        let planned = may_coalesce.then_some(&groups);
         let batch = Batch {
             frames,
             listeners,
-            groups: &groups,
+            groups: planned,
+            sealed: &[],
         };
-        if may_coalesce {
+        if let Some(groups) = planned {
             for group in 0..groups.len() {
-                self.send_group(socket, batch, group, traffic);
+                self.send_group(socket, batch, groups, group, traffic);
             }
         } else {
             for frame in frames {
@@ -119,6 +144,9 @@ impl Outbound {
             }
         }
         self.flush(socket, batch, traffic);
+        if overhead > 0 {
+            self.send_sealed(socket, frames, planned, seals, traffic);
+        }
         self.groups = groups;
     }
 
@@ -137,11 +165,12 @@ impl Outbound {
         &mut self,
         socket: &UdpSocket,
         batch: Batch<'_>,
+        groups: &Groups,
         group: usize,
         traffic: &mut Traffic,
     ) {
         for (place, listener) in batch.listeners.iter().enumerate() {
-            let mut frames = batch.groups.frames_for(group, place);
+            let mut frames = groups.frames_for(group, place);
             let (first, rest) = (frames.next(), frames.count());
             match (first, rest) {
                 (None, _) => {}
@@ -150,14 +179,20 @@ impl Outbound {
                     self.queue_one(batch.frames[frame].frame, listener);
                 }
                 (Some(_), rest) => {
-                    let pieces = batch.groups.pieces_for(group, place).count();
+                    let pieces = groups.pieces_for(group, place).count();
                     self.make_room(socket, batch, pieces, traffic);
-                    let message = Message {
+                    let before = self.pieces_used;
+                    for piece in groups.pieces_for(group, place) {
+                        self.add_piece(piece);
+                    }
+                    let message = Message::Group {
                         datagrams: rest + 1,
                         group,
                         listener: place,
                     };
-                    self.queue_group(batch.groups, message, listener);
+                    let segment_len = Some(groups.segment_len(group) as u16);
+                    let pieces = self.pieces_used - before;
+                    self.fill_header(message, pieces, listener, segment_len);
                 }
             }
         }
@@ -179,17 +214,7 @@ impl Outbound {
     /// Fills the next header with one datagram. The caller flushes while it still borrows `bytes`.
     fn queue_one(&mut self, bytes: &[u8], to: &UdpPath) {
         self.add_piece(bytes);
-        self.fill_header(Message::of_one(), 1, to, None);
-    }
-
-    /// Fills the next header with what a group has for one listener.
-    fn queue_group(&mut self, groups: &Groups, message: Message, to: &UdpPath) {
-        let before = self.pieces_used;
-        for piece in groups.pieces_for(message.group, message.listener) {
-            self.add_piece(piece);
-        }
-        let segment_len = groups.segment_len(message.group) as u16;
-        self.fill_header(message, self.pieces_used - before, to, Some(segment_len));
+        self.fill_header(Message::One, 1, to, None);
     }
 
     fn add_piece(&mut self, bytes: &[u8]) {
@@ -200,23 +225,34 @@ impl Outbound {
     /// Fills the next header, with the pieces that were added last.
     fn fill_header(&mut self, message: Message, pieces: usize, to: &UdpPath, segment: Option<u16>) {
         let place = self.queued;
-        self.queued += 1;
-        self.messages[place] = message;
-        self.headers.write(place, to, self.is_ipv6, segment);
+        self.queue_without_piece(message, to, segment);
         let header = &mut self.headers.headers[place].msg_hdr;
         header.msg_iov = &raw mut self.pieces[self.pieces_used - pieces];
         header.msg_iovlen = pieces as _;
     }
 
+    /// Fills the next header but for its pieces, which whoever queues this writes before it is sent.
+    pub(super) fn queue_without_piece(
+        &mut self,
+        message: Message,
+        to: &UdpPath,
+        segment: Option<u16>,
+    ) {
+        let place = self.queued;
+        self.queued += 1;
+        self.messages[place] = message;
+        self.headers.write(place, to, self.is_ipv6, segment);
+    }
+
     /// Sends what is queued. What the kernel refuses is counted and passed over, and the rest goes
     /// out.
-    fn flush(&mut self, socket: &UdpSocket, batch: Batch<'_>, traffic: &mut Traffic) {
+    pub(super) fn flush(&mut self, socket: &UdpSocket, batch: Batch<'_>, traffic: &mut Traffic) {
         let mut done = 0;
         while done < self.queued {
             match self.hand_over(socket, done) {
                 Ok(count) => {
                     let sent = &self.messages[done..done + count];
-                    let datagrams: usize = sent.iter().map(|message| message.datagrams).sum();
+                    let datagrams: usize = sent.iter().map(|message| message.datagrams()).sum();
                     let taken = &self.headers.headers[done..done + count];
                     let bytes = taken.iter().map(|header| header.msg_len as usize).sum();
                     traffic.count_sent(datagrams, bytes);
@@ -228,10 +264,10 @@ impl Outbound {
                 Err(error) => {
                     let message = self.messages[done];
                     done += 1;
-                    if message.datagrams > 1 && may_be_the_segments(&error) {
+                    if message.datagrams() > 1 && may_be_the_segments(&error) {
                         self.send_apart(socket, batch, message, &error, traffic);
                     } else {
-                        traffic.count_failures(&error, message.datagrams as u64);
+                        traffic.count_failures(&error, message.datagrams() as u64);
                     }
                 }
             }
@@ -250,10 +286,31 @@ impl Outbound {
         traffic: &mut Traffic,
     ) {
         let before = traffic.datagrams_sent;
-        for frame in batch.groups.frames_for(message.group, message.listener) {
-            let to = &batch.listeners[message.listener];
-            let bytes = batch.frames[frame].frame;
-            self.single.send(socket, bytes, to, traffic);
+        match message {
+            Message::One => {}
+            Message::Group {
+                group, listener, ..
+            } => {
+                let numbers = batch
+                    .groups
+                    .map(|groups| groups.frames_for(group, listener));
+                for number in numbers.into_iter().flatten() {
+                    let (bytes, to) = (batch.frames[number].frame, &batch.listeners[listener]);
+                    self.single.send(socket, bytes, to, traffic);
+                }
+            }
+            Message::Sealed {
+                datagrams,
+                start,
+                datagram_len,
+                listener,
+            } => {
+                let sealed = &batch.sealed[start..start + datagrams * datagram_len];
+                for bytes in sealed.chunks(datagram_len) {
+                    let to = &batch.listeners[listener];
+                    self.single.send(socket, bytes, to, traffic);
+                }
+            }
         }
         let is_too_long = error.raw_os_error() == Some(libc::EMSGSIZE);
         if traffic.datagrams_sent == before || is_too_long {
@@ -331,7 +388,7 @@ unsafe fn send_all(socket: &UdpSocket, headers: &mut [libc::mmsghdr]) -> io::Res
 }
 
 /// A piece that the kernel only reads.
-fn piece_of(bytes: &[u8]) -> libc::iovec {
+pub(super) fn piece_of(bytes: &[u8]) -> libc::iovec {
     libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast(),
         iov_len: bytes.len(),
@@ -339,11 +396,10 @@ fn piece_of(bytes: &[u8]) -> libc::iovec {
 }
 
 impl Message {
-    fn of_one() -> Self {
-        Message {
-            datagrams: 1,
-            group: 0,
-            listener: 0,
+    fn datagrams(self) -> usize {
+        match self {
+            Message::One => 1,
+            Message::Group { datagrams, .. } | Message::Sealed { datagrams, .. } => datagrams,
         }
     }
 }

@@ -87,6 +87,7 @@ impl Rooms {
             Event::MuteChanged { id, is_muted } => {
                 self.change(id, |user| user.is_muted = is_muted);
             }
+            Event::VoiceSealed { id, .. } => panic!("{id} has a seal"),
             Event::UserDisconnected { id } => {
                 self.users.retain(|user| user.id != id);
                 self.tokens.retain(|&(_, owner)| owner != id);
@@ -134,6 +135,9 @@ impl Rooms {
             Some(&wire::VOICE_DATA) => self.voice(now, source, datagram),
             Some(&wire::VOICE_AUTH_REQUEST) => self.proof(now, source, datagram),
             _ => Err(match wire::split(datagram) {
+                // Nobody here has a seal.
+                Some((0x62, payload)) if payload.len() < 28 => Cause::DatagramMalformed,
+                Some((0x62, _)) => Cause::SealUnknownKey,
                 Some(_) => Cause::DatagramUnknownId,
                 None => wire::cut_off(datagram),
             }),
@@ -247,7 +251,11 @@ impl Rooms {
 /// A verdict without what it borrows.
 pub fn outcome(verdict: Verdict<'_, '_>) -> Outcome {
     match verdict {
-        Verdict::Relay { frame, recipients } => {
+        Verdict::Relay {
+            frame,
+            recipients,
+            challenge: None,
+        } => {
             let mut to: Vec<UdpPath> = recipients.iter().copied().collect();
             assert_eq!(to.len(), recipients.len());
             assert_eq!(to.is_empty(), recipients.is_empty());
@@ -258,5 +266,6 @@ pub fn outcome(verdict: Verdict<'_, '_>) -> Outcome {
         Verdict::Answer(answer) => Outcome::Answered(answer.to_vec()),
         Verdict::AnswerAndEnd(answer) => Outcome::AnsweredAndEnded(answer.to_vec()),
         Verdict::Drop(cause) => Outcome::Dropped(cause.into()),
+        sealed => panic!("nobody here has a seal: {sealed:?}"),
     }
 }
