@@ -2,8 +2,11 @@
 //! happens.
 //!
 //! ```text
-//! cargo run --example client [NAME [HOST[:PORT] [VOICE_PORT]]]
+//! cargo run --example client [NAME [SERVER [VOICE_PORT]]]
 //! ```
+//!
+//! The server is `HOST[:PORT]` or an invitation, `voiceapp://HOST:PORT/#sha256=FINGERPRINT`. The
+//! connection is encrypted, and the server's key must be the right one: see `voiceapp_client::trust`.
 //!
 //! The [`Session`] decides what to send and understands what comes back, the [`Link`] has the
 //! sockets, the [`Speech`] turns sound into voice, and the [`Listener`] voice into sound. The
@@ -20,6 +23,7 @@ use voiceapp_client::link::{Arrival, Link, Server, parse_port};
 use voiceapp_client::listener::Listener;
 use voiceapp_client::session::Session;
 use voiceapp_client::speech::{Said, Source, Speech};
+use voiceapp_client::trust::Trust;
 
 /// How long it speaks.
 const TONE: Duration = Duration::from_secs(2);
@@ -48,7 +52,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(port) = arguments.next() {
         server.voice_port = parse_port(&port)?;
     }
-    let link = Link::connect(&server, |what| eprintln!("{what}"))?;
+    let mut link = Link::connect(&server, &Trust::of_user(), |what| eprintln!("{what}"))?;
+    // Whether the server's key is a new one, and what is encrypted.
+    for event in link.take_events() {
+        tell(&event)?;
+    }
+    tell(&Event::Connected(link.state().clone()))?;
     let voice_address = link.voice_address().to_string();
     let client = Client {
         link,

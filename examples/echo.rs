@@ -2,7 +2,7 @@
 //! everything works: microphone, network, server and ears.
 //!
 //! ```text
-//! cargo run --example echo -- [--name NAME] [--server HOST[:PORT]] [--voice-port PORT]
+//! cargo run --example echo -- [--name NAME] [--server SERVER] [--voice-port PORT]
 //! ```
 //!
 //! Several speakers come back as one mix. It does not answer users with its own name, or two such
@@ -17,23 +17,25 @@ use std::thread;
 use std::time::Instant;
 use voiceapp_client::codec::{BITRATE, Cut, Encoder};
 use voiceapp_client::event::Event;
-use voiceapp_client::link::{Arrival, Backoff, Link, Server, parse_port};
+use voiceapp_client::link::{Arrival, Backoff, ConnectError, Link, Server, parse_port};
 use voiceapp_client::listener::Listener;
 use voiceapp_client::session::{LoginFailure, Session};
+use voiceapp_client::trust::Trust;
 use voiceapp_client::{FRAME, Sound};
 
 const USAGE: &str = "\
-Usage: echo [--name NAME] [--server HOST[:PORT]] [--voice-port PORT]
+Usage: echo [--name NAME] [--server SERVER] [--voice-port PORT]
 
 Joins voice, and says back what was said a second ago.
 
-  --name NAME           what the others see (default echo)
-  --server HOST[:PORT]  the server, by name or address (default 127.0.0.1:9001)
-  --voice-port PORT     its UDP port (default 9002)
-  -h, --help            this text
+  --name NAME        what the others see (default echo)
+  --server SERVER    the server: HOST[:PORT] (default 127.0.0.1:9001) or an invitation,
+                     voiceapp://HOST:PORT/#sha256=FINGERPRINT
+  --voice-port PORT  its UDP port (default 9002)
+  -h, --help         this text
 
 It connects again when it loses the server. Exit codes: 1 if it cannot write, 2 for a bad option,
-3 if the server cannot be reached at first, 4 if it refuses the login.";
+3 if the server cannot be reached at first, 4 if it refuses the login, 5 if its key is not trusted.";
 
 /// Sound waits for so many frames: a second.
 const DELAY_FRAMES: usize = 50;
@@ -47,6 +49,7 @@ struct Options {
 enum End {
     Lost(String),
     Refused(String),
+    Untrusted(String),
     /// Trying again does not help.
     Failed(String),
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
             End::Failed(message) => (1, message),
             End::Lost(message) => (3, message),
             End::Refused(message) => (4, message),
+            End::Untrusted(message) => (5, message),
         },
         Ok(None) => match writeln!(io::stdout(), "{USAGE}") {
             // A reader that has read enough may close the pipe, as head(1) does.
@@ -99,13 +103,19 @@ fn run(options: &Options) -> End {
     loop {
         // What cannot be shown here cannot be shown later either.
         let say = |what| drop(tell(&Event::Connecting { what }));
-        let (end, had_voice) = match Link::connect(&options.server, say) {
-            Ok(link) => {
+        let (end, had_voice) = match Link::connect(&options.server, &Trust::of_user(), say) {
+            Ok(mut link) => {
+                let mut events = link.take_events();
+                events.push(Event::Connected(link.state().clone()));
+                if let Err(end) = events.iter().try_for_each(tell) {
+                    return end;
+                }
                 let mut bot = Bot::new(options, link);
                 let Err(end) = bot.stay();
                 (end, bot.had_voice)
             }
-            Err(reason) => (End::Lost(reason), false),
+            Err(ConnectError::Untrusted(refusal)) => return End::Untrusted(refusal.to_string()),
+            Err(error) => (End::Lost(error.to_string()), false),
         };
         if had_voice {
             backoff = Some(Backoff::new());

@@ -230,6 +230,22 @@ fn a_client_is_told_the_time_and_what_was_received() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// The library that does TLS can be another one day, and what it is asked for can be read in one place.
+#[test]
+fn a_client_names_the_tls_library_in_one_file() {
+    let names = ["rustls", "ring", "rustls_native_certs", "webpki"];
+    let files = files_below("client/src").into_iter().filter(|path| {
+        let name = path.to_str().expect("it is plain");
+        !name.starts_with("client/src/link/tls")
+    });
+    let found: Vec<_> = files
+        .map(|path| Source::read(&path))
+        .flat_map(|source| names.map(|word| source.find(word).collect::<Vec<_>>()))
+        .flatten()
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 /// What several programs need is a package, and is compiled once.
 #[test]
 fn clients_tools_and_examples_share_no_files() {

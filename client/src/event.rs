@@ -1,7 +1,9 @@
 //! Everything that a client shows its user, one event a line: in words, and as JSON.
 
 use super::jitter::Counts;
+use super::protection::{Encryption, Protection};
 use super::speaker::Arrivals;
+use super::trust::Fingerprint;
 use serde::Serialize;
 use voiceapp_protocol::UserId;
 
@@ -57,6 +59,19 @@ pub struct Playout {
     /// What became of the datagrams.
     #[serde(flatten)]
     pub counts: Counts,
+}
+
+/// A connection, as a client shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConnectionState {
+    /// The host and the port.
+    pub server: String,
+    /// What is encrypted.
+    #[serde(flatten)]
+    pub protection: Protection,
+    /// How, if anything is.
+    #[serde(flatten)]
+    pub encryption: Option<Encryption>,
 }
 
 /// Something that a client shows its user.
@@ -202,6 +217,38 @@ pub enum Event {
         reason: String,
     },
     // Of the connection.
+    /// There is one, and this much of it is encrypted.
+    Connected(ConnectionState),
+    /// The same when the user asks for it, with all that is known.
+    Status(ConnectionState),
+    /// The server's key is the first of this server. It is trusted, and kept.
+    KeyKept {
+        /// The host and the port.
+        server: String,
+        /// The fingerprint of the key.
+        fingerprint: Fingerprint,
+        /// Where it is kept.
+        file: String,
+    },
+    /// The server's key is trusted, but could not be kept.
+    KeyNotKept {
+        /// Where it should be kept.
+        file: String,
+        /// Why it could not be.
+        reason: String,
+    },
+    /// The server's key is not trusted, and nothing was said to it.
+    Untrusted {
+        /// The host and the port.
+        server: String,
+        /// The fingerprint of the key that it should have, if there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expected: Option<Fingerprint>,
+        /// The fingerprint of the key that it presents.
+        presented: Fingerprint,
+        /// What is wrong, and what to do about it.
+        reason: String,
+    },
     /// Connecting takes its time.
     Connecting {
         /// What is being done.
@@ -342,6 +389,7 @@ impl Event {
             | Event::Speaking { .. }
             | Event::StoppedSpeaking { .. } => Tone::Presence,
             Event::Chat { .. } => Tone::Chat,
+            Event::Connected(state) if !state.protection.is_tcp_encrypted => Tone::Trouble,
             Event::ChatRefused { .. }
             | Event::TooMany { .. }
             | Event::VoiceChangeRefused { .. }
@@ -351,6 +399,8 @@ impl Event {
             | Event::Unanswered { .. }
             | Event::UnreadableDatagram { .. }
             | Event::Skipped { .. }
+            | Event::KeyNotKept { .. }
+            | Event::Untrusted { .. }
             | Event::Connecting { .. }
             | Event::SpeechWaits { .. }
             | Event::ConnectionLost { .. }

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! session    what a client and a server send each other, without a socket      proof
-//! link       the sockets under a session, and the threads that read them
+//! link       the sockets under a session, the threads that read them, and TLS
+//! trust      whether a server's key is the right one                protection
 //! listener   all speakers, as one sound        jitter, speaker, limiter, outlet
 //! speech     sound, at its pace, as voice                wav, microphone, gate
 //! codec      Opus                                       fade
@@ -30,9 +31,11 @@ pub mod listener;
 mod microphone;
 pub mod outlet;
 mod proof;
+pub mod protection;
 pub mod session;
 pub mod speaker;
 pub mod speech;
+pub mod trust;
 pub mod wav;
 
 /// The packets, a crate of their own.

@@ -1,27 +1,46 @@
-//! The sockets under a session: connected, read by two threads, and written to.
+//! The sockets under a session: connected, read by two threads, and written to. What goes over TCP is
+//! encrypted, unless the user asks for a connection in clear: nothing else makes it one.
+//!
+//! ```text
+//! server   what the user names          dial     the first address that answers
+//! secure   the handshake on a socket    tls      TLS, without a socket
+//! voice    UDP                          backoff  when to try again
+//! ```
 
+use super::event::{ConnectionState, Event};
+use super::protection::{Encryption, Protection};
 use super::session::Session;
+use super::trust::{Refusal, Trust};
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+mod backoff;
 mod dial;
+#[cfg(not(feature = "encryption"))]
+mod no_tls;
+#[cfg(feature = "encryption")]
+mod secure;
 mod server;
+#[cfg(feature = "encryption")]
+mod tls;
+mod voice;
 
+pub use backoff::Backoff;
+#[cfg(not(feature = "encryption"))]
+use no_tls::{Tls, shake_hands};
+#[cfg(feature = "encryption")]
+use secure::shake_hands;
 pub use server::{Server, parse_port};
+#[cfg(feature = "encryption")]
+use tls::Tls;
+use voice::VoiceSocket;
 
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// When no datagram has come for this long, the thread that reads them checks whether the link is
-/// over, and whether the way to the server has changed.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A new way is not left for this long, should the system alternate between ways.
-const ROUTE_STAYS: Duration = Duration::from_secs(3);
-/// The first wait of a row doubles up to this, in milliseconds.
-const BACKOFF_MS: u64 = 1_000;
-const BACKOFF_MAX_MS: u64 = 30_000;
 
 /// What the reading threads deliver, with the time at which it came.
 pub enum Arrival {
@@ -37,51 +56,104 @@ pub enum Arrival {
     Lost(String),
 }
 
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// Nothing answers, or not as a server does.
+    Unreachable(String),
+    /// It could only be in clear, which the user has not asked for.
+    NotEncrypted(String),
+    /// The server's key is not trusted. To try again leads to nothing else.
+    Untrusted(Box<Refusal>),
+}
+
 /// A connection to a server: a TCP and a UDP socket.
 pub struct Link {
     tcp: TcpStream,
+    tls: Option<Arc<Tls>>,
+    state: ConnectionState,
     voice: VoiceSocket,
     voice_address: SocketAddr,
     /// Where what is read goes, once the link is started.
     deliver: Option<Deliver>,
+    events: Vec<Event>,
 }
 
 /// False if nothing takes it any more.
 type Deliver = Arc<dyn Fn(Arrival) -> bool + Send + Sync>;
 
-/// A UDP socket that is connected, and so keeps the local address that it had then.
-struct VoiceSocket {
-    udp: UdpSocket,
-    is_over: Arc<AtomicBool>,
+/// A TCP connection that is encrypted.
+struct Secured {
+    tls: Tls,
+    encryption: Encryption,
+    /// What the user is to know of the server's key.
+    events: Vec<Event>,
 }
 
 impl Link {
-    /// Connects to the host's address that answers first. If that takes long, `say` receives what
-    /// is being done.
-    pub fn connect(server: &Server, say: impl FnMut(String)) -> Result<Self, String> {
-        let tcp = dial::connect(&server.host, server.port, say)?;
-        let address = tcp.peer_addr();
-        address
-            .and_then(|address| Link::over(tcp, address, server.voice_port))
-            .map_err(|error| format!("cannot use the connection to {server}: {error}"))
+    /// Connects to the host's address that answers first, and encrypts what goes over TCP if the server's key
+    /// is trusted. If that takes long, `say` receives what is being done.
+    pub fn connect(
+        server: &Server,
+        trust: &Trust,
+        mut say: impl FnMut(String),
+    ) -> Result<Self, ConnectError> {
+        let unusable = |error: io::Error| {
+            ConnectError::Unreachable(format!("cannot use the connection to {server}: {error}"))
+        };
+        let mut tcp = dial::connect(&server.host, server.port, &mut say)
+            .map_err(ConnectError::Unreachable)?;
+        tcp.set_nodelay(true).map_err(unusable)?;
+        tcp.set_write_timeout(Some(WRITE_TIMEOUT))
+            .map_err(unusable)?;
+        let secured = match server.is_plain {
+            true => None,
+            false => Some(shake_hands(&mut tcp, server, trust, &mut say)?),
+        };
+        Link::over(tcp, server, secured).map_err(unusable)
     }
 
-    fn over(tcp: TcpStream, address: SocketAddr, voice_port: u16) -> io::Result<Self> {
-        tcp.set_nodelay(true)?;
-        tcp.set_write_timeout(Some(WRITE_TIMEOUT))?;
-        let mut voice_address = address;
-        voice_address.set_port(voice_port);
+    fn over(tcp: TcpStream, server: &Server, secured: Option<Secured>) -> io::Result<Self> {
+        let mut voice_address = tcp.peer_addr()?;
+        voice_address.set_port(server.voice_port);
+        let (mut tls, mut encryption, mut events) = (None, None, Vec::new());
+        if let Some(secured) = secured {
+            tls = Some(Arc::new(secured.tls));
+            encryption = Some(secured.encryption);
+            events = secured.events;
+        }
+        let protection = Protection {
+            is_tcp_encrypted: tls.is_some(),
+            is_voice_encrypted: false,
+        };
         Ok(Link {
             tcp,
+            tls,
+            state: ConnectionState {
+                server: server.to_string(),
+                protection,
+                encryption,
+            },
             voice: VoiceSocket::connect(voice_address)?,
             voice_address,
             deliver: None,
+            events,
         })
     }
 
     /// Where voice goes.
     pub fn voice_address(&self) -> SocketAddr {
         self.voice_address
+    }
+
+    /// The server, what is encrypted, and how.
+    pub fn state(&self) -> &ConnectionState {
+        &self.state
+    }
+
+    /// Takes what the user is to know of the server's key.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
     }
 
     /// Starts the threads that read. They end when nothing takes what they deliver. `Lost` is the
@@ -93,8 +165,8 @@ impl Link {
         let deliver: Deliver = Arc::new(deliver);
         self.deliver = Some(deliver.clone());
         self.voice.start(deliver.clone())?;
-        let tcp = self.tcp.try_clone()?;
-        thread::spawn(move || read_stream(tcp, &*deliver));
+        let (tcp, tls) = (self.tcp.try_clone()?, self.tls.clone());
+        thread::spawn(move || read_stream(tcp, tls.as_deref(), &*deliver));
         Ok(())
     }
 
@@ -111,15 +183,18 @@ impl Link {
     /// Sends what the session has queued, and returns how many datagrams the network did not take:
     /// a lost datagram is not an error.
     pub fn flush(&mut self, session: &mut Session) -> Result<u64, String> {
-        let bytes = session.take_outbound();
+        let mut bytes = session.take_outbound();
         if !bytes.is_empty() {
+            if let Some(tls) = &self.tls {
+                bytes = tls.seal(&bytes)?;
+            }
             self.tcp
                 .write_all(&bytes)
                 .map_err(|error| lost_because(&error))?;
         }
         let mut untaken = 0;
         while let Some(datagram) = session.next_datagram() {
-            untaken += u64::from(self.voice.udp.send(&datagram).is_err());
+            untaken += u64::from(!self.voice.send(&datagram));
         }
         Ok(untaken)
     }
@@ -128,161 +203,97 @@ impl Link {
 impl Drop for Link {
     /// Ends the thread that reads as well.
     fn drop(&mut self) {
+        if let Some(tls) = &self.tls {
+            // Nobody waits for a server that takes nothing.
+            let _ = self.tcp.set_nonblocking(true);
+            let _ = self.tcp.write(&tls.close());
+        }
         let _ = self.tcp.shutdown(Shutdown::Both);
     }
 }
 
-impl VoiceSocket {
-    fn connect(to: SocketAddr) -> io::Result<Self> {
-        let udp = match to {
-            SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
-            SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?,
-        };
-        udp.connect(to)?;
-        udp.set_read_timeout(Some(LOOK_EVERY))?;
-        Ok(VoiceSocket {
-            udp,
-            is_over: Arc::default(),
-        })
-    }
-
-    fn start(&self, deliver: Deliver) -> io::Result<()> {
-        let (udp, is_over) = (self.udp.try_clone()?, self.is_over.clone());
-        thread::spawn(move || read_datagrams(&udp, &is_over, &*deliver));
-        Ok(())
+impl Display for ConnectError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::Unreachable(reason) | ConnectError::NotEncrypted(reason) => {
+                f.write_str(reason)
+            }
+            ConnectError::Untrusted(refusal) => Display::fmt(refusal, f),
+        }
     }
 }
 
-impl Drop for VoiceSocket {
-    /// Ends the thread that reads as well: a UDP socket cannot be shut down, so a flag stops it.
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-    }
-}
+impl Error for ConnectError {}
 
-/// Whether datagrams to where this socket is connected would now come from another address than its
-/// own.
-fn has_moved(udp: &UdpSocket) -> bool {
-    let is_elsewhere = || -> io::Result<bool> {
-        let now = VoiceSocket::connect(udp.peer_addr()?)?.udp.local_addr()?;
-        Ok(now.ip() != udp.local_addr()?.ip())
-    };
-    // Without a way there is no better one.
-    is_elsewhere().unwrap_or(false)
-}
-
-fn read_stream(mut tcp: TcpStream, deliver: &dyn Fn(Arrival) -> bool) {
+fn read_stream(mut tcp: TcpStream, tls: Option<&Tls>, deliver: &dyn Fn(Arrival) -> bool) {
     let mut buffer = [0; 16 * 1024];
+    // What came with the end of the handshake has been read already.
+    let mut len = 0;
     loop {
-        let arrival = match tcp.read(&mut buffer) {
-            Ok(0) => Arrival::Lost(lost_because(&ErrorKind::UnexpectedEof.into())),
-            Ok(len) => Arrival::Bytes(buffer[..len].to_vec(), Instant::now()),
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => Arrival::Lost(lost_because(&error)),
+        let (bytes, end) = match tls {
+            Some(tls) => match tls.open(&buffer[..len]) {
+                Ok(opened) => (opened.plaintext, opened.is_closed.then(closed)),
+                Err(reason) => (Vec::new(), Some(reason)),
+            },
+            None => (buffer[..len].to_vec(), None),
         };
-        let is_last = matches!(arrival, Arrival::Lost(_));
-        if !deliver(arrival) || is_last {
+        if !bytes.is_empty() && !deliver(Arrival::Bytes(bytes, Instant::now())) {
+            return;
+        }
+        let end = end.or_else(|| match read(&mut tcp, &mut buffer) {
+            Ok(0) if tls.is_some() => Some("the connection to the server was cut off".into()),
+            Ok(0) => Some(closed()),
+            Ok(read) => {
+                len = read;
+                None
+            }
+            Err(error) => Some(lost_because(&error)),
+        });
+        if let Some(reason) = end {
+            deliver(Arrival::Lost(reason));
             return;
         }
     }
 }
 
-fn read_datagrams(udp: &UdpSocket, is_over: &AtomicBool, deliver: &dyn Fn(Arrival) -> bool) {
-    let mut buffer = [0; 65_536];
-    let start = Instant::now();
-    let mut is_told = false;
-    while !is_over.load(Ordering::Relaxed) {
-        let arrival = match udp.recv(&mut buffer) {
-            Ok(len) => Arrival::Datagram(buffer[..len].to_vec(), Instant::now()),
-            // ICMP's "port unreachable", on Unix or on Windows.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
-                ) =>
-            {
-                Arrival::VoiceClosed
-            }
-            // Nothing came.
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                if is_told || start.elapsed() < ROUTE_STAYS || !has_moved(udp) {
-                    continue;
-                }
-                is_told = true;
-                Arrival::Moved
-            }
-            // News of one datagram that was lost, perhaps through a firewall (PermissionDenied):
-            // the next may get through.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::Interrupted
-                        | ErrorKind::HostUnreachable
-                        | ErrorKind::NetworkUnreachable
-                        | ErrorKind::PermissionDenied
-                ) =>
-            {
-                continue;
-            }
-            Err(error) => Arrival::Lost(format!("voice broke: {error}")),
-        };
-        let is_last = matches!(arrival, Arrival::Lost(_));
-        if !deliver(arrival) || is_last {
-            return;
+fn read(tcp: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match tcp.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => return read,
         }
     }
+}
+
+fn closed() -> String {
+    "the server closed the connection".into()
 }
 
 fn lost_because(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe => {
-            "the server closed the connection".into()
-        }
+        ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe => closed(),
         ErrorKind::WouldBlock | ErrorKind::TimedOut => "the server no longer answers".into(),
         _ => format!("the connection to the server broke: {error}"),
-    }
-}
-
-/// How long to wait before reconnecting: hardly at first, and ever longer, with a random share, so
-/// that a server that comes back does not meet all of its clients at once.
-#[derive(Default)]
-pub struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    /// A row that has not begun.
-    pub fn new() -> Self {
-        Backoff::default()
-    }
-
-    /// The next wait of this row. `random` is any number.
-    pub fn next(&mut self, random: u32) -> Duration {
-        let most_ms = (BACKOFF_MS << self.failures.min(16)).min(BACKOFF_MAX_MS);
-        self.failures += 1;
-        // Half of it is certain, so that waits do grow.
-        let share = f64::from(random) / f64::from(u32::MAX);
-        Duration::from_millis(most_ms / 2).mul_f64(1.0 + share)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use std::net::{Ipv4Addr, TcpListener};
 
+    #[cfg(not(feature = "encryption"))]
     #[test]
-    fn a_socket_knows_whether_its_way_is_still_the_one() {
-        let to = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
-        let to = to.local_addr().expect("it is bound");
-        let here = VoiceSocket::connect(to).expect("there is a way");
-        assert!(!has_moved(&here.udp));
-        // As if this had been our address, and were not any more.
-        let Ok(elsewhere) = UdpSocket::bind(("127.0.0.2", 0)) else {
-            return;
+    fn without_encryption_no_connection_is_made_unless_in_clear() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+        let server = Server {
+            port: listener.local_addr().expect("it is bound").port(),
+            ..Server::default()
         };
-        elsewhere.connect(to).expect("there is a way");
-        assert!(has_moved(&elsewhere));
+        let error = Link::connect(&server, &Trust::of_user(), |_| {}).err();
+        assert!(matches!(error, Some(ConnectError::NotEncrypted(_))));
+        let (mut tcp, _) = listener.accept().expect("it listens");
+        assert_eq!(tcp.read(&mut [0]).expect("it is closed"), 0);
     }
 
     #[test]
@@ -290,9 +301,10 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
         let server = Server {
             port: listener.local_addr().expect("it is bound").port(),
+            is_plain: true,
             ..Server::default()
         };
-        let mut link = Link::connect(&server, |_| {}).expect("it listens");
+        let mut link = Link::connect(&server, &Trust::of_user(), |_| {}).expect("it listens");
         let tracker = Arc::new(());
         let held = tracker.clone();
         link.start(move |_| Arc::strong_count(&held) > 0)
@@ -301,28 +313,6 @@ mod tests {
         drop(link);
         while Arc::strong_count(&tracker) > 1 {
             thread::yield_now();
-        }
-    }
-
-    #[test]
-    fn waits_grow_to_a_bound_and_differ_by_chance() {
-        let mut least = Backoff::new();
-        let mut most = Backoff::new();
-        let bounds_ms = [
-            (500, 1_000),
-            (1_000, 2_000),
-            (2_000, 4_000),
-            (4_000, 8_000),
-            (8_000, 16_000),
-            (15_000, 30_000),
-            (15_000, 30_000),
-        ];
-        for (low_ms, high_ms) in bounds_ms {
-            assert_eq!(least.next(0), Duration::from_millis(low_ms));
-            assert_eq!(most.next(u32::MAX), Duration::from_millis(high_ms));
-        }
-        for _ in 0..100 {
-            assert_eq!(most.next(u32::MAX), Duration::from_secs(30));
         }
     }
 }

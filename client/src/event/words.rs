@@ -1,6 +1,6 @@
 //! The events in words.
 
-use super::{Event, Listed, Playout, Who};
+use super::{ConnectionState, Event, Listed, Playout, Who};
 use crate::jitter::Counts;
 use crate::speaker::Arrivals;
 use std::fmt::{self, Display, Formatter, Write as _};
@@ -75,6 +75,25 @@ impl Display for Event {
                 "a datagram of {bytes} bytes cannot be read: other clients would end on it"
             ),
             Event::Skipped { reason } => write!(f, "skipped a packet from the server: {reason}"),
+            Event::Connected(ConnectionState {
+                server, protection, ..
+            }) => write!(f, "connected to {server}: {protection}"),
+            Event::Status(state) => Display::fmt(state, f),
+            Event::KeyKept {
+                server,
+                fingerprint,
+                file,
+            } => {
+                write!(
+                    f,
+                    "new server {server}: its key is trusted from now on, and kept in "
+                )?;
+                write!(f, "{file}; its fingerprint: sha256={fingerprint}")
+            }
+            Event::KeyNotKept { file, reason } => {
+                write!(f, "cannot keep the server's key in {file}: {reason}")
+            }
+            Event::Untrusted { reason, .. } => f.write_str(reason),
             Event::ConnectionLost { reason } => f.write_str(reason),
             Event::Reconnecting { after_ms } => {
                 let after_s = Duration::from_millis(*after_ms).as_secs_f64();
@@ -143,6 +162,16 @@ impl Display for Event {
 fn voice_changed(f: &mut Formatter<'_>, what: &str, already: bool) -> fmt::Result {
     let already = if already { " already" } else { "" };
     write!(f, "you are {what}{already}")
+}
+
+impl Display for ConnectionState {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.server, self.protection)?;
+        match &self.encryption {
+            Some(encryption) => write!(f, "; {encryption}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Display for Listed {

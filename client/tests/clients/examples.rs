@@ -12,7 +12,7 @@ fn the_bot_says_back_what_was_said() {
     let recording = TempFile::new();
     let mut command = program("echo");
     command
-        .args(["--server", &format!("127.0.0.1:{}", server.tcp_port)])
+        .args(["--server", &server.invitation()])
         .args(["--voice-port", &server.udp_port.to_string()]);
     let mut bot = Client::spawn(command, false);
     bot.await_line("voice", |line| line == "you are in voice");
@@ -52,7 +52,7 @@ fn the_client_to_read_speaks_and_says_what_happens() {
     hearer.await_voice();
     let mut command = program("client");
     command
-        .args(["tone", &format!("127.0.0.1:{}", server.tcp_port)])
+        .args(["tone", &server.invitation()])
         .arg(server.udp_port.to_string());
     let mut client = Client::spawn(command, false);
     // Two seconds, and the silence that ends them.

@@ -5,13 +5,15 @@ use crate::{PATIENCE, Running, TempFile};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use voiceapp_protocol::{
     Frame, FrameBuffer, Packet, Participant, UserId, VoiceToken, encode_login_response,
 };
 
-fn listener() -> (TcpListener, u16) {
+pub fn listener() -> (TcpListener, u16) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
     let port = listener.local_addr().expect("it is bound").port();
     (listener, port)
@@ -27,11 +29,16 @@ fn udp() -> (UdpSocket, u16) {
 /// Passes TCP connections on to the server, and gives both ends of each: the client's, and ours to
 /// the server.
 fn front(server: &Running) -> (u16, Receiver<(TcpStream, TcpStream)>) {
+    front_of(Arc::new(AtomicU16::new(server.tcp_port)))
+}
+
+/// The same for the server that listens on this port when a connection comes.
+pub fn front_of(server: Arc<AtomicU16>) -> (u16, Receiver<(TcpStream, TcpStream)>) {
     let (front, port) = listener();
-    let to = (Ipv4Addr::LOCALHOST, server.tcp_port);
     let (sender, connections) = channel();
     thread::spawn(move || {
         while let Ok((client, _)) = front.accept() {
+            let to = (Ipv4Addr::LOCALHOST, server.load(Ordering::SeqCst));
             let server = TcpStream::connect(to).expect("it listens");
             for (from, to) in [(&client, &server), (&server, &client)] {
                 let mut from = from.try_clone().expect("there are descriptors");
@@ -50,7 +57,7 @@ fn front(server: &Running) -> (u16, Receiver<(TcpStream, TcpStream)>) {
 fn a_lost_connection_comes_back_with_its_voice() {
     let server = Running::start();
     let (port, connections) = front(&server);
-    let mut client = Client::start_at(port, server.udp_port, "ann", &[]);
+    let mut client = Client::start_at(&server.invitation_at(port), server.udp_port, "ann", &[]);
     client.await_event("logged_in", None);
     client.tell("/join");
     client.await_voice();
@@ -85,7 +92,7 @@ fn a_session_that_the_server_has_ended_comes_back_with_its_voice() {
     let (port, connections) = front(&server);
     let mut bob = Client::start(&server, "bob", &[]);
     bob.await_event("logged_in", None);
-    let mut ann = Client::start_at(port, server.udp_port, "ann", &[]);
+    let mut ann = Client::start_at(&server.invitation_at(port), server.udp_port, "ann", &[]);
     ann.await_event("logged_in", None);
     ann.tell("/join");
     ann.await_voice();
@@ -169,7 +176,7 @@ fn who_wants_voice_wants_it_after_any_loss() {
     let (voice, voice_port) = udp();
     let file = TempFile::new();
     let path = file.0.to_str().expect("it is plain").to_owned();
-    let mut client = Client::start_at(port, voice_port, "ann", &["--record", &path]);
+    let mut client = Client::start_plain(port, voice_port, "ann", &["--record", &path]);
     let is_join = |packet: &Packet<'_>| matches!(packet, Packet::JoinVoiceChannelRequest { .. });
     // Lost before it is answered, and before it was ever in voice.
     for _ in 0..2 {
@@ -187,7 +194,7 @@ fn who_wants_voice_wants_it_after_any_loss() {
 #[test]
 fn what_was_not_answered_when_the_connection_is_lost_is_given_back() {
     let (server, port) = listener();
-    let mut client = Client::start_at(port, port, "ann", &[]);
+    let mut client = Client::start_plain(port, port, "ann", &[]);
     let mut session = FakeServer::log_in(&server);
     client.tell("is anybody there?");
     session.await_packet(|packet| matches!(packet, Packet::ChatMessageRequest { .. }));
@@ -206,7 +213,7 @@ fn voice_without_an_answer_is_said_and_joined_by_nobody() {
     bob.await_event("logged_in", None);
     let file = TempFile::new();
     let path = file.0.to_str().expect("it is plain");
-    let mut ann = Client::start_at(server.tcp_port, voice_port, "ann", &["--record", path]);
+    let mut ann = Client::start_at(&server.invitation(), voice_port, "ann", &["--record", path]);
     ann.tell("/tone 1");
     ann.await_event("voice_unanswered", None);
     let refused = ann.await_event("refused", None);
@@ -225,7 +232,7 @@ fn voice_without_an_answer_is_said_and_joined_by_nobody() {
 #[test]
 fn a_server_that_floods_does_not_keep_the_client_from_ending() {
     let (server, port) = listener();
-    let mut client = Client::start_at(port, port, "ann", &[]);
+    let mut client = Client::start_plain(port, port, "ann", &[]);
     let mut session = FakeServer::log_in(&server);
     let flood = thread::spawn(move || {
         for id in 2.. {

@@ -15,15 +15,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use voiceapp_protocol::Packet;
+use voiceapp_testkit::clean;
 
 pub const FREQUENCY: f64 = 1_000.0;
 pub const AMPLITUDE: f64 = 0.25;
 
-/// The terminal client, in an environment that says nothing about colours.
+/// The terminal client, which knows no server.
 pub fn voiceapp() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_voiceapp"));
-    command.env_remove("NO_COLOR");
-    command
+    clean(Command::new(env!("CARGO_BIN_EXE_voiceapp")))
 }
 
 /// A running client whose lines are read by a thread.
@@ -39,13 +38,19 @@ pub struct Client {
 impl Client {
     /// A client that tells its events as JSON.
     pub fn start(server: &Running, name: &str, options: &[&str]) -> Client {
-        Client::start_at(server.tcp_port, server.udp_port, name, options)
+        Client::start_at(&server.invitation(), server.udp_port, name, options)
     }
 
-    pub fn start_at(tcp_port: u16, udp_port: u16, name: &str, options: &[&str]) -> Client {
+    /// One who speaks in clear with what listens on this port.
+    pub fn start_plain(tcp_port: u16, udp_port: u16, name: &str, options: &[&str]) -> Client {
+        let options = [&["--plain"], options].concat();
+        Client::start_at(&format!("127.0.0.1:{tcp_port}"), udp_port, name, &options)
+    }
+
+    pub fn start_at(server: &str, udp_port: u16, name: &str, options: &[&str]) -> Client {
         let mut command = voiceapp();
         command
-            .args(["--server", &format!("127.0.0.1:{tcp_port}")])
+            .args(["--server", server])
             .args(["--voice-port", &udp_port.to_string()])
             .args(["--json", "--name", name])
             .args(options);
@@ -251,7 +256,7 @@ fn losses_on_the_way_are_counted_and_concealed() {
             .to_str()
             .expect("it is plain");
         let options = ["--record", path];
-        let mut listener = Client::start_at(server.tcp_port, proxy.port, "listener", &options);
+        let mut listener = Client::start_at(&server.invitation(), proxy.port, "listener", &options);
         listener.await_voice();
         (listener, proxy)
     });
@@ -398,7 +403,7 @@ fn who_does_not_read_holds_up_nobody() {
     listener.await_voice();
     let mut speaker = voiceapp()
         .args(["--name", "speaker"])
-        .args(["--server", &format!("127.0.0.1:{}", server.tcp_port)])
+        .args(["--server", &server.invitation()])
         .args(["--voice-port", &server.udp_port.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -421,7 +426,8 @@ fn who_does_not_read_holds_up_nobody() {
 #[test]
 fn exit_codes_mean_something() {
     let server = Running::start();
-    let here = format!("127.0.0.1:{}", server.tcp_port);
+    let here = server.invitation();
+    let pin = "0".repeat(64);
     // A port that is taken, and nobody listens on.
     let silent = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there are descriptors");
     let any: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
@@ -430,10 +436,15 @@ fn exit_codes_mean_something() {
     let nowhere = nowhere.expect("it is IPv4").to_string();
     let long_name = "n".repeat(33);
     let voice = server.udp_port.to_string();
-    let table: [(&[&str], i32, &str); 13] = [
+    let table: [(&[&str], i32, &str); 18] = [
         (&["--help"], 0, ""),
         (&["--nonsense"], 2, "--nonsense"),
         (&["--name", "a", "--server", "host:0"], 2, "not a port"),
+        (&["--plain", "--server", &here], 2, "--plain goes neither"),
+        (&["--plain", "--pin", &pin], 2, "--plain goes neither"),
+        (&["--pin", &pin, &here], 2, "two different keys"),
+        (&["--pin", &pin[1..]], 2, "is no fingerprint"),
+        (&["--server", "host", &here], 2, "there is a server already"),
         (&["--name", "a", "--listen", "file"], 2, "--listen"),
         (&["--name", "a", "--record", "-"], 2, "--record"),
         (&["--name", "a", "--reconnect", "86401"], 2, "86400"),
@@ -505,12 +516,7 @@ fn input_that_cannot_be_read_is_no_end_of_input() {
     let server = Running::start();
     for options in [&[][..], &["--speak", "-"]] {
         let output = voiceapp()
-            .args([
-                "--name",
-                "a",
-                "--server",
-                &format!("127.0.0.1:{}", server.tcp_port),
-            ])
+            .args(["--name", "a", "--server", &server.invitation()])
             .args(["--voice-port", &server.udp_port.to_string()])
             .args(options)
             .stdin(fs::File::open("/").expect("it is there"))
@@ -530,11 +536,7 @@ fn who_has_no_name_is_found_one_and_variables_are_taken_as_they_are_meant() {
     let server = Running::start();
     let started_with = |variables: &[(&str, &str)]| {
         voiceapp()
-            .args([
-                "--json",
-                "--server",
-                &format!("127.0.0.1:{}", server.tcp_port),
-            ])
+            .args(["--json", "--server", &server.invitation()])
             .args(["--voice-port", &server.udp_port.to_string()])
             .env_remove("USER")
             .env_remove("LOGNAME")
@@ -584,7 +586,7 @@ fn voice_that_is_refused_ends_who_came_for_it() {
     let voice = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
     let port = voice.local_addr().expect("it is bound").port();
     let path = file.0.to_str().expect("it is plain");
-    let mut client = Client::start_at(server.tcp_port, port, "ann", &["--speak", path]);
+    let mut client = Client::start_at(&server.invitation(), port, "ann", &["--speak", path]);
     drop(client.stdin.take());
     voice
         .set_read_timeout(Some(PATIENCE))

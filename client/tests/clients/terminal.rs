@@ -28,15 +28,15 @@ struct Terminal {
 
 impl Terminal {
     fn start(server: &Running, variables: &[(&str, &str)]) -> Terminal {
-        Terminal::start_at(server.tcp_port, server.udp_port, variables)
+        Terminal::start_at(server, server.udp_port, variables)
     }
 
-    fn start_at(tcp_port: u16, udp_port: u16, variables: &[(&str, &str)]) -> Terminal {
+    fn start_at(server: &Running, udp_port: u16, variables: &[(&str, &str)]) -> Terminal {
         let mut command = voiceapp();
         command
             .env("TERM", "xterm")
             .args(["--name", "ann"])
-            .args(["--server", &format!("127.0.0.1:{tcp_port}")])
+            .args(["--server", &server.invitation()])
             .args(["--voice-port", &udp_port.to_string()])
             .envs(variables.iter().copied());
         Terminal::run(command)
@@ -260,7 +260,7 @@ fn who_types_is_answered_while_voice_is_not_ready() {
     let server = Running::start();
     let swallows = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
     let port = swallows.local_addr().expect("it is bound").port();
-    let mut ann = Terminal::start_at(server.tcp_port, port, &[]);
+    let mut ann = Terminal::start_at(&server, port, &[]);
     ann.type_in("/join\r/tone 1\rhello\r");
     ann.await_shown("a tone waits for voice to be ready");
     ann.await_shown("<ann> hello");

@@ -6,13 +6,14 @@
 mod program;
 mod temp_file;
 
-pub use program::program;
+pub use program::{clean, program};
 pub use temp_file::TempFile;
 pub use voiceapp_server::Limits;
 
 use std::thread::JoinHandle;
 use std::time::Duration;
-use voiceapp_server::{Config, Server, ServerHandle};
+use voiceapp_server::fingerprint::invitation;
+use voiceapp_server::{Config, Fingerprint, Server, ServerHandle};
 
 /// How long anything may take before a test fails rather than hangs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,6 +24,8 @@ pub struct Running {
     pub tcp_port: u16,
     /// Its UDP port.
     pub udp_port: u16,
+    /// What its clients know its key by. It is another for each server.
+    pub fingerprint: Fingerprint,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
@@ -53,11 +56,22 @@ impl Running {
         Running {
             tcp_port: server.management_address().port(),
             udp_port: server.voice_relay_address().port(),
+            fingerprint: server.fingerprint().expect("it can encrypt"),
             handle: server.handle(),
             thread: Some(std::thread::spawn(|| {
                 server.run().expect("it runs to its end");
             })),
         }
+    }
+
+    /// An invitation to it.
+    pub fn invitation(&self) -> String {
+        self.invitation_at(self.tcp_port)
+    }
+
+    /// An invitation to it by another port.
+    pub fn invitation_at(&self, port: u16) -> String {
+        invitation("127.0.0.1", port, self.fingerprint)
     }
 }
 

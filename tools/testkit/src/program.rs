@@ -23,9 +23,16 @@ pub fn program(name: &str) -> Command {
         let folder = folder.display();
         panic!("{name} in {folder} is not up to date: cargo build --workspace --bins --examples")
     });
-    let mut command = Command::new(path);
-    command.env_remove("NO_COLOR");
-    command
+    clean(Command::new(path))
+}
+
+/// The program in an environment that says nothing about colours, and names no folder in which it could
+/// keep anything.
+pub fn clean(mut program: Command) -> Command {
+    for name in ["NO_COLOR", "HOME", "LOCALAPPDATA", "XDG_STATE_HOME"] {
+        program.env_remove(name);
+    }
+    program
 }
 
 fn changed_at(path: impl AsRef<Path>) -> Option<SystemTime> {

@@ -62,9 +62,14 @@ pub struct App<'o> {
 }
 
 pub enum Connection {
-    Up { link: Link, session: Box<Session> },
+    Up {
+        link: Box<Link>,
+        session: Box<Session>,
+    },
     Connecting,
-    Down { until: Instant },
+    Down {
+        until: Instant,
+    },
 }
 
 /// The state that the user wants, across connections.

@@ -20,6 +20,7 @@ Commands:
   /talk            with --push-to-talk: start or stop sending, as Ctrl-T does
   /stats           what you heard, by speaker, and its quality
   /who             who is here
+  /status          what is encrypted, and the fingerprint of the server's key
   /ping            measure the round trip to the server
   /wait SECONDS    wait before the next command (for scripts)
   /quit            leave the server
@@ -189,6 +190,7 @@ impl App<'_> {
             },
             "/who" => self.list_people(usize::MAX)?,
             "/stats" => self.show_stats()?,
+            "/status" => self.show_status()?,
             "/help" => {
                 for line in COMMANDS.lines() {
                     self.console.tell(&Event::Help { line })?;
@@ -221,6 +223,13 @@ impl App<'_> {
                 let what = what.to_owned();
                 self.console.tell(&Event::SpeechWaits { what })
             }
+            _ => Ok(()),
+        }
+    }
+
+    fn show_status(&self) -> Result<(), End> {
+        match &self.connection {
+            Connection::Up { link, .. } => self.console.tell(&Event::Status(link.state().clone())),
             _ => Ok(()),
         }
     }

@@ -5,8 +5,9 @@ use crate::{End, Input, Trouble};
 use std::thread;
 use std::time::{Duration, Instant};
 use voiceapp_client::event::Event;
-use voiceapp_client::link::{Arrival, Backoff, Link};
+use voiceapp_client::link::{Arrival, Backoff, ConnectError, Link};
 use voiceapp_client::session::{LoginFailure, Session};
+use voiceapp_client::trust::{Refusal, Trust};
 
 /// A login that lasted this long had a working connection.
 const STAYED: Duration = Duration::from_secs(30);
@@ -19,12 +20,15 @@ impl App<'_> {
     /// Begins a session over a link.
     pub fn start(&mut self, mut link: Link) -> Result<(), End> {
         self.open_files()?;
+        for event in link.take_events() {
+            self.console.tell(&event)?;
+        }
         let (attempt, inputs) = (self.attempt, self.inputs.clone());
         link.start(move |arrival| inputs.send(Input::Arrived(attempt, arrival)).is_ok())
             .map_err(|error| End::Failed(format!("cannot use the connection: {error}")))?;
         let voice_address = link.voice_address().to_string();
         let session = Session::new(Instant::now(), &self.options.name, voice_address);
-        let session = Box::new(session);
+        let (link, session) = (Box::new(link), Box::new(session));
         self.connection = Connection::Up { link, session };
         self.flush()
     }
@@ -38,18 +42,36 @@ impl App<'_> {
             let say = |what| {
                 let _ = inputs.send(Input::Trying(attempt, what));
             };
-            let link = Link::connect(&server, say);
+            let link = Link::connect(&server, &Trust::of_user(), say);
             let _ = inputs.send(Input::Connected(attempt, link));
         });
     }
 
-    pub fn cannot_connect(&mut self, reason: String) -> Result<(), End> {
+    pub fn cannot_connect(&mut self, error: ConnectError) -> Result<(), End> {
+        let reason = match error {
+            ConnectError::Untrusted(refusal) => return self.end_untrusted(&refusal),
+            error => error.to_string(),
+        };
         // Without any connection so far, the address may be wrong.
         if self.give_up_at.is_none() {
             return Err(End::Troubled(Trouble::Unreachable, reason));
         }
         self.console.tell(&Event::CannotConnect { reason })?;
         self.try_again(Trouble::Unreachable)
+    }
+
+    /// Stops, also while it reconnects: to try again would change nothing.
+    fn end_untrusted(&self, refusal: &Refusal) -> Result<(), End> {
+        let reason = refusal.to_string();
+        if self.options.is_json {
+            self.console.tell(&Event::Untrusted {
+                server: refusal.server.clone(),
+                expected: refusal.expected(),
+                presented: refusal.presented,
+                reason: reason.clone(),
+            })?;
+        }
+        Err(End::Troubled(Trouble::Untrusted, reason))
     }
 
     /// Handles the loss of this connection.
@@ -228,6 +250,9 @@ impl App<'_> {
         self.logged_in_at = Some(now);
         if self.options.is_playing() {
             self.play_at.get_or_insert(now);
+        }
+        if let Connection::Up { link, .. } = &self.connection {
+            self.console.tell(&Event::Connected(link.state().clone()))?;
         }
         let at_most = if self.options.is_json {
             usize::MAX

@@ -2,7 +2,7 @@
 //! and voice comes from and goes to WAV files and pipes.
 //!
 //! ```text
-//! voiceapp --name alice [--server HOST[:PORT]]
+//! voiceapp --name alice [HOST[:PORT] | INVITATION]
 //! voiceapp --name bob --speak hello.wav --record heard.wav
 //! arecord -q -t raw -f S16_LE -r 48000 -c 1 | voiceapp --speak - --listen - | aplay -q -t raw -f S16_LE -r 48000 -c 1
 //! printf '/join\n/tone 2\n' | voiceapp --name robot
@@ -36,7 +36,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use voiceapp_client::link::{Arrival, Link};
+use voiceapp_client::link::{Arrival, ConnectError, Link};
 use voiceapp_client::{FRAME_SAMPLES, Sound};
 
 /// Elsewhere terminals edit lines themselves.
@@ -82,7 +82,7 @@ enum Input {
     /// A connection takes long, with what is being done about it.
     Trying(u64, String),
     /// A connection was made, or failed.
-    Connected(u64, Result<Link, String>),
+    Connected(u64, Result<Link, ConnectError>),
     /// Standard input cannot be read as sound.
     SoundLost(io::Error),
     /// Standard output takes no more sound.
@@ -102,6 +102,7 @@ enum End {
 enum Trouble {
     Unreachable,
     Refused,
+    Untrusted,
 }
 
 fn main() -> ExitCode {
@@ -118,6 +119,7 @@ fn main() -> ExitCode {
         Err(End::Failed(message)) => (1, message),
         Err(End::Troubled(Trouble::Unreachable, message)) => (3, message),
         Err(End::Troubled(Trouble::Refused, message)) => (4, message),
+        Err(End::Troubled(Trouble::Untrusted, message)) => (5, message),
     };
     complain(&message);
     ExitCode::from(code)

@@ -5,15 +5,20 @@ use std::time::Duration;
 use voiceapp_client::codec::{BITRATE, BITRATES};
 use voiceapp_client::gate::THRESHOLD_DB;
 use voiceapp_client::link::{Server, parse_port};
+use voiceapp_client::trust::Fingerprint;
 
 pub const USAGE: &str = "\
-Usage: voiceapp [OPTION...]
+Usage: voiceapp [OPTION...] [SERVER]
 
-Connect:
+Connect (SERVER is what --server takes):
   --name NAME           your name, 1 to 32 bytes (default: $USER, $LOGNAME or the system's user name,
                         else guest)
   --server HOST[:PORT]  the server's name or address (default 127.0.0.1:9001); IPv6 with a port:
-                        [::1]:9001; a link-local address with its interface: fe80::1%eth0
+                        [::1]:9001; a link-local address with its interface: fe80::1%eth0; or
+                        an invitation: voiceapp://HOST:PORT/#sha256=FINGERPRINT
+  --pin SHA256          trust only the server key with this fingerprint, as an invitation does;
+                        without it, trust the first key of a server, and keep it
+  --plain               connect without encryption: anyone on the way can read and listen
   --voice-port PORT     the server's UDP port (default 9002)
   --reconnect SECONDS   how long to retry a lost connection, 0 to 86400 (default 300)
 
@@ -39,7 +44,8 @@ On a terminal, events are coloured unless NO_COLOR is set. Ctrl-C clears the lin
 is empty. TERM=dumb turns colour and line editing off. SIGINT and SIGTERM log out and stop.
 
 Exit codes: 0 after /quit, end of input or a signal; 1 a file or standard output failed; 2 invalid
-option; 3 server or voice unreachable, or connection lost for good; 4 login refused.";
+option; 3 server or voice unreachable, or connection lost for good; 4 login refused; 5 server key
+not trusted.";
 
 pub struct Options {
     pub name: String,
@@ -88,11 +94,19 @@ impl Options {
             activation_db: None,
             push_to_talk: false,
         };
-        let mut activation = None;
+        let (mut activation, mut pin, mut has_server) = (None, None, false);
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("name") => name = Some(arguments.value()?.string()?),
-                Long("server") => options.server.set_host(&arguments.value()?.string()?)?,
+                Long("server") => {
+                    let server = arguments.value()?.string()?;
+                    options.set_server(&mut has_server, &server)?;
+                }
+                Value(server) => options.set_server(&mut has_server, &server.string()?)?,
+                Long("pin") => {
+                    pin = Some(arguments.value()?.parse_with(str::parse::<Fingerprint>)?)
+                }
+                Long("plain") => options.server.is_plain = true,
                 Long("voice-port") => {
                     options.server.voice_port = parse_port(&arguments.value()?.string()?)?;
                 }
@@ -132,6 +146,7 @@ impl Options {
                 _ => return Err(argument.unexpected()),
             }
         }
+        options.set_pin(pin)?;
         if let (Some(Speak::File(from)), Some(to)) = (&options.speak, &options.record) {
             // A file that does not exist yet cannot be the same.
             let paths = (from.canonicalize(), to.canonicalize());
@@ -150,6 +165,27 @@ impl Options {
             None => user_name()?,
         };
         Ok(Some(options))
+    }
+
+    fn set_server(&mut self, has_server: &mut bool, server: &str) -> Result<(), String> {
+        match std::mem::replace(has_server, true) {
+            true => Err(format!("there is a server already: {server}")),
+            false => self.server.set_host(server),
+        }
+    }
+
+    /// Two pins that differ name nobody, and in clear there is nobody to name.
+    fn set_pin(&mut self, pin: Option<Fingerprint>) -> Result<(), String> {
+        if pin.is_some() && self.server.pin.is_some() && pin != self.server.pin {
+            return Err("--pin and the invitation name two different keys".into());
+        }
+        self.server.pin = pin.or(self.server.pin);
+        match self.server.pin {
+            Some(_) if self.server.is_plain => {
+                Err("--plain goes neither with --pin nor with an invitation that has a key".into())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
