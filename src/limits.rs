@@ -47,14 +47,14 @@ pub(crate) const BROADCAST_BURST_HALF_SECONDS: u32 = 3;
 
 /// The part of what all may make everyone read that any address may use, however much the others
 /// use: to keep others quiet takes this many addresses.
-pub const BROADCAST_SHARES: u32 = 64;
+pub(crate) const BROADCAST_SHARES: u32 = 64;
 
 /// The reserve for such shares, beyond what all may make everyone read at once: that, divided by
 /// this. With it, the total is 240 KiB at the default, which still fits into that queue.
 pub const BROADCAST_RESERVE_PART: u64 = 4;
 
 /// The reserve is for an address that has spent no more of its own budget than this, in millionths.
-pub const BROADCAST_QUIET_MILLIONTHS: u64 = 125_000;
+pub(crate) const BROADCAST_QUIET_MILLIONTHS: u64 = 125_000;
 
 /// What a frame that everyone gets costs beside its bytes, as if it were this many more: the share of a
 /// packet's headers and of a reader's work.

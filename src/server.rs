@@ -9,6 +9,7 @@
 mod accept;
 mod application;
 mod bans;
+mod bind;
 pub(crate) mod connections;
 mod core;
 mod error;
@@ -36,30 +37,23 @@ pub use request::RequestError;
 
 use self::core::Core;
 use crate::bans::BanList;
-use crate::config::{Config, TlsUse};
 use crate::event::Now;
 use crate::fingerprint::{self, Fingerprint};
-use crate::hash::HashKey;
 use crate::histogram::Histogram;
-use crate::limits::{Limits, POLL_EVENTS};
+use crate::limits::Limits;
 use crate::statistics::Statistics;
 use crate::system;
 use crate::tls::{Acceptor, Identity};
 use crate::udp::VoiceSocket;
 use accept::TcpPort;
 use application::{Bans, EventPort};
-use handle::{Pace, Request};
+use handle::Pace;
 use http::HttpPort;
-use identity::Found;
-use log::warn;
-use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 use request::Asked;
-use reread::{Read, Reread};
+use reread::Reread;
 use spare::Spare;
-use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 #[cfg(target_os = "linux")]
 use supervisor::Supervisor;
@@ -114,147 +108,6 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds both ports and sets everything up. Clients can connect from now on, and are served
-    /// once the server [runs](Self::run).
-    /// On Unix, the process's limit on open descriptors is raised as far as it may be.
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError`] if a setting is out of its range, a port cannot be bound, or the system
-    /// refuses what the loop needs.
-    pub fn bind(config: &Config) -> Result<Self, ServerError> {
-        config.check().map_err(ServerError::Config)?;
-        sockets::make_room_for_descriptors(config.limits);
-        let (listener, voice) = sockets::bind(config)?;
-        let system = |doing| move |source| ServerError::system(doing, source);
-        let management_address = listener
-            .local_addr()
-            .map_err(system("read the address of the TCP port"))?;
-        let voice_relay_address = voice
-            .local_addr()
-            .map_err(system("read the address of the UDP port"))?;
-        let voice =
-            VoiceSocket::new(voice, config.udp_send, config.measure_latency).map_err(|source| {
-                let doing = "send voice in the way that was asked for";
-                ServerError::refused(doing, "udp_send", source)
-            })?;
-        let port = voice_relay_address.port();
-        let now = read_clock();
-        let voice = VoicePort::new(now, voice, port, config.limits);
-        let poll = Poll::new().map_err(system("create the poll"))?;
-        let (asker, asked) = request::queue();
-        let handle =
-            ServerHandle::new(poll.registry(), WAKER, asker).map_err(system("create the waker"))?;
-        let mut key = [0; 2];
-        for half in &mut key {
-            *half = getrandom::u64()
-                .map_err(io::Error::from)
-                .map_err(system("draw a random number"))?;
-        }
-        let bans_again = config.ban_file.clone().map(|path| {
-            let read: Arc<Read<_>> = Arc::new(move || bans::read(&path));
-            read
-        });
-        let ban_file = Reread::new(
-            "ban file",
-            "the bans stay as they are",
-            bans_again,
-            handle.clone(),
-        );
-        let certificate_again = identity::configured(config).map(|read| {
-            let read: Arc<Read<_>> = Arc::new(read);
-            read
-        });
-        let certificate = Reread::new(
-            "certificate",
-            "the certificate stays as it is",
-            certificate_again,
-            handle.clone(),
-        );
-        let port = TcpPort {
-            listener: TcpListener::from_std(listener),
-            registry: poll
-                .registry()
-                .try_clone()
-                .map_err(system("share the poll"))?,
-            limits: config.limits,
-            spare: Spare::new(),
-        };
-        let mut metrics_address = None;
-        let http = match config.metrics_address {
-            Some(address) => {
-                let listener = sockets::listen_for_metrics(address)?;
-                metrics_address = Some(
-                    listener
-                        .local_addr()
-                        .map_err(system("read the address of the metrics port"))?,
-                );
-                let port = HttpPort::new(listener, poll.registry());
-                Some(port.map_err(system("register the metrics port"))?)
-            }
-            None => None,
-        };
-        let mut server = Server {
-            poll,
-            readiness: Events::with_capacity(POLL_EVENTS),
-            is_started: false,
-            core: Core::new(now, config.limits, HashKey(key[0], key[1]), port, voice),
-            ban_file,
-            certificate,
-            fingerprint: None,
-            bans: Bans::default(),
-            events: EventPort::default(),
-            asked,
-            http,
-            spare: Spare::new(),
-            #[cfg(target_os = "linux")]
-            supervisor: Supervisor::default(),
-            handle,
-            statistics_pace: Pace::new(Request::Statistics),
-            reload_pace: Pace::new(Request::Reload),
-            #[cfg(all(unix, feature = "cli"))]
-            signals: None,
-            turn_ns: Histogram::new(),
-            limits: config.limits,
-            descriptors_at_start: None,
-            started: Instant::now(),
-            started_at: SystemTime::now(),
-            turn_ended: Instant::now(),
-            thread_options: ThreadOptions::of(config),
-            management_address,
-            voice_relay_address,
-            metrics_address,
-        };
-        let registry = server.poll.registry();
-        registry
-            .register(
-                &mut server.core.door.listener.listener,
-                LISTENER,
-                Interest::READABLE,
-            )
-            .map_err(system("register the TCP port"))?;
-        registry
-            .register(server.core.voice.socket.socket(), VOICE, Interest::READABLE)
-            .map_err(system("register the UDP port"))?;
-        server.bans.of_the_file = config.read_bans()?;
-        server.apply_bans();
-        match config.find_identity()? {
-            None => {}
-            Some(Found::Lasting(identity)) => server.set_identity(&identity),
-            Some(Found::ForThisRun(identity, reason)) => {
-                warn!(
-                    "the certificate is for this run alone, and clients will not know this server after it: {reason} \
-                     (state_directory)"
-                );
-                server.set_identity(&identity);
-            }
-        }
-        if config.tls == TlsUse::Only {
-            server.core.switchboard.require_encryption();
-        }
-        Ok(server)
-    }
-
     /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once. SIGUSR1 writes
     /// its [statistics](Self::statistics) to the log, and SIGHUP reads the ban file and the certificate's files
     /// again, each as often as [`ServerHandle`] does. Signals belong to the whole process, so this is for an
@@ -269,7 +122,7 @@ impl Server {
         signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM, SIGUSR1, SIGHUP])
             .and_then(|mut signals| {
                 let registry = self.poll.registry();
-                registry.register(&mut signals, SIGNALS, Interest::READABLE)?;
+                registry.register(&mut signals, SIGNALS, mio::Interest::READABLE)?;
                 self.signals = Some(signals);
                 Ok(())
             })

@@ -390,7 +390,7 @@ fn warnings_are_quoted_as_they_are_written() {
             "the system refuses several datagrams in one message, sending each by itself: ",
         ),
         ("src/server/turn.rs", "the ban file was read again: "),
-        ("src/server.rs", "the bans stay as they are"),
+        ("src/server/bind.rs", "the bans stay as they are"),
         (
             "src/server/turn.rs",
             "connections can be encrypted; invitation: ",
@@ -399,7 +399,7 @@ fn warnings_are_quoted_as_they_are_written() {
             "src/server/turn.rs",
             "the certificate was read again, for new connections: sha256 ",
         ),
-        ("src/server.rs", "the certificate stays as it is"),
+        ("src/server/bind.rs", "the certificate stays as it is"),
         ("src/tls.rs", "it has no CERTIFICATE section"),
         ("src/management/journal.rs", "left out of the log in "),
         ("src/management/journal.rs", " logged in as "),

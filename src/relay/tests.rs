@@ -4,7 +4,7 @@
 use super::tables::Route;
 use super::*;
 use crate::event::{Source, UserId, VoiceToken};
-use crate::protocol::{Packet, voice_auth_response};
+use crate::protocol::{Packet, VOICE_HEADER_BYTES, VoiceDatagram, voice_auth_response};
 use std::time::Instant;
 
 #[cfg(feature = "encryption")]
@@ -279,14 +279,13 @@ fn what_is_refused_for_its_bytes_costs_no_datagram() {
     relay.handle_event(Event::VoiceJoined { id });
     assert!(prove(&mut relay, ALICE, at(1)));
     let start = Instant::now();
-    let mut say = |after_ms: u64, data_len: u16| {
+    let mut say = |after_ms: u64, data_len: usize| {
         let now = Now {
             instant: start + std::time::Duration::from_millis(after_ms),
             unix_ms: 0,
         };
-        let mut datagram = vec![0; 19 + usize::from(data_len)];
-        datagram[0] = id::VOICE_DATA;
-        datagram[1..3].copy_from_slice(&(16 + data_len).to_be_bytes());
+        let mut datagram = vec![0; VOICE_HEADER_BYTES + data_len];
+        VoiceDatagram::init(&mut datagram[..]).expect("it has room");
         match relay.handle_datagram(now, at(1), &mut datagram) {
             Verdict::Relay { .. } => None,
             Verdict::Drop(cause) => Some(cause),

@@ -110,21 +110,7 @@ impl Inbound {
         slots: &mut Slots,
         traffic: &mut Traffic,
     ) -> io::Result<()> {
-        let mut places = 0;
-        while places < DATAGRAMS_PER_BATCH {
-            let Some(bytes) = slots.free_bytes(places) else {
-                break;
-            };
-            self.headers.clear(places);
-            self.pieces[places] = libc::iovec {
-                iov_base: bytes.as_mut_ptr().cast(),
-                iov_len: DATAGRAM_SLOT_BYTES,
-            };
-            let header = &mut self.headers.headers[places].msg_hdr;
-            header.msg_iov = &raw mut self.pieces[places];
-            header.msg_iovlen = 1;
-            places += 1;
-        }
+        let places = self.offer(slots);
         let headers = &mut self.headers.headers;
         let count = loop {
             let result = socket.try_io(|| {
@@ -166,6 +152,24 @@ impl Inbound {
             });
         }
         Ok(())
+    }
+
+    /// Points headers to free slots, a batch at most, and returns how many.
+    fn offer(&mut self, slots: &mut Slots) -> usize {
+        for place in 0..DATAGRAMS_PER_BATCH {
+            let Some(bytes) = slots.free_bytes(place) else {
+                return place;
+            };
+            self.headers.clear(place);
+            self.pieces[place] = libc::iovec {
+                iov_base: bytes.as_mut_ptr().cast(),
+                iov_len: DATAGRAM_SLOT_BYTES,
+            };
+            let header = &mut self.headers.headers[place].msg_hdr;
+            header.msg_iov = &raw mut self.pieces[place];
+            header.msg_iovlen = 1;
+        }
+        DATAGRAMS_PER_BATCH
     }
 }
 

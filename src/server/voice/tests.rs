@@ -4,7 +4,7 @@ use super::*;
 use crate::cause::Ended;
 use crate::event::{ConnectionId, VoiceToken};
 use crate::hash::HashKey;
-use crate::protocol::{Frame, Packet, SEAL_OVERHEAD_BYTES, VoiceDatagram};
+use crate::protocol::{Frame, Packet, SEAL_OVERHEAD_BYTES, VOICE_HEADER_BYTES, VoiceDatagram};
 use crate::switchboard::Deliver;
 use crate::udp::Received;
 use std::collections::VecDeque;
@@ -66,9 +66,7 @@ impl DatagramSocket for Wire {
         self.seal(frames, seals);
         for frame in frames {
             let voice = VoiceDatagram::check(frame.frame).expect("it is voice");
-            let sequence = frame.frame[11..15].try_into().expect("four bytes");
-            self.sent
-                .push((voice.user_id().0, u32::from_be_bytes(sequence)));
+            self.sent.push((voice.user_id().0, voice.sequence()));
         }
     }
 
@@ -159,9 +157,9 @@ impl Room {
     }
 
     fn speak(&mut self, from: SocketAddr, sequence: u32) {
-        let mut bytes = vec![0x61, 0, 17];
-        bytes.resize(20, 0);
-        bytes[11..15].copy_from_slice(&sequence.to_be_bytes());
+        let mut bytes = vec![0; VOICE_HEADER_BYTES + 1];
+        let mut voice = VoiceDatagram::init(&mut bytes[..]).expect("it has room");
+        voice.set_sequence(sequence);
         self.arrive(from, bytes);
     }
 

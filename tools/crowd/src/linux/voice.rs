@@ -4,11 +4,16 @@
 //! the length that was asked for. Nothing here knows a socket.
 
 use super::options::Payload;
-use voiceapp_protocol::id::VOICE_DATA;
+use std::ops::Range;
 use voiceapp_protocol::{Frame, Packet, VoiceDatagram};
-use voiceapp_protocol::{VOICE_DATA_BYTES_MAX, VOICE_HEADER_BYTES};
+use voiceapp_protocol::{VOICE_FRAME_BYTES_MAX, VOICE_HEADER_BYTES};
 
-/// What a stamp takes of a datagram's data: run u32, round u32, speaker u32, time u64.
+/// Where a stamp's fields lie in a datagram's data.
+const RUN: Range<usize> = 0..4;
+const ROUND: Range<usize> = 4..8;
+const SPEAKER: Range<usize> = 8..12;
+const TIME: Range<usize> = 12..STAMP_BYTES;
+/// What a stamp takes of a datagram's data.
 pub const STAMP_BYTES: usize = 20;
 /// Sound in one datagram, in samples at 48 kHz: 20 ms, as Opus has it.
 const SAMPLES: u32 = 960;
@@ -17,17 +22,14 @@ const FILLER: u8 = 0xA5;
 
 /// Makes one datagram after the other in the same memory.
 pub struct Maker {
-    bytes: [u8; VOICE_HEADER_BYTES + VOICE_DATA_BYTES_MAX],
+    bytes: [u8; VOICE_FRAME_BYTES_MAX],
 }
 
 impl Maker {
     /// For a run of this number, which tells its datagrams from those of other people.
     pub fn new(run: u32) -> Self {
-        let mut bytes = [FILLER; VOICE_HEADER_BYTES + VOICE_DATA_BYTES_MAX];
-        bytes[0] = VOICE_DATA;
-        // Clients send user id 0.
-        bytes[3..11].fill(0);
-        bytes[19..23].copy_from_slice(&run.to_be_bytes());
+        let mut bytes = [FILLER; VOICE_FRAME_BYTES_MAX];
+        bytes[VOICE_HEADER_BYTES..][RUN].copy_from_slice(&run.to_be_bytes());
         Maker { bytes }
     }
 
@@ -41,14 +43,15 @@ impl Maker {
         now_ns: impl FnOnce() -> u64,
     ) -> &[u8] {
         let data_len = data_len(payload, speaker, sequence);
-        let bytes = &mut self.bytes;
-        bytes[1..3].copy_from_slice(&(16 + data_len as u16).to_be_bytes());
-        bytes[11..15].copy_from_slice(&sequence.to_be_bytes());
-        bytes[15..19].copy_from_slice(&sequence.wrapping_mul(SAMPLES).to_be_bytes());
-        bytes[23..27].copy_from_slice(&round.to_be_bytes());
-        bytes[27..31].copy_from_slice(&speaker.to_be_bytes());
-        bytes[31..39].copy_from_slice(&now_ns().to_be_bytes());
-        &self.bytes[..VOICE_HEADER_BYTES + data_len]
+        let bytes = &mut self.bytes[..VOICE_HEADER_BYTES + data_len];
+        let mut voice = VoiceDatagram::init(&mut *bytes).expect("options bound the data");
+        voice.set_sequence(sequence);
+        voice.set_timestamp(sequence.wrapping_mul(SAMPLES));
+        let stamp = &mut bytes[VOICE_HEADER_BYTES..];
+        stamp[ROUND].copy_from_slice(&round.to_be_bytes());
+        stamp[SPEAKER].copy_from_slice(&speaker.to_be_bytes());
+        stamp[TIME].copy_from_slice(&now_ns().to_be_bytes());
+        bytes
     }
 }
 
@@ -122,12 +125,13 @@ impl Received {
 
 impl Stamp {
     fn read(data: &[u8]) -> Option<Self> {
-        let number = |place: usize| Some(u32::from_be_bytes(*data.get(place..)?.first_chunk()?));
+        let number =
+            |field: Range<usize>| Some(u32::from_be_bytes(data.get(field)?.try_into().ok()?));
         Some(Stamp {
-            run: number(0)?,
-            round: number(4)?,
-            speaker: number(8)?,
-            sent_ns: u64::from_be_bytes(*data.get(12..)?.first_chunk()?),
+            run: number(RUN)?,
+            round: number(ROUND)?,
+            speaker: number(SPEAKER)?,
+            sent_ns: u64::from_be_bytes(data.get(TIME)?.try_into().ok()?),
         })
     }
 }
