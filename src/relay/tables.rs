@@ -276,7 +276,7 @@ impl Tables {
         owner.is_some_and(|&owner| owner != user && self.user(owner).seal.is_some())
     }
 
-    /// The newest proof wins: whoever had this address loses it, and the user loses the address
+    /// The newest proof wins: its former owner loses the address, and the user loses the address
     /// they had.
     /// Rules 9a, 9c and 10e.
     pub(super) fn bind(&mut self, user: UserKey, route: Route) {

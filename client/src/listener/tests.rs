@@ -439,7 +439,7 @@ fn strangers_without_end_cost_no_more_than_some_and_are_counted() {
         .map(|it| it.arrivals.datagrams)
         .sum();
     assert!(listener.unheard() + heard <= 10_000 && listener.unheard() > 9_000);
-    // Once they are silent, whoever speaks is heard.
+    // Once they are silent, any speaker is heard.
     for frame in 100..150 {
         now = start + FRAME * frame;
         listener.handle_timeout(now);

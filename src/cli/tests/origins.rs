@@ -41,7 +41,7 @@ fn a_check_shows_every_value_and_where_it_comes_from() {
     assert_eq!(start.report().lines().count(), SETTINGS.len());
 }
 
-/// An error of the server is in the words of whoever wrote the setting.
+/// An error of the server names the setting as it was written.
 #[test]
 fn errors_of_the_server_name_settings_as_they_were_written() {
     let error = crate::ServerError::BanFile {

@@ -105,7 +105,7 @@ fn shares_are_by_address_and_then_by_user() {
     assert_eq!([0, 1, 2].map(by_user), [2, 2, 1]);
 }
 
-/// With less than one place for each, all get it in turn, whoever comes first.
+/// With less than one place for each, all get it in turn.
 #[test]
 fn where_shares_are_not_equal_they_are_over_time() {
     let mut desk = Desk::new();
@@ -180,7 +180,7 @@ impl Model {
         Some(slot)
     }
 
-    /// One place at a time to whoever has fewest and wants more, the longest without a turn first.
+    /// One place at a time to the one with the fewest that wants more, the longest without a turn first.
     fn shares(&self, wants: &[(usize, usize)], is_address: bool, keep: usize) -> Vec<usize> {
         let mut shares = vec![0; wants.len()];
         for _ in 0..keep {

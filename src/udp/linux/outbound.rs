@@ -231,7 +231,7 @@ impl Outbound {
         header.msg_iovlen = pieces as _;
     }
 
-    /// Fills the next header but for its pieces, which whoever queues this writes before it is sent.
+    /// Fills the next header except for its pieces, which the caller writes before it is sent.
     pub(super) fn queue_without_piece(
         &mut self,
         message: Message,
@@ -330,7 +330,7 @@ impl Outbound {
     /// least one, or it is an error of the first.
     fn hand_over(&mut self, socket: &UdpSocket, first: usize) -> io::Result<usize> {
         // SAFETY: the headers point to pieces that were added with them, and these to frames and
-        // staged bytes that whoever queued them still borrows.
+        // staged bytes that the caller which queued them still borrows.
         unsafe { send_all(socket, &mut self.headers.headers[first..self.queued]) }
     }
 

@@ -71,7 +71,7 @@ fn a_server_that_names_no_end_of_people_fills_no_memory() {
     }
     assert_eq!(session.people().len(), PEOPLE_MAX);
     assert_eq!(told, 1);
-    // Whoever leaves makes room.
+    // A departure makes room.
     let user_id = UserId(2);
     tell(&mut session, now, Packet::UserLeftServer { user_id });
     let user_id = UserId(u64::MAX);
