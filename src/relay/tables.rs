@@ -276,8 +276,8 @@ impl Tables {
         owner.is_some_and(|&owner| owner != user && self.user(owner).seal.is_some())
     }
 
-    /// The newest proof wins: its former owner loses the address, and the user loses the address
-    /// they had.
+    /// The newest proof wins: the former owner of this address loses it, and the user loses the
+    /// address that it replaces.
     /// Rules 9a, 9c and 10e.
     pub(super) fn bind(&mut self, user: UserKey, route: Route) {
         if self.user(user).route == Some(route) {
