@@ -183,3 +183,42 @@ fn under_more_voice_than_can_go_out_other_work_goes_on_and_the_turn_ends() {
     // Three looks and 96 units are 480 of 512.
     assert_eq!(stage(busy, 0), (96 + 32, 4));
 }
+
+/// Twenty handshakes begin at once while voice has always something: a turn takes eight steps, polls voice after
+/// each, and comes back to the others.
+#[cfg(feature = "encryption")]
+#[test]
+fn a_turn_takes_a_share_of_the_handshakes_and_polls_voice_after_each() {
+    let now = Now {
+        instant: Instant::now(),
+        unix_ms: 0,
+    };
+    let clients: [_; 20] = std::array::from_fn(|_| Written::default());
+    let voice = Counted {
+        is_ready: true,
+        ..Counted::default()
+    };
+    let waiting = Waiting(clients.clone().into());
+    let mut core = Core::new(now, Limits::default(), HashKey(1, 2), waiting, voice);
+    core.acceptor = Some(crate::tls::tests::acceptor().clone());
+    core.door.is_ready = true;
+    core.turn(now);
+    let mut hello = Vec::new();
+    let mut client = crate::tls::tests::client(&[]);
+    client.write_tls(&mut hello).expect("it is memory");
+    let ids = core.connections.ids();
+    for (id, client) in ids.iter().zip(&clients) {
+        client.0.borrow_mut().extend(&hello);
+        core.connections.want_read(*id);
+    }
+    for answered in [8, 16, 20, 20] {
+        let before = core.voice.looks;
+        core.turn(now);
+        let connections = core.connections.iter_mut();
+        let count = connections.filter(|it| it.outbound_bytes() > 0).count();
+        assert_eq!(count, answered);
+        let steps = if answered == 20 { 0 } else { 8 };
+        assert!(core.voice.looks > before + steps, "{answered}");
+    }
+    assert!(!core.connections.has_work(), "nothing is asked for again");
+}
