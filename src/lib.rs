@@ -81,7 +81,8 @@
 //!
 //! What the server logs goes to the [`log`] crate's facade. It installs no logger. It installs
 //! signal handlers only if `Server::handle_signals` is called, which comes with the default feature
-//! `cli`. Without default features it builds neither a logger nor an argument parser nor signals.
+//! `cli`. Without default features it builds neither a logger nor an argument parser nor signals, and no TLS.
+//! With TLS, set [`Config::state_directory`], or clients meet another key after each start.
 //! It leaves the allocator as it is. [`return_large_buffers`] has what the binary sets, for an
 //! application whose memory is mostly the server's.
 //!

@@ -105,6 +105,10 @@ pub(crate) const HANDSHAKE_BYTES_MAX: usize = 16 * 1_024;
 /// long as some twenty writes.
 pub(crate) const HANDSHAKE_WORK_UNITS: usize = 24;
 
+/// Records of TLS that count as one unit of work when they are opened, short as they may be: a third of a
+/// microsecond each.
+pub(crate) const RECORDS_PER_WORK_UNIT: usize = 16;
+
 /// Steps of handshakes in one turn, so that a thousand clients that come back at once leave room for those who
 /// are there.
 pub(crate) const HANDSHAKE_STEPS_PER_STAGE: usize = 8;

@@ -48,6 +48,8 @@ pub(crate) enum Wire {
 pub(crate) struct TlsStep {
     /// Bytes that came in.
     pub(crate) received: usize,
+    /// Records that are whole by them.
+    pub(crate) records: usize,
     /// Bytes that are to be sent because of it, beside what was queued.
     pub(crate) answered: usize,
     /// Whether it was a step of the handshake, and whether the last.
@@ -136,7 +138,7 @@ impl TlsWire {
     ) -> TlsStep {
         let (before, was_handshaking) = (self.sealed.len(), self.is_handshaking());
         let result = self.session.feed(came, &mut self.sealed);
-        self.records.see(came);
+        let records = self.records.see(came);
         let is_handshaking = self.is_handshaking();
         let handshake = was_handshaking.then_some(match is_handshaking {
             true => HandshakeStep::UnderWay,
@@ -154,6 +156,7 @@ impl TlsWire {
         };
         let step = TlsStep {
             received: came.len(),
+            records,
             answered: self.sealed.len() - before,
             handshake,
             failure,

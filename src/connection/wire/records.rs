@@ -19,7 +19,9 @@ impl Records {
         self.partial
     }
 
-    pub(super) fn see(&mut self, mut came: &[u8]) {
+    /// Looks at what came, and returns how many records it completes.
+    pub(super) fn see(&mut self, mut came: &[u8]) -> usize {
+        let mut whole = 0;
         while let Some((&first, rest)) = came.split_first() {
             if self.partial < HEADER_BYTES {
                 match self.partial {
@@ -37,8 +39,10 @@ impl Records {
             }
             if self.partial >= HEADER_BYTES && self.partial == HEADER_BYTES + self.length {
                 self.partial = 0;
+                whole += 1;
             }
         }
+        whole
     }
 }
 
@@ -58,13 +62,14 @@ mod tests {
         }
         for piece in [1, 2, 3, 7, 4_096, 20_000] {
             let mut records = Records::default();
-            let mut seen = 0;
+            let (mut seen, mut count) = (0, 0);
             for bytes in stream.chunks(piece) {
-                records.see(bytes);
+                count += records.see(bytes);
                 seen += bytes.len();
                 let whole = ends.iter().rfind(|&&end| end <= seen);
                 assert_eq!(records.partial(), seen - whole.unwrap_or(&0), "{piece}");
             }
+            assert_eq!(count, ends.len(), "{piece}");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{Core, Voice};
 use crate::cause::Ended;
 use crate::connection::wire::{HandshakeStep, Speech, TlsStep};
 use crate::event::{ConnectionId, Source};
-use crate::limits::{HANDSHAKE_WORK_UNITS, WORK_UNIT_BYTES};
+use crate::limits::{HANDSHAKE_WORK_UNITS, RECORDS_PER_WORK_UNIT, WORK_UNIT_BYTES};
 use crate::server::accept::Listener;
 use crate::switchboard::Deliver;
 
@@ -54,7 +54,9 @@ impl<L: Listener, V: Voice> Core<L, V> {
 
     /// TLS has taken something in.
     pub(super) fn note_step(&mut self, id: ConnectionId, step: TlsStep) {
-        self.connections.copying_cost += step.received;
+        // A record has a price of its own, however short it is.
+        let opened = step.records * WORK_UNIT_BYTES / RECORDS_PER_WORK_UNIT;
+        self.connections.copying_cost += step.received + opened;
         self.connections.note_answered(id, step.answered);
         if let Some(handshake) = step.handshake {
             self.connections.copying_cost += HANDSHAKE_WORK_UNITS * WORK_UNIT_BYTES;

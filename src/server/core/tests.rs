@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::connection::delivery::Contact;
+use crate::connection::wire::TlsStep;
 use crate::protocol::Packet;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -221,4 +222,22 @@ fn a_turn_takes_a_share_of_the_handshakes_and_polls_voice_after_each() {
         assert!(core.voice.looks > before + steps, "{answered}");
     }
     assert!(!core.connections.has_work(), "nothing is asked for again");
+}
+
+#[test]
+fn a_flood_of_short_records_is_work() {
+    let now = Now {
+        instant: Instant::now(),
+        unix_ms: 0,
+    };
+    let waiting = Waiting(VecDeque::new());
+    let voice = Counted::default();
+    let mut core = Core::new(now, Limits::default(), HashKey(1, 2), waiting, voice);
+    let step = TlsStep {
+        received: 4_000,
+        records: 160,
+        ..TlsStep::default()
+    };
+    core.note_step(ConnectionId(0), step);
+    assert_eq!(core.connections.copying_cost, 4_000 + 10 * WORK_UNIT_BYTES);
 }
