@@ -129,6 +129,8 @@ fn sigusr2_has_more_told_and_then_less_again() {
     let place = server.place;
     let pass_by = || drop(TcpStream::connect((place.ip, place.tcp_port)).expect("it listens"));
     pass_by();
+    // The server is done with it when a later one has been answered.
+    Client::log_in(place, "bob").expect_quiet();
     server.signal("USR2");
     let log = server.log_until("log level DEBUG from now on");
     assert!(!log.contains("a pending connection"), "{log}");
