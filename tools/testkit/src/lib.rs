@@ -7,6 +7,9 @@ mod program;
 mod temp_file;
 
 pub use program::{clean, program};
+/// What makes certificates.
+#[cfg(feature = "encryption")]
+pub use rcgen;
 pub use temp_file::TempFile;
 pub use voiceapp_server::Limits;
 

@@ -3,9 +3,6 @@
 
 use super::{ALPN, provider};
 use crate::trust::{Fingerprint, Roots, Trust};
-use rcgen::{
-    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData, date_time_ymd,
-};
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::{NoServerSessionStorage, ServerConfig, ServerConnection};
@@ -17,6 +14,9 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use voiceapp_testkit::rcgen::{
+    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData, date_time_ymd,
+};
 
 /// A file of this test's own for keys, which is gone afterwards.
 pub struct KnownServers(pub PathBuf);
