@@ -49,6 +49,7 @@ fn parsing(criterion: &mut Criterion) {
         encoded(&Packet::LoginRequest {
             request_id: 1,
             username: "alice",
+            asked: None,
         }),
         encoded(&Packet::ChatMessageRequest {
             request_id: 1,
@@ -153,6 +154,7 @@ fn enter(server: &Server, user: usize) -> impl FnOnce() -> (TcpStream, UdpSocket
         let login = encoded(&Packet::LoginRequest {
             request_id: 1,
             username: &name,
+            asked: None,
         });
         tcp.write_all(&login).expect("it is sent");
         let mut voice_token = VoiceToken(0);

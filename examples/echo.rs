@@ -241,7 +241,7 @@ impl Bot {
             return Err(End::Lost(loss.to_string()));
         }
         match self.session.login_failure() {
-            Some(failure @ LoginFailure::Refused) => Err(End::Refused(failure.to_string())),
+            Some(failure @ LoginFailure::Refused(_)) => Err(End::Refused(failure.to_string())),
             Some(failure @ LoginFailure::Unanswered) => Err(End::Lost(failure.to_string())),
             None => match self.link.flush(&mut self.session) {
                 Ok(_) => Ok(()),

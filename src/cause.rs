@@ -2,6 +2,7 @@
 //!
 //! Every refusal and every drop is counted. One table, in `cause/table.rs`, has all the causes.
 
+mod reason;
 mod table;
 
 pub(crate) use table::{

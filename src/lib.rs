@@ -140,7 +140,7 @@
 //!     let address = [192, 0, 2, 1].into();
 //!     switchboard.handle_connect(now, id, address, token, &mut wires).expect("there is room");
 //!     for packet in [
-//!         Packet::LoginRequest { request_id: 1, username: name },
+//!         Packet::LoginRequest { request_id: 1, username: name, asked: None },
 //!         Packet::JoinVoiceChannelRequest { request_id: 2 },
 //!     ] {
 //!         let bytes = encoded(packet);

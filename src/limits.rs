@@ -141,9 +141,9 @@ pub(crate) const CERTIFICATE_FILE_BYTES_MAX: u64 = 1_024 * 1_024;
 /// completed. What else has arrived waits in the kernel.
 pub const INBOUND_BYTES_MAX: usize = FRAME_BYTES_MAX;
 
-/// What a newcomer receives about one other user at most, beyond the login response:
-/// UserJoinedServer (3 + 8 + 2 + name + 2), UserJoinedVoice (11) and UserMuteState (12).
-const NEWCOMER_BYTES_PER_USER: usize = 15 + USERNAME_BYTES_MAX + 11 + 12;
+/// What a newcomer receives about one user at most, beyond the login response:
+/// UserJoinedServer (3 + 8 + 2 + name + 2), UserJoinedVoice (11), UserMuteState (12) and UserFlags (12).
+const NEWCOMER_BYTES_PER_USER: usize = 15 + USERNAME_BYTES_MAX + 11 + 12 + 12;
 
 /// Bytes queued for a connection beyond what its login needs: some hundred chat messages of usual
 /// length, or a second of a very busy server, for a reader that has stopped for a moment.

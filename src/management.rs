@@ -5,6 +5,7 @@
 //! clock, draws no random number, and knows nothing of addresses or of the relay.
 
 mod announce;
+mod asking;
 mod chat;
 mod journal;
 mod login;
@@ -18,7 +19,8 @@ mod user;
 mod view;
 
 pub use announce::AnnounceError;
-pub use outbox::{Outbox, To};
+pub use asking::{About, ConnectionFacts};
+pub use outbox::{Audience, Outbox, To};
 
 use crate::cause::{Cause, ConnectionRefused, Counters, Ended, FrameIgnored};
 use crate::event::{ConnectionId, Event, Now, Source, UserId, VoiceToken};
@@ -26,8 +28,9 @@ use crate::hash::HashKey;
 use crate::limits::{
     BROADCAST_OVERHEAD_BYTES, CHAT_BURST, FRAME_HEADER_BYTES, Limits, STATE_BURST,
 };
-use crate::protocol::{Frame, Packet, PacketError, PacketInfo, Transport};
+use crate::protocol::{Caps, Frame, Packet, PacketError, PacketInfo, Transport, UserFlags};
 use crate::rate::RateLimit;
+use asking::farewell;
 use journal::Journal;
 use requests::response_to;
 use sources::Sources;
@@ -41,10 +44,12 @@ struct Session {
     address: IpAddr,
     token: VoiceToken,
     state: SessionState,
+    facts: ConnectionFacts,
+    /// What its client can do and is possible, once it has logged in and if it has asked; it stays (rule
+    /// 13d).
+    granted: Option<Caps>,
     /// Whether it is about to be closed. Nothing more that comes from it is handled.
     is_ended: bool,
-    /// Whether nobody between the client and the server can read it.
-    is_encrypted: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -64,6 +69,7 @@ pub struct ManagementServer {
     chat_limit: RateLimit,
     state_limit: RateLimit,
     sources: Sources,
+    about: About,
     /// By connection id.
     sessions: Vec<Option<Session>>,
     /// Connections that have not logged in, the one whose deadline is next first.
@@ -90,6 +96,7 @@ impl ManagementServer {
             chat_limit: RateLimit::per_second(limits.chat_rate, CHAT_BURST),
             state_limit: RateLimit::per_second(limits.state_rate, STATE_BURST),
             sources: Sources::new(limits, key),
+            about: About::default(),
             sessions: Vec::new(),
             pending: BTreeMap::new(),
             users: Vec::with_capacity(limits.users),
@@ -139,8 +146,9 @@ impl ManagementServer {
                 deadline,
                 is_muted: false,
             },
+            facts: ConnectionFacts::default(),
+            granted: None,
             is_ended: false,
-            is_encrypted: false,
         });
         if let Some(oldest) = oldest.filter(|_| is_full) {
             self.end(oldest, Ended::CrowdedOut, outbox);
@@ -148,16 +156,9 @@ impl ManagementServer {
         Ok(())
     }
 
-    /// Rule 14c: nobody logs in from now on whose connection is not [encrypted](Self::note_encrypted).
+    /// Rule 14c: nobody logs in from now on whose connection is not [encrypted](ConnectionFacts::is_encrypted).
     pub fn require_encryption(&mut self) {
         self.needs_encryption = true;
-    }
-
-    /// Nobody between its client and the server can read this connection. To be said before its first frame.
-    pub fn note_encrypted(&mut self, connection: ConnectionId) {
-        if let Some(session) = self.session(connection) {
-            session.is_encrypted = true;
-        }
     }
 
     /// A whole frame arrived on a connection. The answer and the events go to `outbox`.
@@ -312,6 +313,9 @@ impl ManagementServer {
             self.pending.remove(&deadline);
             self.sources.no_longer_pending(Source::of(session.address));
         }
+        if session.is_extended() {
+            outbox.send(To::One(connection), &farewell(cause));
+        }
         outbox.end(connection, cause);
     }
 
@@ -337,6 +341,11 @@ impl ManagementServer {
 const STATE_COST: u32 = (FRAME_HEADER_BYTES + 9 + BROADCAST_OVERHEAD_BYTES) as u32;
 
 /// What the news of a newcomer makes everyone read.
-fn joined_cost(username: &str) -> u32 {
-    (FRAME_HEADER_BYTES + 12 + username.len() + BROADCAST_OVERHEAD_BYTES) as u32
+fn joined_cost(username: &str, flags: UserFlags) -> u32 {
+    let joined = FRAME_HEADER_BYTES + 12 + username.len() + BROADCAST_OVERHEAD_BYTES;
+    let of_flags = match flags {
+        UserFlags::NONE => 0,
+        _ => STATE_COST,
+    };
+    joined as u32 + of_flags
 }

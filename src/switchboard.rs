@@ -9,7 +9,7 @@ use crate::cause::{Cause, ConnectionRefused, Counters, Ended, VoiceDropped};
 use crate::event::{ConnectionId, Now, UdpPath, UserId, VoiceToken};
 use crate::hash::HashKey;
 use crate::limits::Limits;
-use crate::management::{AnnounceError, ManagementServer, Outbox, To};
+use crate::management::{About, AnnounceError, ConnectionFacts, ManagementServer, Outbox, To};
 use crate::news::{News, ServerEvent};
 use crate::protocol::Frame;
 use crate::relay::{
@@ -72,6 +72,22 @@ impl Switchboard {
         self.pass_on(connections);
     }
 
+    /// As [`ManagementServer::set_about`].
+    pub fn set_about(&mut self, about: About) {
+        self.management.set_about(about);
+    }
+
+    /// As [`ManagementServer::set_facts`].
+    pub fn set_facts(&mut self, connection: ConnectionId, facts: ConnectionFacts) {
+        self.management.set_facts(connection, facts);
+    }
+
+    /// As [`ManagementServer::say_goodbye`], and delivers it.
+    pub(crate) fn say_goodbye(&mut self, connections: &mut impl Deliver) {
+        self.management.say_goodbye(&mut self.outbox);
+        self.pass_on(connections);
+    }
+
     /// As [`ManagementServer::handle_connect`].
     ///
     /// # Errors
@@ -101,11 +117,6 @@ impl Switchboard {
     /// As [`ManagementServer::require_encryption`].
     pub fn require_encryption(&mut self) {
         self.management.require_encryption();
-    }
-
-    /// As [`ManagementServer::note_encrypted`].
-    pub fn note_encrypted(&mut self, connection: ConnectionId) {
-        self.management.note_encrypted(connection);
     }
 
     /// Handles a frame, and delivers what comes of it.
@@ -345,14 +356,9 @@ impl Switchboard {
         for (to, frames) in self.outbox.deliveries() {
             match to {
                 To::One(connection) => connections.deliver(connection, frames),
-                To::Everyone => {
-                    for connection in self.management.user_connections() {
-                        connections.announce(connection, frames);
-                    }
-                }
-                To::EveryoneBut(except) => {
-                    for connection in self.management.user_connections() {
-                        if connection != except {
+                many => {
+                    for (connection, audience) in self.management.listeners() {
+                        if many.includes(connection, audience) {
                             connections.announce(connection, frames);
                         }
                     }

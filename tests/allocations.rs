@@ -246,6 +246,7 @@ fn a_running_server_allocates_for_no_datagram_in_any_way_of_sending() {
             speaker.await_packet(Packet::JoinVoiceChannelResponse {
                 request_id: 99,
                 success: true,
+                reason: None,
             });
         }
         speak_in_turns(&speakers, 0..10);

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 use voiceapp_server::cli::{self, OTHER_OPTIONS, SETTINGS};
 use voiceapp_server::figures::{self, Kind};
-use voiceapp_server::protocol::{Frame, Packet, Participant};
+use voiceapp_server::protocol::{
+    Asked, Frame, Granted, Greeting, Packet, Participant, Password, Program, Reason, Refusal,
+};
 use voiceapp_server::{Cause, Config, Server, metrics};
 
 const PROTOCOL: &str = include_str!("../docs/protocol.md");
@@ -103,6 +105,7 @@ fn describe(packet: &Packet<'_>) -> String {
             id,
             voice_token,
             participants,
+            granted,
         } => {
             let all: Vec<_> = participants
                 .iter()
@@ -113,8 +116,9 @@ fn describe(packet: &Packet<'_>) -> String {
                 false => format!("[ {}]", all.join(", ")),
             };
             format!(
-                "LoginResponse {{ request_id: {request_id}, id: {id}, voice_token: {:#018x}, participants: {all} }}",
-                voice_token.0
+                "LoginResponse {{ request_id: {request_id}, id: {id}, voice_token: {:#018x}, participants: {all}{} }}",
+                voice_token.0,
+                granted.map(describe_granted).unwrap_or_default()
             )
         }
         Packet::UserJoinedServer { participant: who } => {
@@ -139,11 +143,74 @@ fn describe(packet: &Packet<'_>) -> String {
             let sealed: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
             format!("Sealed {{ key_id: 0x{key_id}, counter: {counter}, sealed: {sealed} }}")
         }
+        Packet::LoginRequest {
+            request_id,
+            username,
+            asked,
+        } => {
+            let asked = asked.map(describe_asked).unwrap_or_default();
+            format!("LoginRequest {{ request_id: {request_id}, username: {username:?}{asked} }}")
+        }
+        Packet::UserFlags { user_id, flags } => {
+            format!("UserFlags {{ user_id: {user_id}, flags: {} }}", flags.0)
+        }
+        Packet::Ended { reason, text } => {
+            let reason = reason.number();
+            format!("Ended {{ reason: {reason}, text: {text:?} }}")
+        }
+        Packet::ChatMessageResponse {
+            request_id,
+            success,
+            reason: Some(reason),
+        } => {
+            let reason = reason.number();
+            format!(
+                "ChatMessageResponse {{ request_id: {request_id}, success: {success}, reason: {reason} }}"
+            )
+        }
         // What is left has numbers, strings and truth values, and user ids as `UserId(1)`.
         other => format!("{other:?}")
             .replace("UserId(", "")
             .replace("),", ",")
-            .replace(") }", " }"),
+            .replace(") }", " }")
+            .replace(", reason: None", ""),
+    }
+}
+
+fn describe_asked(asked: Asked<'_>) -> String {
+    let mut said = format!(", caps: {}", asked.caps.0);
+    if let Some(Password(password)) = asked.password {
+        said += &format!(", password: {password:?}");
+    }
+    if let Some(Program { name, version }) = asked.client {
+        said += &format!(", client: {name:?} {version:?}");
+    }
+    said
+}
+
+fn describe_granted(granted: Granted<'_>) -> String {
+    let mut said = format!(", caps: {}", granted.caps.0);
+    if let Some(Refusal { reason, text }) = granted.refusal {
+        said += &format!(", refusal: {} {text:?}", reason.number());
+    }
+    if let Some(Greeting { name, welcome }) = granted.server {
+        said += &format!(", server: {name:?} {welcome:?}");
+    }
+    if let Some(port) = granted.voice_port {
+        said += &format!(", voice_port: {port}");
+    }
+    if let Some(flags) = granted.flags {
+        said += &format!(", flags: {}", flags.0);
+    }
+    said
+}
+
+/// The table of reasons has each that there is, in its words.
+#[test]
+fn reasons_in_the_protocol_are_those_of_the_code() {
+    for reason in &Reason::ALL[1..] {
+        let entry = format!("| {} | {reason} |", reason.number());
+        assert!(PROTOCOL.contains(&entry), "there is no {entry}");
     }
 }
 

@@ -33,6 +33,10 @@ pub struct Listed {
     pub in_voice: bool,
     /// Whether the user is muted.
     pub is_muted: bool,
+    /// Whether nobody on the way can read what they and the server say to each other.
+    pub is_encrypted: bool,
+    /// Whether their name is reserved, and they have proved that it is theirs.
+    pub name_is_proved: bool,
 }
 
 /// What was received of a speaker, and how.
@@ -87,6 +91,13 @@ pub enum Event {
         /// Everyone who is logged in.
         users: usize,
     },
+    /// What the server says of itself to those who come.
+    Welcome {
+        /// What it is called, or nothing.
+        server: String,
+        /// What it has to say, or nothing.
+        text: String,
+    },
     /// An entry of the list of people.
     Here(Listed),
     /// So many more people, who are not listed.
@@ -140,6 +151,9 @@ pub enum Event {
     ChatRefused {
         /// The message.
         message: String,
+        /// Why, if the server says so: a number of the protocol.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<u8>,
     },
     /// The server names more people than the client remembers.
     TooMany {
@@ -215,6 +229,13 @@ pub enum Event {
     Skipped {
         /// What it was.
         reason: String,
+    },
+    /// The server closes the connection, and says why.
+    Ended {
+        /// A number of the protocol.
+        reason: u8,
+        /// The same in words.
+        text: String,
     },
     // Of the connection.
     /// There is one, and this much of it is encrypted.
@@ -402,6 +423,7 @@ impl Event {
             | Event::KeyNotKept { .. }
             | Event::Untrusted { .. }
             | Event::Connecting { .. }
+            | Event::Ended { .. }
             | Event::SpeechWaits { .. }
             | Event::ConnectionLost { .. }
             | Event::Reconnecting { .. }
@@ -437,6 +459,7 @@ mod tests {
             (
                 Event::ChatRefused {
                     message: "hi".into(),
+                    reason: None,
                 },
                 r#"{"event":"chat_refused","message":"hi"}"#,
             ),

@@ -156,6 +156,12 @@ impl Link {
         std::mem::take(&mut self.events)
     }
 
+    /// Sends voice to this port from now on.
+    pub fn set_voice_port(&mut self, port: u16) -> io::Result<()> {
+        self.voice_address.set_port(port);
+        self.renew_voice()
+    }
+
     /// Starts the threads that read. They end when nothing takes what they deliver. `Lost` is the
     /// last delivery.
     pub fn start(

@@ -10,16 +10,18 @@ use super::proof::{Outcome, Proof};
 use std::collections::VecDeque;
 use std::fmt::{self, Display, Formatter};
 use std::time::{Duration, Instant};
-use voiceapp_protocol::{FrameBuffer, Packet, UserId};
+use voiceapp_protocol::{Caps, FrameBuffer, Packet, UserId};
 
 mod inbound;
 mod liveness;
+mod login;
 mod people;
 #[cfg(test)]
 mod tests;
 mod voice;
 
 use liveness::Liveness;
+pub use login::{Login, LoginFailure, Said};
 use people::People;
 pub use voice::Voice;
 
@@ -48,7 +50,11 @@ pub struct Session {
     voice_start: Option<Instant>,
     next_frame: u64,
     unreadable: u64,
+    /// What the server granted of what was asked for.
+    granted: Caps,
+    voice_port: Option<u16>,
     login_failure: Option<LoginFailure>,
+    farewell: Option<Said>,
     loss: Option<Loss>,
     voice_is_closed: bool,
     outbound: Vec<u8>,
@@ -61,27 +67,6 @@ struct Pending {
     request_id: u64,
     sent_at: Instant,
     message: Option<String>,
-}
-
-/// Why the login failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoginFailure {
-    /// The server refused it.
-    Refused,
-    /// The server did not answer in time.
-    Unanswered,
-}
-
-impl Display for LoginFailure {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            LoginFailure::Refused => {
-                "the server refused the login: it is full, the name is not 1 to 32 bytes of text that \
-                 can be seen, or too many log in from here"
-            }
-            LoginFailure::Unanswered => "the server did not answer the login",
-        })
-    }
 }
 
 /// Why a session is over, although its connection may look open.
@@ -103,9 +88,9 @@ impl Display for Loss {
 }
 
 impl Session {
-    /// A session that logs in under this name. A name that is too long for any packet is not valid
-    /// for a server either, and is cut off.
-    pub fn new(now: Instant, username: &str, voice_address: String) -> Self {
+    /// A session that logs in with this, or under this name. A login that is too long for any packet is
+    /// refused at once.
+    pub fn new(now: Instant, login: impl Into<Login>, voice_address: String) -> Self {
         let mut session = Session {
             voice_address,
             me: UserId(0),
@@ -121,17 +106,18 @@ impl Session {
             voice_start: None,
             next_frame: 0,
             unreadable: 0,
+            granted: Caps::NONE,
+            voice_port: None,
             login_failure: None,
+            farewell: None,
             loss: None,
             voice_is_closed: false,
             outbound: Vec::new(),
             datagrams: VecDeque::new(),
             events: VecDeque::new(),
         };
-        session.request(now, |request_id| Packet::LoginRequest {
-            request_id,
-            username,
-        });
+        let login = login.into();
+        session.request(now, |request_id| login.request(request_id));
         session
     }
 
@@ -166,9 +152,29 @@ impl Session {
         self.me != UserId(0)
     }
 
+    /// What the server granted of what was asked for.
+    pub fn granted(&self) -> Caps {
+        self.granted
+    }
+
+    /// The UDP port that voice goes to, if the server has said it.
+    pub fn voice_port(&self) -> Option<u16> {
+        self.voice_port
+    }
+
+    /// Voice goes here from now on.
+    pub fn set_voice_address(&mut self, voice_address: String) {
+        self.voice_address = voice_address;
+    }
+
     /// Why the login failed, if it did.
-    pub fn login_failure(&self) -> Option<LoginFailure> {
-        self.login_failure
+    pub fn login_failure(&self) -> Option<&LoginFailure> {
+        self.login_failure.as_ref()
+    }
+
+    /// Why the server closes the connection, if it has said so.
+    pub fn farewell(&self) -> Option<&Said> {
+        self.farewell.as_ref()
     }
 
     /// Why this session is over, if it is.
@@ -291,7 +297,7 @@ impl Session {
             Err(error) => {
                 self.refuse(format!("not sent: {error}"));
                 if !self.is_logged_in() {
-                    self.login_failure = Some(LoginFailure::Refused);
+                    self.login_failure = Some(LoginFailure::Refused(None));
                 }
                 false
             }

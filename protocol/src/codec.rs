@@ -14,7 +14,7 @@ impl<'a> Reader<'a> {
         Reader { rest: payload }
     }
 
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
         Some(taken)
@@ -41,6 +41,16 @@ impl Field<'_> for bool {
 
     fn put(&self, out: &mut Vec<u8>) {
         out.push((*self).into());
+    }
+}
+
+impl Field<'_> for u8 {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        reader.take(1).map(|bytes| bytes[0])
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(*self);
     }
 }
 

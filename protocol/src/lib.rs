@@ -19,9 +19,11 @@
 
 extern crate alloc;
 
+mod asking;
 mod codec;
 mod packet;
 mod participant;
+mod reason;
 mod sealed;
 #[cfg(feature = "sealing")]
 pub mod sealing;
@@ -31,10 +33,14 @@ mod stream;
 mod tests;
 mod voice;
 
+pub use asking::{
+    Asked, Caps, Granted, Greeting, LoginFlags, Password, Program, Refusal, UserFlags,
+};
 pub use packet::{Direction, EncodeError, Packet, PacketError, PacketInfo, Transport, id};
 pub use packet::{LOGIN_RESPONSE_FIXED_BYTES, encode_login_response};
 pub use packet::{path_challenge, voice_auth_response};
 pub use participant::{Participant, Participants};
+pub use reason::Reason;
 pub use sealed::{SEAL_OVERHEAD_BYTES, SEAL_TAG_BYTES, SEALED_HEADER_BYTES};
 pub use sealed::{SealedDatagram, SealedDatagramError};
 pub use secrets::{EXPORTER_LABEL, KeyId, SECRET_BYTES, Secret, Suite, VoiceSecrets};

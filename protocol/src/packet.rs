@@ -2,8 +2,11 @@
 //! fields.
 
 use crate::codec::{Field, Reader};
+use crate::{
+    Asked, Granted, KeyId, Participant, Participants, Reason, UserFlags as Flags, UserId,
+    VoiceToken,
+};
 use crate::{FRAME_HEADER_BYTES, PAYLOAD_BYTES_MAX};
-use crate::{KeyId, Participant, Participants, UserId, VoiceToken};
 use alloc::vec::Vec;
 use byteorder::{BigEndian, ByteOrder};
 use core::fmt;
@@ -122,8 +125,12 @@ macro_rules! packets {
 }
 
 packets! {
-    /// Log in under a name.
-    0x01 LOGIN_REQUEST ToServer Tcp LoginRequest { request_id: u64, username: &'a str }
+    /// Log in under a name. A client that asks for nothing is one of the oldest.
+    0x01 LOGIN_REQUEST ToServer Tcp LoginRequest {
+        request_id: u64,
+        username: &'a str,
+        asked: Option<Asked<'a>>,
+    }
     /// Enter the voice channel.
     0x02 JOIN_VOICE_CHANNEL_REQUEST ToServer Tcp JoinVoiceChannelRequest { request_id: u64 }
     /// This address is mine, and this token proves it.
@@ -137,12 +144,13 @@ packets! {
     0x05 CHAT_MESSAGE_REQUEST ToServer Tcp ChatMessageRequest { request_id: u64, message: &'a str }
     /// Are you there?
     0x06 PING_REQUEST ToServer Tcp PingRequest { request_id: u64 }
-    /// Id 0 and token 0 say that the login was refused.
+    /// Id 0 and token 0 say that the login was refused. Something is granted to a client that asked.
     0x21 LOGIN_RESPONSE ToClient Tcp LoginResponse {
         request_id: u64,
         id: UserId,
         voice_token: VoiceToken,
         participants: Participants<'a>,
+        granted: Option<Granted<'a>>,
     }
     /// Whether the address is the user's now.
     0x22 VOICE_AUTH_RESPONSE ToClient Udp VoiceAuthResponse { request_id: u64, success: bool }
@@ -150,14 +158,20 @@ packets! {
     0x23 JOIN_VOICE_CHANNEL_RESPONSE ToClient Tcp JoinVoiceChannelResponse {
         request_id: u64,
         success: bool,
+        reason: Option<Reason>,
     }
     /// Whether the user has left it.
     0x24 LEAVE_VOICE_CHANNEL_RESPONSE ToClient Tcp LeaveVoiceChannelResponse {
         request_id: u64,
         success: bool,
+        reason: Option<Reason>,
     }
     /// Whether the message goes to everyone.
-    0x25 CHAT_MESSAGE_RESPONSE ToClient Tcp ChatMessageResponse { request_id: u64, success: bool }
+    0x25 CHAT_MESSAGE_RESPONSE ToClient Tcp ChatMessageResponse {
+        request_id: u64,
+        success: bool,
+        reason: Option<Reason>,
+    }
     /// I am.
     0x26 PING_RESPONSE ToClient Tcp PingResponse { request_id: u64 }
     /// Someone logged in.
@@ -176,6 +190,10 @@ packets! {
     }
     /// This user is muted, or no longer. From a client, `user_id` is ignored.
     0x46 USER_MUTE_STATE Both Tcp UserMuteState { user_id: UserId, is_muted: bool }
+    /// What is known of this user, for [`EXTENDED`](crate::Caps::EXTENDED) clients.
+    0x4b USER_FLAGS ToClient Tcp UserFlags { user_id: UserId, flags: Flags }
+    /// The server closes the connection now, for [`EXTENDED`](crate::Caps::EXTENDED) clients.
+    0x4c ENDED ToClient Tcp Ended { reason: Reason, text: &'a str }
     /// One voice datagram; `timestamp` counts samples at 48 kHz. From a client, `user_id` is ignored.
     /// [`VoiceDatagram`](crate::VoiceDatagram) is the same without parsing.
     0x61 VOICE_DATA Both Udp VoiceData {
@@ -269,6 +287,7 @@ pub fn encode_login_response<'p>(
     id: UserId,
     voice_token: VoiceToken,
     participants: impl IntoIterator<Item = Participant<'p>>,
+    granted: Option<Granted<'_>>,
 ) -> Result<(), EncodeError> {
     put_frame(out, id::LOGIN_RESPONSE, |out| {
         request_id.put(out);
@@ -284,6 +303,7 @@ pub fn encode_login_response<'p>(
             count = count.wrapping_add(1);
         }
         BigEndian::write_u16(&mut out[count_at..], count);
+        granted.put(out);
     })
 }
 

@@ -4,6 +4,7 @@
 #[path = "../../tests/common/random.rs"]
 pub(crate) mod random;
 
+mod asking;
 mod datagram;
 mod malformed;
 mod stream;
@@ -36,7 +37,7 @@ const LOGIN_RESPONSE_OF_TWO: &[u8] = b"\x21\x00\x3e\
     \x00\x00\x00\x00\x00\x00\x00\x02\x00\x07J\xc3\xbcrgen\x00\x01";
 
 /// Every packet, with its frame.
-fn golden() -> [(Packet<'static>, &'static [u8]); 22] {
+fn golden() -> [(Packet<'static>, &'static [u8]); 24] {
     let request_id = REQUEST_ID;
     let user_id = ALICE.user_id;
     let login_response = Frame::first_of(LOGIN_RESPONSE_OF_TWO).unwrap();
@@ -45,6 +46,7 @@ fn golden() -> [(Packet<'static>, &'static [u8]); 22] {
             Packet::LoginRequest {
                 request_id,
                 username: "alice",
+                asked: None,
             },
             b"\x01\x00\x0f\x11\x12\x13\x14\x15\x16\x17\x18\x00\x05alice",
         ),
@@ -86,6 +88,7 @@ fn golden() -> [(Packet<'static>, &'static [u8]); 22] {
             Packet::JoinVoiceChannelResponse {
                 request_id,
                 success: true,
+                reason: None,
             },
             b"\x23\x00\x09\x11\x12\x13\x14\x15\x16\x17\x18\x01",
         ),
@@ -93,6 +96,7 @@ fn golden() -> [(Packet<'static>, &'static [u8]); 22] {
             Packet::LeaveVoiceChannelResponse {
                 request_id,
                 success: false,
+                reason: None,
             },
             b"\x24\x00\x09\x11\x12\x13\x14\x15\x16\x17\x18\x00",
         ),
@@ -100,6 +104,7 @@ fn golden() -> [(Packet<'static>, &'static [u8]); 22] {
             Packet::ChatMessageResponse {
                 request_id,
                 success: true,
+                reason: None,
             },
             b"\x25\x00\x09\x11\x12\x13\x14\x15\x16\x17\x18\x01",
         ),
@@ -140,6 +145,20 @@ fn golden() -> [(Packet<'static>, &'static [u8]); 22] {
             b"\x46\x00\x09\x01\x02\x03\x04\x05\x06\x07\x08\x01",
         ),
         (
+            Packet::UserFlags {
+                user_id,
+                flags: UserFlags::NAME_IS_PROVED | UserFlags::IS_ENCRYPTED,
+            },
+            b"\x4b\x00\x09\x01\x02\x03\x04\x05\x06\x07\x08\x0c",
+        ),
+        (
+            Packet::Ended {
+                reason: Reason::Banned,
+                text: "bye",
+            },
+            b"\x4c\x00\x06\x04\x00\x03bye",
+        ),
+        (
             Packet::VoiceData {
                 user_id,
                 sequence: 0x2122_2324,
@@ -172,6 +191,117 @@ fn golden() -> [(Packet<'static>, &'static [u8]); 22] {
     ]
 }
 
+const ASKED: Asked = Asked {
+    caps: Caps(0x8000_0005),
+    password: Some(Password("pass")),
+    name_proof: Some(Password("")),
+    client: Some(Program {
+        name: "va",
+        version: "1",
+    }),
+};
+
+const GRANTED: Granted = Granted {
+    caps: Caps::EXTENDED,
+    refusal: None,
+    server: Some(Greeting {
+        name: "home",
+        welcome: "hi",
+    }),
+    voice_port: Some(9002),
+    key_id: Some(KeyId(0x0102_0304)),
+    flags: Some(LoginFlags::YOU_ARE_OPERATOR),
+};
+
+/// Packets with what only clients that ask send and get, with their frames.
+fn golden_of_the_asking() -> [(Packet<'static>, &'static [u8]); 8] {
+    let request_id = REQUEST_ID;
+    let refused = Granted {
+        refusal: Some(Refusal {
+            reason: Reason::Password,
+            text: "no",
+        }),
+        ..Granted::default()
+    };
+    let response = |id, voice_token, granted| Packet::LoginResponse {
+        request_id,
+        id: UserId(id),
+        voice_token: VoiceToken(voice_token),
+        participants: Participants::EMPTY,
+        granted: Some(granted),
+    };
+    [
+        (
+            Packet::LoginRequest {
+                request_id,
+                username: "alice",
+                asked: Some(ASKED),
+            },
+            b"\x01\x00\x2b\x11\x12\x13\x14\x15\x16\x17\x18\x00\x05alice\
+              \x80\x00\x00\x05\
+              \x01\x00\x06\x00\x04pass\
+              \x02\x00\x02\x00\x00\
+              \x03\x00\x07\x00\x02va\x00\x011",
+        ),
+        (
+            Packet::LoginRequest {
+                request_id,
+                username: "alice",
+                asked: Some(Asked::default()),
+            },
+            b"\x01\x00\x13\x11\x12\x13\x14\x15\x16\x17\x18\x00\x05alice\x00\x00\x00\x00",
+        ),
+        (
+            response(2, 3, GRANTED),
+            b"\x21\x00\x3b\x11\x12\x13\x14\x15\x16\x17\x18\
+              \x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x03\x00\x00\
+              \x00\x00\x00\x01\
+              \x02\x00\x0a\x00\x04home\x00\x02hi\
+              \x03\x00\x02\x23\x2a\
+              \x04\x00\x04\x01\x02\x03\x04\
+              \x05\x00\x01\x01",
+        ),
+        (
+            response(0, 0, refused),
+            b"\x21\x00\x26\x11\x12\x13\x14\x15\x16\x17\x18\
+              \x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
+              \x00\x00\x00\x00\x01\x00\x05\x03\x00\x02no",
+        ),
+        (
+            Packet::JoinVoiceChannelResponse {
+                request_id,
+                success: true,
+                reason: Some(Reason::Unstated),
+            },
+            b"\x23\x00\x0a\x11\x12\x13\x14\x15\x16\x17\x18\x01\x00",
+        ),
+        (
+            Packet::LeaveVoiceChannelResponse {
+                request_id,
+                success: true,
+                reason: Some(Reason::Unstated),
+            },
+            b"\x24\x00\x0a\x11\x12\x13\x14\x15\x16\x17\x18\x01\x00",
+        ),
+        (
+            Packet::ChatMessageResponse {
+                request_id,
+                success: false,
+                reason: Some(Reason::TooOften),
+            },
+            b"\x25\x00\x0a\x11\x12\x13\x14\x15\x16\x17\x18\x00\x06",
+        ),
+        (
+            Packet::ChatMessageResponse {
+                request_id,
+                success: false,
+                reason: Some(Reason::Other(200)),
+            },
+            b"\x25\x00\x0a\x11\x12\x13\x14\x15\x16\x17\x18\x00\xc8",
+        ),
+    ]
+}
+
 fn golden_bytes(id: u8) -> Vec<u8> {
     let all = golden();
     let (_, bytes) = all.iter().find(|(_, bytes)| bytes[0] == id).unwrap();
@@ -195,7 +325,7 @@ fn voice_data(len: usize) -> Vec<u8> {
 
 #[test]
 fn every_packet_is_its_golden_bytes() {
-    for (packet, bytes) in golden() {
+    for (packet, bytes) in golden().into_iter().chain(golden_of_the_asking()) {
         let mut out = b"before".to_vec();
         packet.encode(&mut out).unwrap();
         assert_eq!(out, [b"before", bytes].concat(), "{packet:?}");
@@ -205,7 +335,7 @@ fn every_packet_is_its_golden_bytes() {
 
 #[test]
 fn golden_bytes_are_their_packet() {
-    for (packet, bytes) in golden() {
+    for (packet, bytes) in golden().into_iter().chain(golden_of_the_asking()) {
         let frame = Frame::first_of(bytes).unwrap();
         assert_eq!((frame.id, frame.payload), (bytes[0], &bytes[3..]));
         assert_eq!(frame.wire_len(), bytes.len());
@@ -222,13 +352,14 @@ fn a_login_response_lists_its_participants_in_order() {
     let people = [ALICE, JUERGEN];
     let mut out = Vec::new();
     let token = VoiceToken(0xf1f2_f3f4_f5f6_f7f8);
-    encode_login_response(&mut out, REQUEST_ID, UserId(2), token, people).unwrap();
+    encode_login_response(&mut out, REQUEST_ID, UserId(2), token, people, None).unwrap();
     assert_eq!(out, LOGIN_RESPONSE_OF_TWO);
     let Ok(Packet::LoginResponse {
         request_id,
         id,
         voice_token,
         participants,
+        granted: None,
     }) = Packet::parse(0x21, &out[3..])
     else {
         panic!("it is a LoginResponse");
@@ -248,6 +379,7 @@ fn a_refused_login_has_no_id_no_token_and_no_participants() {
         id: UserId(0),
         voice_token: VoiceToken(0),
         participants: Participants::EMPTY,
+        granted: None,
     };
     let mut bytes = b"\x21\x00\x1a\0\0\0\0\0\0\0\x01".to_vec();
     bytes.resize(3 + 26, 0);
@@ -276,7 +408,7 @@ fn the_table_says_of_each_packet_who_sends_it_and_ids_that_open_other_protocols_
         assert_eq!(PacketInfo::of(packet.id), Some(packet));
         let by_id = match packet.id {
             0x01..=0x1f => Direction::ToServer,
-            0x20..=0x45 | 0x63 => Direction::ToClient,
+            0x20..=0x45 | 0x47..=0x5f | 0x63 => Direction::ToClient,
             0x64 => Direction::ToServer,
             _ => Direction::Both,
         };
@@ -352,8 +484,9 @@ fn noise(random: &mut Random) -> Vec<u8> {
     if random.below(3) == 0 {
         return (0..random.below(80)).map(|_| random.next() as u8).collect();
     }
-    let mut bytes = golden()[random.below(22)].1.to_vec();
-    bytes.extend_from_slice(golden()[random.below(22)].1);
+    let packets = [golden().as_slice(), &golden_of_the_asking()].concat();
+    let mut bytes = packets[random.below(packets.len())].1.to_vec();
+    bytes.extend_from_slice(packets[random.below(packets.len())].1);
     for _ in 0..random.below(4) {
         let place = random.below(bytes.len());
         let bit = 1 << random.below(8);

@@ -1,11 +1,14 @@
 //! Logging in: which logins are accepted, their answers, and what a pending connection may do.
 
-use super::{ManagementServer, Outbox, Session, SessionState, To, User, joined_cost, response_to};
+use super::asking::refusal;
+use super::{
+    Audience, ManagementServer, Outbox, Session, SessionState, To, User, joined_cost, response_to,
+};
 use crate::cause::{Ended, FrameIgnored, LoginRefused};
 use crate::event::{ConnectionId, Event, Now, Source, UserId, VoiceToken};
 use crate::limits::PAYLOAD_BYTES_MAX;
 use crate::name;
-use crate::protocol::{LOGIN_RESPONSE_FIXED_BYTES, Packet, Participants};
+use crate::protocol::{LOGIN_RESPONSE_FIXED_BYTES, Packet, Participants, Reason, UserFlags};
 
 impl ManagementServer {
     /// Before login only a login and a ping have an effect, and a mute state is kept for later.
@@ -22,10 +25,16 @@ impl ManagementServer {
             Packet::LoginRequest {
                 request_id,
                 username,
+                asked,
             } => match self.check_login(now, connection, username) {
-                Ok(name) => self.log_in(now, connection, request_id, &name, outbox),
+                Ok(name) => {
+                    let session = self.session(connection).expect("it has just sent a frame");
+                    session.granted = asked.map(|asked| session.possible(asked.caps));
+                    self.log_in(now, connection, request_id, &name, outbox);
+                }
                 Err(refused) => {
-                    self.refuse_login(now, connection, request_id, username, refused, outbox);
+                    let login = (request_id, username, asked.is_some());
+                    self.refuse_login(now, connection, login, refused, outbox);
                 }
             },
             Packet::PingRequest { request_id } => {
@@ -43,7 +52,7 @@ impl ManagementServer {
                 }
             }
             other => {
-                if let Some(response) = response_to(&other, false) {
+                if let Some(response) = response_to(&other, Err(Reason::NotAllowed), false) {
                     self.counters.count(FrameIgnored::BeforeLogin);
                     outbox.send(to, &response);
                 }
@@ -60,12 +69,13 @@ impl ManagementServer {
     ) -> Result<String, LoginRefused> {
         let source = self.source(connection);
         let session = self.session(connection);
-        let is_encrypted = session.is_some_and(|session| session.is_encrypted);
+        let is_encrypted = session.is_some_and(|session| session.facts.is_encrypted);
         if self.needs_encryption && !is_encrypted {
             return Err(LoginRefused::NotEncrypted);
         }
         let name = name::accept(username).map_err(LoginRefused::BadName)?;
-        let cost = joined_cost(&name);
+        let session = self.session(connection).expect("it has just sent a frame");
+        let cost = joined_cost(&name, session.facts.flags());
         if self.users.len() >= self.limits.users {
             Err(LoginRefused::ServerFull)
         } else if !self.sources.may_log_in(now.instant, source) {
@@ -78,14 +88,14 @@ impl ManagementServer {
     }
 
     /// Refuses a login, and closes the connection: existing clients open another one to try again,
-    /// and would go on to use this one as well.
+    /// and would go on to use this one as well. A login is its request id, its
+    /// name, and whether it asks for anything.
     /// Rule 1d.
     fn refuse_login(
         &mut self,
         now: Now,
         connection: ConnectionId,
-        request_id: u64,
-        username: &str,
+        (request_id, username, has_asked): (u64, &str, bool),
         refused: LoginRefused,
         outbox: &mut Outbox,
     ) {
@@ -94,6 +104,7 @@ impl ManagementServer {
         let address = session.address;
         self.journal
             .login_refused(now.instant, username, address, refused);
+        let text = refused.said();
         outbox.send(
             To::One(connection),
             &Packet::LoginResponse {
@@ -101,6 +112,7 @@ impl ManagementServer {
                 id: UserId(0),
                 voice_token: VoiceToken(0),
                 participants: Participants::EMPTY,
+                granted: has_asked.then(|| refusal(refused.reason(), &text)),
             },
         );
         self.end(connection, Ended::LoginRefused, outbox);
@@ -119,19 +131,21 @@ impl ManagementServer {
         let id = UserId(self.last_user_id);
         let session = self.session(connection).expect("it has just sent a frame");
         let (token, address) = (session.token, session.address);
+        let (is_extended, flags) = (session.is_extended(), session.facts.flags());
         let state = std::mem::replace(&mut session.state, SessionState::LoggedIn(id));
         let SessionState::Pending { deadline, is_muted } = state else {
             unreachable!("only a pending connection logs in");
         };
         self.pending.remove(&deadline);
         self.sources.no_longer_pending(Source::of(address));
-        self.users
-            .push(User::new(now, id, connection, username, is_muted));
+        let mut user = User::new(now, id, connection, username, is_muted);
+        (user.is_extended, user.flags) = (is_extended, flags);
+        self.users.push(user);
         self.users_at_most = self.users_at_most.max(self.users.len());
         self.journal.logged_in(now.instant, id, username, address);
         let source = Source::of(address);
         self.sources
-            .broadcast(now.instant, source, joined_cost(username));
+            .broadcast(now.instant, source, joined_cost(username, flags));
         outbox.event(Event::UserConnected { id, token, source });
         if is_muted {
             outbox.event(Event::MuteChanged { id, is_muted });
@@ -145,6 +159,10 @@ impl ManagementServer {
                 participant: newcomer,
             },
         );
+        if flags != UserFlags::NONE {
+            let to = To::ThoseBut(Audience::Extended, connection);
+            outbox.send(to, &Packet::UserFlags { user_id: id, flags });
+        }
     }
 
     /// Sends a user the list of users and their states.
@@ -154,7 +172,12 @@ impl ManagementServer {
         let to = To::One(user.connection);
         // The user itself is always in the response: an event would be about another person.
         let own = user.own_participant();
-        let mut room = PAYLOAD_BYTES_MAX - LOGIN_RESPONSE_FIXED_BYTES - own.wire_len();
+        let session = self.sessions[user.connection.index()].as_ref();
+        let caps = session.and_then(|session| session.granted);
+        let granted = caps.map(|caps| self.about.grant(caps));
+        // Rule 13f.
+        let fields_len = granted.map_or(0, |granted| granted.wire_len());
+        let mut room = PAYLOAD_BYTES_MAX - LOGIN_RESPONSE_FIXED_BYTES - own.wire_len() - fields_len;
         let others = || self.users.iter().filter(|other| other.id != user.id);
         let in_response = others()
             .take_while(|user| {
@@ -168,7 +191,7 @@ impl ManagementServer {
         let listed = || others().take(in_response).map(User::participant);
         let participants = listed().take(before).chain([own]);
         let participants = participants.chain(listed().skip(before));
-        outbox.send_login_response(to, request_id, user.id, token, participants);
+        outbox.send_login_response(to, request_id, user.id, token, participants, granted);
         for user in others().skip(in_response) {
             outbox.send(
                 to,
@@ -189,6 +212,11 @@ impl ManagementServer {
                 },
             );
         }
+        // It has no other way to learn its own (rule 13h).
+        let with_flags = self.users.iter().filter(|it| it.flags != UserFlags::NONE);
+        for &User { id, flags, .. } in with_flags.filter(|_| user.is_extended) {
+            outbox.send(to, &Packet::UserFlags { user_id: id, flags });
+        }
     }
 
     /// A second login on one connection is answered with what the first has given, within the rate of
@@ -205,7 +233,9 @@ impl ManagementServer {
         let source = self.source(connection);
         if !self.sources.may_log_in(now.instant, source) {
             let (name, refused) = (self.users[place].name.clone(), LoginRefused::TooFast);
-            return self.refuse_login(now, connection, request_id, &name, refused, outbox);
+            let session = self.session(connection).expect("it has just sent a frame");
+            let login = (request_id, &*name, session.granted.is_some());
+            return self.refuse_login(now, connection, login, refused, outbox);
         }
         self.counters.count(FrameIgnored::LoginRepeated);
         let session = self.session(connection).expect("it has just sent a frame");

@@ -2,7 +2,7 @@
 
 use crate::cause::Ended;
 use crate::event::{ConnectionId, Event, UserId, VoiceToken};
-use crate::protocol::{Packet, Participant, encode_login_response};
+use crate::protocol::{Granted, Packet, Participant, encode_login_response};
 
 /// The recipients of a frame. "Everyone" is every user who is logged in once the input has been
 /// handled.
@@ -14,6 +14,33 @@ pub enum To {
     Everyone,
     /// Every logged-in connection except this one.
     EveryoneBut(ConnectionId),
+    /// Every logged-in connection of this kind.
+    Those(Audience),
+    /// Every logged-in connection of this kind except this one.
+    ThoseBut(Audience, ConnectionId),
+}
+
+/// What a client understands. What both understand goes to everyone, and whatever it is that happens, it is
+/// encoded at most once for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// The packets that every client knows.
+    Old,
+    /// Those of [`Caps::EXTENDED`](crate::protocol::Caps::EXTENDED) as well.
+    Extended,
+}
+
+impl To {
+    /// Whether this logged-in connection is meant.
+    pub fn includes(self, connection: ConnectionId, audience: Audience) -> bool {
+        match self {
+            To::One(one) => connection == one,
+            To::Everyone => true,
+            To::EveryoneBut(except) => connection != except,
+            To::Those(those) => audience == those,
+            To::ThoseBut(those, except) => audience == those && connection != except,
+        }
+    }
 }
 
 /// What management sends: frames with their recipients, events for the relay, and connections to
@@ -85,8 +112,10 @@ impl Outbox {
         id: UserId,
         token: VoiceToken,
         participants: impl Iterator<Item = Participant<'p>>,
+        granted: Option<Granted<'_>>,
     ) {
-        encode_login_response(&mut self.bytes, request_id, id, token, participants)
+        let bytes = &mut self.bytes;
+        encode_login_response(bytes, request_id, id, token, participants, granted)
             .expect("management lists no more participants than fit");
         self.close_delivery(to);
     }

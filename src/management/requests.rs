@@ -1,8 +1,9 @@
 //! The requests of users, one at a time.
 
 use super::{ManagementServer, Outbox, To};
+use crate::cause::ChatRefused;
 use crate::event::{Now, UserId};
-use crate::protocol::Packet;
+use crate::protocol::{Packet, Reason};
 
 impl ManagementServer {
     /// Handles what a user sends.
@@ -14,6 +15,10 @@ impl ManagementServer {
         outbox: &mut Outbox,
     ) {
         let place = self.place(id);
+        let is_extended = self.users[place].is_extended;
+        let answer = |result: Result<(), Reason>| {
+            response_to(&packet, result, is_extended).expect("it is a request")
+        };
         let user = &mut self.users[place];
         let to = To::One(user.connection);
         match packet {
@@ -21,19 +26,18 @@ impl ManagementServer {
                 self.repeat_login(now, place, request_id, outbox);
             }
             Packet::JoinVoiceChannelRequest { .. } => {
-                outbox.send(to, &response_to(&packet, true).expect("it is a request"));
+                outbox.send(to, &answer(Ok(())));
                 user.set_in_voice(true, outbox);
                 self.tell_others(now, place, outbox);
             }
             Packet::LeaveVoiceChannelRequest { .. } => {
-                outbox.send(to, &response_to(&packet, true).expect("it is a request"));
+                outbox.send(to, &answer(Ok(())));
                 user.set_in_voice(false, outbox);
                 self.tell_others(now, place, outbox);
             }
             Packet::ChatMessageRequest { message, .. } => {
                 let result = self.check_chat(now, place, message);
-                let success = result.is_ok();
-                outbox.send(to, &response_to(&packet, success).expect("it is a request"));
+                outbox.send(to, &answer(result.map_err(ChatRefused::reason)));
                 match result {
                     Ok(()) => self.say(now, id, message, outbox),
                     Err(refused) => self.counters.count(refused),
@@ -51,23 +55,31 @@ impl ManagementServer {
     }
 }
 
-/// The answer to a request that is answered with yes or no.
-pub(super) fn response_to(request: &Packet<'_>, success: bool) -> Option<Packet<'static>> {
-    match *request {
-        Packet::JoinVoiceChannelRequest { request_id } => Some(Packet::JoinVoiceChannelResponse {
+/// The answer to a request that is answered with yes or no, with the reason for clients that know reasons
+/// (rule 13g).
+pub(super) fn response_to(
+    request: &Packet<'_>,
+    result: Result<(), Reason>,
+    is_extended: bool,
+) -> Option<Packet<'static>> {
+    let success = result.is_ok();
+    let reason = is_extended.then_some(result.err().unwrap_or(Reason::Unstated));
+    Some(match *request {
+        Packet::JoinVoiceChannelRequest { request_id } => Packet::JoinVoiceChannelResponse {
             request_id,
             success,
-        }),
-        Packet::LeaveVoiceChannelRequest { request_id } => {
-            Some(Packet::LeaveVoiceChannelResponse {
-                request_id,
-                success,
-            })
-        }
-        Packet::ChatMessageRequest { request_id, .. } => Some(Packet::ChatMessageResponse {
+            reason,
+        },
+        Packet::LeaveVoiceChannelRequest { request_id } => Packet::LeaveVoiceChannelResponse {
             request_id,
             success,
-        }),
-        _ => None,
-    }
+            reason,
+        },
+        Packet::ChatMessageRequest { request_id, .. } => Packet::ChatMessageResponse {
+            request_id,
+            success,
+            reason,
+        },
+        _ => return None,
+    })
 }

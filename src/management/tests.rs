@@ -51,6 +51,7 @@ fn log_in(management: &mut ManagementServer, connection: ConnectionId) -> (Vec<E
     let login = Packet::LoginRequest {
         request_id: 1,
         username: "someone",
+        asked: None,
     };
     handle(management, connection, login)
 }
@@ -157,7 +158,7 @@ fn a_broadcast_is_encoded_once_after_the_answer() {
     management.handle_disconnect(now(), ALICE, &mut outbox);
     let to: Vec<_> = outbox.deliveries().map(|(to, _)| to).collect();
     assert_eq!(to, [To::Everyone]);
-    assert!(management.user_connections().eq([BOB]));
+    assert!(management.listeners().eq([(BOB, Audience::Old)]));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{Outbox, To};
 use crate::event::{ConnectionId, Event, Now, UserId};
-use crate::protocol::{Packet, Participant};
+use crate::protocol::{Packet, Participant, UserFlags};
 use crate::rate::Spent;
 use std::time::Instant;
 
@@ -24,6 +24,10 @@ pub(super) struct User {
     /// Chat messages, against the rate.
     pub(super) chat: Spent,
     pub(super) logged_in_unix_ms: u64,
+    /// Whether its client knows reasons and the newer packets.
+    pub(super) is_extended: bool,
+    /// What others should know of it.
+    pub(super) flags: UserFlags,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,6 +59,8 @@ impl User {
             telling_at: None,
             chat: Spent::default(),
             logged_in_unix_ms: now.unix_ms,
+            is_extended: false,
+            flags: UserFlags::NONE,
         }
     }
 

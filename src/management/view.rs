@@ -1,6 +1,6 @@
 //! What management reports about itself.
 
-use super::{ManagementServer, SessionState};
+use super::{Audience, ManagementServer, SessionState};
 use crate::cause::Counters;
 use crate::event::ConnectionId;
 use std::net::IpAddr;
@@ -20,10 +20,16 @@ impl ManagementServer {
         session.map(|session| session.address)
     }
 
-    /// The connections of everyone who is logged in.
+    /// The connections of everyone who is logged in, and what each understands.
     /// Rule 3c.
-    pub fn user_connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
-        self.users.iter().map(|user| user.connection)
+    pub fn listeners(&self) -> impl Iterator<Item = (ConnectionId, Audience)> + '_ {
+        self.users.iter().map(|user| {
+            let audience = match user.is_extended {
+                true => Audience::Extended,
+                false => Audience::Old,
+            };
+            (user.connection, audience)
+        })
     }
 
     /// How many users may be logged in at a time.

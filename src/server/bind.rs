@@ -20,6 +20,7 @@ use crate::config::{Config, TlsUse};
 use crate::hash::HashKey;
 use crate::histogram::Histogram;
 use crate::limits::POLL_EVENTS;
+use crate::management::About;
 use crate::tls::Identity;
 use crate::udp::VoiceSocket;
 use log::warn;
@@ -106,6 +107,10 @@ impl Server {
             metrics_address,
         };
         server.register_ports()?;
+        server.core.switchboard.set_about(About {
+            voice_port: Some(server.voice_relay_address.port()),
+            ..About::default()
+        });
         server.bans.of_the_file = config.read_bans()?;
         server.apply_bans();
         server.take_identity(config)?;

@@ -80,6 +80,11 @@ impl<L: Listener, V: Voice> Core<L, V> {
         self.switchboard.set_bans(bans, &mut self.connections);
     }
 
+    /// Announces to every client that understands it that the server stops.
+    pub(super) fn say_goodbye(&mut self) {
+        self.switchboard.say_goodbye(&mut self.connections);
+    }
+
     /// How long the loop may sleep from this moment on: not at all with work left over, otherwise
     /// until something is due.
     pub(super) fn timeout(&self, from: Instant) -> Option<Duration> {

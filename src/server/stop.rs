@@ -17,6 +17,7 @@ pub(super) fn flush(server: &mut Server) {
         .poll
         .registry()
         .deregister(&mut server.core.door.listener.listener);
+    server.core.say_goodbye();
     for connection in server.core.connections.iter_mut() {
         if connection.queued_bytes() > 0 {
             sockets::make_room(&connection.stream, connection.queued_bytes());

@@ -14,10 +14,20 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use voiceapp_server::cause::{Cause, Ended};
 use voiceapp_server::event::{ConnectionId, Now, UdpPath, UserId, VoiceToken};
-use voiceapp_server::protocol::{Frame, FrameBuffer, Packet, Participant};
+use voiceapp_server::protocol::{
+    Asked, Caps, Frame, FrameBuffer, Granted, Greeting, Packet, Participant, Reason, Refusal,
+};
 use voiceapp_server::relay::Verdict;
 use voiceapp_server::switchboard::{Deliver, Switchboard};
 use voiceapp_server::{BanList, HashKey, Limits};
+
+/// What a client asks for that knows reasons and the newer packets.
+pub const EXTENDED: Asked<'static> = Asked {
+    caps: Caps::EXTENDED,
+    password: None,
+    name_proof: None,
+    client: None,
+};
 
 pub struct World {
     pub switchboard: Switchboard,
@@ -164,6 +174,18 @@ impl World {
         ended
     }
 
+    /// Disconnects a user, as an application may.
+    pub fn end_user(&mut self, person: Person) {
+        let id = UserId(person.id);
+        assert!(self.switchboard.end_user(id, &mut self.wires));
+        self.end_marked();
+    }
+
+    /// How many are logged in.
+    pub fn users(&self) -> usize {
+        self.switchboard.management().user_count()
+    }
+
     /// Ends who is to end, as the loop does.
     fn end_marked(&mut self) {
         for (connection, cause) in std::mem::take(&mut self.wires.ends) {
@@ -199,17 +221,28 @@ impl World {
         self.send(from, &packet(self.last_request));
     }
 
-    /// Sends a LoginRequest, and reads who they are now from the response.
+    /// Sends a LoginRequest that asks for nothing, and reads who they are now from the response.
     pub fn log_in(
         &mut self,
         connection: impl Into<ConnectionId>,
         username: &str,
+    ) -> Option<Person> {
+        self.log_in_asking(connection, username, None)
+    }
+
+    /// Sends a LoginRequest, and reads who they are now from the response.
+    pub fn log_in_asking(
+        &mut self,
+        connection: impl Into<ConnectionId>,
+        username: &str,
+        asked: Option<Asked<'_>>,
     ) -> Option<Person> {
         let connection = connection.into();
         let answer_at = self.wires.of(connection).bytes.len();
         self.request(connection, |request_id| Packet::LoginRequest {
             request_id,
             username,
+            asked,
         });
         let wire = self.wires.of(connection);
         let answer = Frame::first_of(&wire.bytes[answer_at..]).expect("a login is answered");
@@ -232,6 +265,13 @@ impl World {
     pub fn login(&mut self, username: &str) -> Person {
         let connection = self.connect();
         self.log_in(connection, username)
+            .expect("the login is accepted")
+    }
+
+    /// The same with a client that knows reasons and the newer packets.
+    pub fn login_extended(&mut self, username: &str) -> Person {
+        let connection = self.connect();
+        self.log_in_asking(connection, username, Some(EXTENDED))
             .expect("the login is accepted")
     }
 
@@ -385,6 +425,8 @@ struct Wires {
 #[derive(Default)]
 struct Wire {
     is_connected: bool,
+    /// Whether it is to end: nothing more is delivered to it.
+    is_ending: bool,
     bytes: Vec<u8>,
     /// Requests that wait for their response, the oldest first.
     unanswered: VecDeque<u64>,
@@ -403,10 +445,14 @@ impl Deliver for Wires {
     fn deliver(&mut self, to: ConnectionId, frames: &[u8]) {
         let wire = self.of(to);
         assert!(wire.is_connected, "something for who has gone");
+        if wire.is_ending {
+            return;
+        }
         wire.bytes.extend_from_slice(frames);
     }
 
     fn end(&mut self, connection: ConnectionId, cause: Ended) {
+        self.of(connection).is_ending = true;
         self.ends.push((connection, cause));
     }
 }
@@ -445,19 +491,27 @@ fn describe(packet: &Packet) -> String {
             id,
             voice_token,
             participants,
+            granted,
             ..
         } => {
             assert_eq!(id.0 == 0, voice_token.0 == 0);
             let people: Vec<_> = participants.iter().map(person).collect();
+            let granted = granted.map(granted_in_words).unwrap_or_default();
             if id.0 == 0 && people.is_empty() {
-                "login refused".into()
+                format!("login refused{granted}")
             } else {
-                format!("welcome {id}: {}", people.join(", "))
+                format!("welcome {id}: {}{granted}", people.join(", "))
             }
         }
-        Packet::JoinVoiceChannelResponse { success, .. } => format!("join {success}"),
-        Packet::LeaveVoiceChannelResponse { success, .. } => format!("leave {success}"),
-        Packet::ChatMessageResponse { success, .. } => format!("chat {success}"),
+        Packet::JoinVoiceChannelResponse {
+            success, reason, ..
+        } => format!("join {success}{}", in_brackets(*reason)),
+        Packet::LeaveVoiceChannelResponse {
+            success, reason, ..
+        } => format!("leave {success}{}", in_brackets(*reason)),
+        Packet::ChatMessageResponse {
+            success, reason, ..
+        } => format!("chat {success}{}", in_brackets(*reason)),
         Packet::PingResponse { .. } => "pong".into(),
         Packet::UserJoinedServer { participant } => {
             format!("joined server: {}", person(*participant))
@@ -474,8 +528,29 @@ fn describe(packet: &Packet) -> String {
             let state = if *is_muted { "muted" } else { "unmuted" };
             format!("{state}: {user_id}")
         }
+        Packet::UserFlags { user_id, flags } => format!("flags: {user_id} {}", flags.0),
+        Packet::Ended { reason, text } => format!("ended: {} {text}", reason.number()),
         other => panic!("a server does not send {other:?} on TCP"),
     }
+}
+
+/// Nothing, for a client that has not asked.
+fn in_brackets(reason: Option<Reason>) -> String {
+    reason.map_or(String::new(), |it| format!(" ({})", it.number()))
+}
+
+fn granted_in_words(granted: Granted) -> String {
+    let mut words = format!(" [{}]", granted.caps.0);
+    if let Some(Refusal { reason, text }) = granted.refusal {
+        words += &format!(" {} {text}", reason.number());
+    }
+    if let Some(Greeting { name, welcome }) = granted.server {
+        words += &format!(" {name}: {welcome}");
+    }
+    if let Some(port) = granted.voice_port {
+        words += &format!(" voice on {port}");
+    }
+    words
 }
 
 fn person(participant: Participant) -> String {

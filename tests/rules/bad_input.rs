@@ -21,7 +21,7 @@ fn rule_8a_a_frame_with_an_unknown_id_is_skipped() {
         let (mut world, connections) = both();
         let sender = connections[who];
         let unknown: Vec<u8> = (0..=255).filter(|&id| !id::is_known(id)).collect();
-        assert_eq!(unknown.len(), 256 - 22);
+        assert_eq!(unknown.len(), 256 - 24);
         for &id in &unknown {
             world.send_raw(sender, id, b"\xff whatever");
             world.send_raw(sender, id, b"");
@@ -38,7 +38,8 @@ fn rule_8b_a_known_id_that_no_client_may_send_is_ignored_whatever_it_holds() {
     let server_only = [0x03, 0x61]
         .into_iter()
         .chain(0x21..=0x26)
-        .chain(0x41..=0x45);
+        .chain(0x41..=0x45)
+        .chain(0x4b..=0x4c);
     for id in server_only {
         for who in 0..2 {
             let (mut world, connections) = both();

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod asking;
 mod bad_input;
 mod limits;
 mod login;

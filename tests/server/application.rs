@@ -309,6 +309,7 @@ fn events_that_nobody_reads_are_counted_and_keep_nobody_waiting() {
         alice.expect(Packet::LeaveVoiceChannelResponse {
             request_id,
             success: true,
+            reason: None,
         });
     }
     let statistics = server.handle.statistics().expect("it runs");

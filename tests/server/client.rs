@@ -88,6 +88,7 @@ impl Client {
         self.send(&Packet::LoginRequest {
             request_id,
             username: name,
+            asked: None,
         });
         let (id, token) = self.next(|packet| match packet {
             Packet::LoginResponse {
@@ -197,6 +198,7 @@ impl Client {
         self.expect(Packet::ChatMessageResponse {
             request_id,
             success: true,
+            reason: None,
         });
         self.next(|packet| match packet {
             Packet::UserSentMessage { message, .. } => assert_eq!(message, said),
@@ -248,6 +250,7 @@ impl Client {
         self.expect(Packet::JoinVoiceChannelResponse {
             request_id,
             success: true,
+            reason: None,
         });
     }
 

@@ -102,6 +102,7 @@ fn those_who_send_a_byte_a_second_are_ended_in_time_and_disturb_nobody() {
     let login = encoded(&Packet::LoginRequest {
         request_id: 1,
         username: "someone who takes a long time",
+        asked: None,
     });
     let mut slow: Vec<TcpStream> = (0..200).map(|_| connect_silently(&server)).collect();
     for stream in &slow {
@@ -184,6 +185,7 @@ fn reset_at(moment: Moment, server: &Running, alice: &mut Client) {
     let login = encoded(&Packet::LoginRequest {
         request_id: 1,
         username: "bob",
+        asked: None,
     });
     match moment {
         Moment::Connected => return bob.reset(),

@@ -221,6 +221,7 @@ fn datagrams_of_every_size_are_relayed_whole_or_not_at_all() {
         mallory.await_packet(Packet::JoinVoiceChannelResponse {
             request_id: 9,
             success: true,
+            reason: None,
         });
         let mut marker = 0;
         for size in SIZES {

@@ -100,6 +100,7 @@ fn converse(first: Place, second: Place) {
     bob.expect(Packet::ChatMessageResponse {
         request_id,
         success: true,
+        reason: None,
     });
     for listener in [&mut alice, &mut bob] {
         listener.next(|packet| match packet {
@@ -208,6 +209,7 @@ fn a_client_that_moves_is_heard_and_hears_at_its_new_address() {
         client.await_packet(Packet::JoinVoiceChannelResponse {
             request_id: 99,
             success: true,
+            reason: None,
         });
     }
     let old = std::mem::replace(&mut alice.udp, Client::connect(server.place()).udp);
@@ -255,6 +257,7 @@ fn who_was_refused_is_sent_away_whole_and_can_try_again() {
     let mut stream = encoded(&Packet::LoginRequest {
         request_id: 1,
         username: "a\nb",
+        asked: None,
     });
     for request_id in 2..5_000 {
         stream.extend(encoded(&Packet::PingRequest { request_id }));
@@ -287,6 +290,7 @@ fn a_stream_cut_into_bytes_and_one_glued_together_are_the_same() {
     let mut stream = encoded(&Packet::LoginRequest {
         request_id: 1,
         username: "alice",
+        asked: None,
     });
     for request_id in 2..12 {
         stream.extend(encoded(&Packet::PingRequest { request_id }));

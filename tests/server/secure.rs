@@ -8,7 +8,7 @@ use rustls::{ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use voiceapp_server::protocol::{FrameBuffer, Packet};
+use voiceapp_server::protocol::{Asked, FrameBuffer, Packet};
 
 pub const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -37,10 +37,15 @@ impl Secure {
         Secure::connect(place).logged_in(name)
     }
 
-    pub fn logged_in(mut self, name: &str) -> Secure {
+    pub fn logged_in(self, name: &str) -> Secure {
+        self.logged_in_asking(name, None)
+    }
+
+    pub fn logged_in_asking(mut self, name: &str, asked: Option<Asked<'_>>) -> Secure {
         self.send(&Packet::LoginRequest {
             request_id: 1,
             username: name,
+            asked,
         });
         self.id = self.next(|packet| match packet {
             Packet::LoginResponse { id, .. } => id.0,

@@ -26,6 +26,7 @@ fn gather(server: &Running, observer: &mut Client, count: usize) -> Vec<TcpStrea
         let login = crate::client::encoded(&Packet::LoginRequest {
             request_id: 1,
             username: &name(number),
+            asked: None,
         });
         stream.write_all(&login).expect("it is sent");
         crowd.push(stream);
@@ -51,6 +52,7 @@ fn stop_in_the_middle(server: &Running, observer: &mut Client) -> (Client, Vec<u
     reader.send(&Packet::LoginRequest {
         request_id: 1,
         username: "reader",
+        asked: None,
     });
     let mut start = vec![0; 1_000];
     reader.tcp.read_exact(&mut start).expect("it is answered");

@@ -8,7 +8,7 @@ use std::net::Shutdown;
 use std::time::Duration;
 use voiceapp_server::config::TlsUse;
 use voiceapp_server::event::UserId;
-use voiceapp_server::protocol::Packet;
+use voiceapp_server::protocol::{Asked, Caps, Packet, Reason, UserFlags};
 use voiceapp_server::{Cause, Limits};
 
 fn with(tls: TlsUse, limits: Limits) -> Running {
@@ -58,6 +58,52 @@ fn encrypted_and_plain_users_are_in_one_room() {
     let statistics = server.stop();
     assert_eq!(statistics.counters.get(Cause::ClosedByPeer), 2);
     assert_eq!(statistics.outbound_bytes, 0);
+}
+
+const EXTENDED: Asked<'static> = Asked {
+    caps: Caps::EXTENDED,
+    password: None,
+    name_proof: None,
+    client: None,
+};
+
+/// Rules 13h and 13i.
+#[test]
+fn who_asks_hears_who_is_encrypted_and_why_it_ends() {
+    let server = Running::start();
+    let place = server.place();
+    let mut alice = Secure::connect(place).logged_in_asking("alice", Some(EXTENDED));
+    let of_herself = Packet::UserFlags {
+        user_id: UserId(1),
+        flags: UserFlags::IS_ENCRYPTED,
+    };
+    alice.next(|packet| assert_eq!(packet, of_herself));
+    let mut bob = Client::connect(place);
+    bob.send(&Packet::LoginRequest {
+        request_id: 1,
+        username: "bob",
+        asked: Some(EXTENDED),
+    });
+    let granted = |packet: Packet<'_>| match packet {
+        Packet::LoginResponse { granted, .. } => {
+            let granted = granted.expect("it asked");
+            (granted.caps, granted.voice_port)
+        }
+        other => panic!("not an answer to the login: {other:?}"),
+    };
+    let expected = (Caps::EXTENDED, Some(place.udp_port));
+    assert_eq!(bob.next(granted), expected);
+    bob.next(|packet| assert_eq!(packet, of_herself));
+    alice.next(|packet| assert!(matches!(packet, Packet::UserJoinedServer { .. })));
+    server.stop();
+    let ended = Packet::Ended {
+        reason: Reason::Unstated,
+        text: "the server stops",
+    };
+    alice.next(|packet| assert_eq!(packet, ended));
+    alice.end().expect("nothing follows");
+    bob.next(|packet| assert_eq!(packet, ended));
+    bob.expect_end();
 }
 
 /// Rule 14c.

@@ -84,7 +84,8 @@ impl Client {
 
     /// Writes a request, which then waits for its answer.
     ///
-    /// `tail` follows the known fields, as a later version of the protocol may have it.
+    /// `tail` follows the known fields, as a later version of the protocol may have it. Behind a name it is
+    /// too short for capabilities: these clients ask for nothing.
     pub fn request(&mut self, request: Request, request_id: u64, tail: &[u8]) {
         let (packet_id, response, text) = match request {
             Request::LogIn(name) => (wire::LOGIN_REQUEST, wire::LOGIN_RESPONSE, Some(name)),
@@ -92,6 +93,10 @@ impl Client {
             Request::Leave => (wire::LEAVE_REQUEST, wire::LEAVE_RESPONSE, None),
             Request::Chat(message) => (wire::CHAT_REQUEST, wire::CHAT_RESPONSE, Some(message)),
             Request::Ping => (wire::PING_REQUEST, wire::PING_RESPONSE, None),
+        };
+        let tail = match packet_id {
+            wire::LOGIN_REQUEST => &tail[..tail.len().min(3)],
+            _ => tail,
         };
         let mut payload = Payload::new().u64(request_id);
         if let Some(text) = &text {

@@ -162,14 +162,17 @@ impl Session {
             Packet::JoinVoiceChannelResponse {
                 request_id,
                 success,
+                ..
             }
             | Packet::LeaveVoiceChannelResponse {
                 request_id,
                 success,
+                ..
             }
             | Packet::ChatMessageResponse {
                 request_id,
                 success,
+                ..
             } => (request_id, success),
             ref other => panic!("{other:?} is not for TCP"),
         };

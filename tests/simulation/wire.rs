@@ -20,6 +20,8 @@ pub const USER_LEFT_VOICE: u8 = 0x43;
 pub const USER_LEFT_SERVER: u8 = 0x44;
 pub const USER_SENT_MESSAGE: u8 = 0x45;
 pub const USER_MUTE_STATE: u8 = 0x46;
+pub const USER_FLAGS: u8 = 0x4b;
+pub const ENDED: u8 = 0x4c;
 pub const VOICE_DATA: u8 = 0x61;
 pub const SEALED: u8 = 0x62;
 pub const PATH_CHALLENGE: u8 = 0x63;
@@ -36,7 +38,7 @@ pub const FROM_CLIENTS: [u8; 6] = [
 ];
 
 /// What is known, but not for a client to send on TCP.
-pub const NOT_FROM_CLIENTS: [u8; 16] = [
+pub const NOT_FROM_CLIENTS: [u8; 18] = [
     VOICE_AUTH_REQUEST,
     LOGIN_RESPONSE,
     VOICE_AUTH_RESPONSE,
@@ -49,6 +51,8 @@ pub const NOT_FROM_CLIENTS: [u8; 16] = [
     USER_LEFT_VOICE,
     USER_LEFT_SERVER,
     USER_SENT_MESSAGE,
+    USER_FLAGS,
+    ENDED,
     VOICE_DATA,
     SEALED,
     PATH_CHALLENGE,

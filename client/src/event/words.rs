@@ -2,9 +2,11 @@
 
 use super::{ConnectionState, Event, Listed, Playout, Who};
 use crate::jitter::Counts;
+use crate::session::Said;
 use crate::speaker::Arrivals;
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::time::Duration;
+use voiceapp_protocol::Reason;
 
 impl Display for Event {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -13,6 +15,19 @@ impl Display for Event {
                 let id = who.user_id;
                 write!(f, "logged in as {who}, user {id}, of {users} here; ")?;
                 f.write_str("/help shows the commands")
+            }
+            Event::Welcome { server, text } => match (server.is_empty(), text.is_empty()) {
+                (false, false) => write!(f, "{}: {}", printable(server), printable(text)),
+                (false, true) => write!(f, "this is {}", printable(server)),
+                (true, _) => f.write_str(&printable(text)),
+            },
+            Event::Ended { reason, text } => {
+                let (reason, text) = (Reason::from_number(*reason), text.clone());
+                write!(
+                    f,
+                    "the server closes the connection: {}",
+                    Said { reason, text }
+                )
             }
             Event::Here(listed) => Display::fmt(listed, f),
             Event::MoreHere { count } => write!(f, "  and {count} more: /who shows them all"),
@@ -24,9 +39,14 @@ impl Display for Event {
                 write!(f, "* {who} {}muted", if *is_muted { "" } else { "un" })
             }
             Event::Chat { who, message, .. } => write!(f, "<{who}> {}", printable(message)),
-            Event::ChatRefused { message } => {
-                f.write_str("the server refused this: it is too long, or came too soon after ")?;
-                write!(f, "others: {}", printable(message))
+            Event::ChatRefused { message, reason } => {
+                f.write_str("the server refused this: ")?;
+                f.write_str(match reason.map(Reason::from_number) {
+                    Some(Reason::TooOften) => "it came too soon after others",
+                    Some(Reason::NotAllowed) => "it is empty or too long",
+                    _ => "it is too long, or came too soon after others",
+                })?;
+                write!(f, ": {}", printable(message))
             }
             Event::TooMany { people } => {
                 write!(
@@ -179,8 +199,10 @@ impl Display for Listed {
         let you = if self.is_you { " (you)" } else { "" };
         let voice = if self.in_voice { ", in voice" } else { "" };
         let muted = if self.is_muted { ", muted" } else { "" };
+        let encrypted = if self.is_encrypted { ", encrypted" } else { "" };
+        let proved = if self.name_is_proved { ", proved" } else { "" };
         let (id, name) = (self.who.user_id, Name(&self.who.name));
-        write!(f, "  {id:>3} {name}{you}{voice}{muted}")
+        write!(f, "  {id:>3} {name}{you}{voice}{muted}{encrypted}{proved}")
     }
 }
 
@@ -260,7 +282,7 @@ pub fn acts_on_terminals(c: char) -> bool {
 }
 
 /// What others wrote, with everything escaped that would act on a terminal or turn its text around.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if acts_on_terminals(c) {

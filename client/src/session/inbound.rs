@@ -1,9 +1,11 @@
 //! Packets from the server over TCP.
 
 use super::people::PEOPLE_MAX;
-use super::{Event, LoginFailure, Pending, Session};
+use super::{Event, LoginFailure, Pending, Said, Session};
 use std::time::Instant;
-use voiceapp_protocol::{Frame, Packet, Participant, UserId, VoiceToken};
+use voiceapp_protocol::{
+    Frame, Granted, Greeting, Packet, Participant, Reason, UserId, VoiceToken,
+};
 
 impl Session {
     /// Takes bytes of the TCP stream, cut anywhere.
@@ -33,17 +35,22 @@ impl Session {
                 voice_token,
                 participants,
                 request_id,
+                granted,
             } => {
                 self.settle(request_id);
                 if id == UserId(0) {
-                    self.login_failure = Some(LoginFailure::Refused);
+                    let refusal = granted.and_then(|it| it.refusal);
+                    let said = refusal.map(|it| said(it.reason, it.text));
+                    self.login_failure = Some(LoginFailure::Refused(said));
                 } else {
                     self.handle_login(at, id, voice_token, participants.iter());
+                    self.handle_granted(granted.unwrap_or_default());
                 }
             }
             Packet::JoinVoiceChannelResponse {
                 request_id,
                 success,
+                ..
             } => {
                 self.settle(request_id);
                 self.handle_voice_changed(success, true);
@@ -51,16 +58,22 @@ impl Session {
             Packet::LeaveVoiceChannelResponse {
                 request_id,
                 success,
+                ..
             } => {
                 self.settle(request_id);
                 self.handle_voice_changed(success, false);
             }
             // If it was accepted, the message itself settles it.
             Packet::ChatMessageResponse { success: true, .. } => {}
-            Packet::ChatMessageResponse { request_id, .. } => {
+            Packet::ChatMessageResponse {
+                request_id, reason, ..
+            } => {
                 let refused = self.settle(request_id).and_then(|it| it.message);
                 let message = refused.unwrap_or_default();
-                self.events.push_back(Event::ChatRefused { message });
+                self.events.push_back(Event::ChatRefused {
+                    message,
+                    reason: reason.map(Reason::number),
+                });
             }
             Packet::PingResponse { request_id } => {
                 if let Some(asked) = self.settle(request_id) {
@@ -83,6 +96,18 @@ impl Session {
                     message: message.to_owned(),
                 });
             }
+            Packet::Ended { reason, text } => {
+                self.farewell = Some(said(reason, text));
+                self.events.push_back(Event::Ended {
+                    reason: reason.number(),
+                    text: text.to_owned(),
+                });
+            }
+            // What is known of someone is looked up, and no news.
+            Packet::UserFlags { user_id, flags } => match self.people.entry(user_id) {
+                Some(person) => person.flags = flags,
+                None => self.note_too_many(),
+            },
             _ => self.handle_presence(packet),
         }
     }
@@ -112,6 +137,17 @@ impl Session {
             users: self.people.len(),
         });
         self.prove(at);
+    }
+
+    fn handle_granted(&mut self, granted: Granted<'_>) {
+        self.granted = granted.caps;
+        self.voice_port = granted.voice_port;
+        if let Some(Greeting { name, welcome }) = granted.server {
+            self.events.push_back(Event::Welcome {
+                server: name.to_owned(),
+                text: welcome.to_owned(),
+            });
+        }
     }
 
     fn handle_voice_changed(&mut self, success: bool, in_voice: bool) {
@@ -200,4 +236,9 @@ impl Session {
             self.events.push_back(Event::TooMany { people });
         }
     }
+}
+
+fn said(reason: Reason, text: &str) -> Said {
+    let text = text.to_owned();
+    Said { reason, text }
 }

@@ -3,7 +3,7 @@
 
 use crate::event::{Listed, Who};
 use std::collections::{BTreeMap, HashMap};
-use voiceapp_protocol::{Participant, UserId};
+use voiceapp_protocol::{Participant, UserFlags, UserId};
 
 /// So many people are remembered. Events about others are not shown.
 pub const PEOPLE_MAX: usize = 65_536;
@@ -20,6 +20,7 @@ pub struct Person {
     name: String,
     pub in_voice: bool,
     pub is_muted: bool,
+    pub flags: UserFlags,
 }
 
 impl Person {
@@ -58,6 +59,7 @@ impl People {
         let is_new_name = person.name != participant.username;
         person.in_voice = participant.in_voice;
         person.is_muted = participant.is_muted;
+        person.flags = UserFlags::NONE;
         if is_new_name {
             let name = participant.username.to_owned();
             let before = std::mem::replace(&mut person.name, name.clone());
@@ -87,6 +89,8 @@ impl People {
             is_you: *id == me,
             in_voice: person.in_voice,
             is_muted: person.is_muted,
+            is_encrypted: person.flags.contains(UserFlags::IS_ENCRYPTED),
+            name_is_proved: person.flags.contains(UserFlags::NAME_IS_PROVED),
         };
         self.by_id.iter().map(listed).collect()
     }

@@ -2,6 +2,7 @@ use super::*;
 use crate::proof;
 use voiceapp_protocol::{Frame, Participant, VoiceToken, encode_login_response};
 
+mod asking;
 mod outage;
 mod presence;
 
@@ -17,7 +18,7 @@ fn logged_in(now: Instant, names: &[&'static str]) -> Session {
         is_muted: false,
     });
     let mut answer = Vec::new();
-    encode_login_response(&mut answer, 1, UserId(1), TOKEN, people).expect("it fits");
+    encode_login_response(&mut answer, 1, UserId(1), TOKEN, people, None).expect("it fits");
     session.handle_bytes(now, &answer);
     assert!(session.is_logged_in());
     hear_out(&mut session);
@@ -234,6 +235,7 @@ fn what_is_asked_is_waited_for() {
     let yes = Packet::ChatMessageResponse {
         request_id: 3,
         success: true,
+        reason: None,
     };
     assert_eq!(tell(&mut session, now, yes), []);
     assert!(session.is_waiting_for_answers());
@@ -251,11 +253,15 @@ fn what_is_asked_is_waited_for() {
     let no = Packet::ChatMessageResponse {
         request_id: 4,
         success: false,
+        reason: None,
     };
     let message = "what".to_owned();
     assert_eq!(
         tell(&mut session, now, no),
-        [Event::ChatRefused { message }]
+        [Event::ChatRefused {
+            message,
+            reason: None
+        }]
     );
 
     session.leave(now);
@@ -278,12 +284,14 @@ fn joining_and_leaving_unmute_unless_they_change_nothing() {
             Packet::JoinVoiceChannelResponse {
                 request_id,
                 success,
+                reason: None,
             }
         } else {
             session.leave(now);
             Packet::LeaveVoiceChannelResponse {
                 request_id,
                 success,
+                reason: None,
             }
         };
         tell(session, now, answer);
@@ -301,7 +309,7 @@ fn a_login_that_is_refused_or_not_answered_has_failed() {
     let now = Instant::now();
     let mut session = Session::new(now, "ann", String::new());
     session.handle_timeout(now + ANSWER_TIMEOUT);
-    assert_eq!(session.login_failure(), Some(LoginFailure::Unanswered));
+    assert_eq!(session.login_failure(), Some(&LoginFailure::Unanswered));
 
     let mut session = Session::new(now, "ann", String::new());
     let refusal = Packet::LoginResponse {
@@ -309,12 +317,13 @@ fn a_login_that_is_refused_or_not_answered_has_failed() {
         id: UserId(0),
         voice_token: VoiceToken(0),
         participants: voiceapp_protocol::Participants::EMPTY,
+        granted: None,
     };
     tell(&mut session, now, refusal);
-    assert_eq!(session.login_failure(), Some(LoginFailure::Refused));
+    assert_eq!(session.login_failure(), Some(&LoginFailure::Refused(None)));
 
     let session = Session::new(now, &"x".repeat(70_000), String::new());
-    assert_eq!(session.login_failure(), Some(LoginFailure::Refused));
+    assert_eq!(session.login_failure(), Some(&LoginFailure::Refused(None)));
 }
 
 #[test]

@@ -131,7 +131,8 @@ impl FakeServer {
             is_muted: false,
         };
         let mut answer = Vec::new();
-        encode_login_response(&mut answer, 1, me.user_id, VoiceToken(1), [me]).expect("it fits");
+        encode_login_response(&mut answer, 1, me.user_id, VoiceToken(1), [me], None)
+            .expect("it fits");
         server.tcp.write_all(&answer).expect("it reads");
         server
     }

@@ -40,19 +40,32 @@ fn a_payload_shorter_than_its_fields_is_malformed() {
 
 #[test]
 fn bytes_after_the_fields_are_ignored_where_the_last_is_not_all_the_rest() {
-    for (packet, bytes) in golden() {
-        let payload = [&bytes[3..], b"\xffroom for later"].concat();
+    let optional = golden_of_the_asking();
+    for (packet, bytes) in golden().into_iter().chain(optional) {
+        let later: &[u8] = match packet {
+            // Capabilities would be longer.
+            Packet::LoginRequest { asked: None, .. } => b"\xff\xff\xff",
+            Packet::LoginResponse { granted: None, .. } => b"\xff\xff\xff",
+            // Every byte behind them is theirs: what comes later has a tag of its own.
+            Packet::LoginRequest { .. } | Packet::LoginResponse { .. } => b"\xff\x00\x05later",
+            // One byte is a reason.
+            Packet::JoinVoiceChannelResponse { reason: None, .. }
+            | Packet::LeaveVoiceChannelResponse { reason: None, .. }
+            | Packet::ChatMessageResponse { reason: None, .. } => b"",
+            _ => b"\xffroom for later",
+        };
+        let payload = [&bytes[3..], later].concat();
         let parsed = Packet::parse(bytes[0], &payload);
         if let Packet::VoiceData { .. } = packet {
             let Ok(Packet::VoiceData { data, .. }) = parsed else {
                 panic!("{parsed:?}");
             };
-            assert_eq!(data, b"opus\xffroom for later");
+            assert_eq!(data, b"opus\xffroom for later".as_slice());
         } else if let Packet::Sealed { .. } = packet {
             let Ok(Packet::Sealed { sealed, .. }) = parsed else {
                 panic!("{parsed:?}");
             };
-            assert_eq!(sealed, b"frame and its tag\xffroom for later");
+            assert_eq!(sealed, b"frame and its tag\xffroom for later".as_slice());
         } else {
             assert_eq!(parsed, Ok(packet));
             // Nor do they come back when the packet is sent on.
@@ -123,8 +136,9 @@ fn a_participant_count_that_lies_is_malformed() {
             Err(PacketError::Malformed)
         );
     }
-    // Fewer than there are: the others are trailing bytes.
+    // Fewer than there are: the others are trailing bytes, of which capabilities take four.
     bytes[27..29].copy_from_slice(&[0, 1]);
+    bytes.truncate(29 + ALICE.wire_len() + 3);
     let Ok(Packet::LoginResponse { participants, .. }) = Packet::parse(0x21, &bytes[3..]) else {
         panic!("one participant is there");
     };
@@ -211,6 +225,7 @@ fn what_is_too_long_leaves_the_buffer_as_it_was() {
         &|len| Packet::LoginRequest {
             request_id: 1,
             username: &text[..len],
+            asked: None,
         },
         65_525,
     );
@@ -254,7 +269,7 @@ fn too_many_participants_leave_the_buffer_as_it_was() {
     };
     let encode = |out: &mut Vec<u8>, count| {
         let people = std::iter::repeat_n(nameless, count);
-        encode_login_response(out, 1, UserId(1), VoiceToken(1), people)
+        encode_login_response(out, 1, UserId(1), VoiceToken(1), people, None)
     };
     let mut out = b"before".to_vec();
     // 65,535 - 26 = 12 × 5,459 + 1. The last is over what a count can say, too.

@@ -22,8 +22,8 @@ fn what_makes_no_sense_together_is_refused() {
             "--max-voice-bytes 100",
         ),
         (
-            "--max-users 100000 --max-outbound-memory 6",
-            "--max-users 100000: that takes up to 7 MiB",
+            "--max-users 100000 --max-outbound-memory 8",
+            "--max-users 100000: that takes up to 9 MiB",
         ),
         ("--metrics-address 127.0.0.1:9001", "--management-port 9001"),
         (
@@ -54,7 +54,7 @@ fn what_makes_no_sense_together_is_refused() {
         "--max-login-rate 0 --max-connection-rate 1",
         "--max-voice-bandwidth 1419",
         "--max-voice-bandwidth 119 --max-voice-bytes 100",
-        "--max-users 100000 --max-outbound-memory 7",
+        "--max-users 100000 --max-outbound-memory 9",
         // Voice is UDP, and another address is another place.
         "--metrics-address 127.0.0.1:9002",
         "--metrics-address 127.0.0.1:9001 --bind-address 127.0.0.2",
@@ -79,6 +79,6 @@ fn what_makes_no_sense_together_is_refused() {
     assert_eq!(
         error.expect_err("it has no room"),
         "VOICEAPP_MAX_OUTBOUND_MEMORY 6 has no room for one login among max-users 100000 \
-         (/etc/voice.toml:2): that takes up to 7 MiB"
+         (/etc/voice.toml:2): that takes up to 9 MiB"
     );
 }

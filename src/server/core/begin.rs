@@ -8,6 +8,7 @@ use crate::cause::Ended;
 use crate::connection::wire::{HandshakeStep, Speech, TlsStep};
 use crate::event::{ConnectionId, Source};
 use crate::limits::{HANDSHAKE_WORK_UNITS, RECORDS_PER_WORK_UNIT, WORK_UNIT_BYTES};
+use crate::management::ConnectionFacts;
 use crate::server::accept::Listener;
 use crate::switchboard::Deliver;
 
@@ -64,7 +65,8 @@ impl<L: Listener, V: Voice> Core<L, V> {
             self.is_voice_due = true;
             if handshake == HandshakeStep::Last {
                 self.handshakes.end(id);
-                self.switchboard.note_encrypted(id);
+                self.switchboard
+                    .set_facts(id, ConnectionFacts { is_encrypted: true });
             }
         }
         if let Some(cause) = step.failure {

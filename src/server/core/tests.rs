@@ -102,6 +102,7 @@ fn a_login_that_has_arrived_in_time_counts_though_nobody_has_looked() {
     let packet = Packet::LoginRequest {
         request_id: 1,
         username: "alice",
+        asked: None,
     };
     packet.encode(&mut login).expect("it fits");
     clients[1].0.borrow_mut().extend(login);

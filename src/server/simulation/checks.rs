@@ -173,7 +173,7 @@ impl World {
     /// The server believes of each connection what is so.
     pub fn check_awake(&self) {
         let management = self.core.switchboard.management();
-        let users: BTreeSet<_> = management.user_connections().collect();
+        let users: BTreeSet<_> = management.listeners().map(|(it, _)| it).collect();
         let (mut count, mut strangers) = (0, 0);
         for client in self.clients.values() {
             let pipe = &*client.pipe.borrow();

@@ -93,6 +93,7 @@ impl Client {
             Sent::LogIn { name, .. } => Packet::LoginRequest {
                 request_id,
                 username: name,
+                asked: None,
             },
             Sent::Join => Packet::JoinVoiceChannelRequest { request_id },
             Sent::Leave => Packet::LeaveVoiceChannelRequest { request_id },

@@ -132,6 +132,7 @@ impl Picture {
                 id,
                 voice_token,
                 participants,
+                ..
             } => {
                 let sent = self.answered(packet, request_id);
                 let Sent::LogIn { name, must_succeed } = sent else {
@@ -157,6 +158,7 @@ impl Picture {
             Packet::JoinVoiceChannelResponse {
                 request_id,
                 success,
+                ..
             } => {
                 let sent = self.answered(packet, request_id);
                 assert!(matches!(sent, Sent::Join), "{packet:?} answers {sent:?}");
@@ -165,6 +167,7 @@ impl Picture {
             Packet::LeaveVoiceChannelResponse {
                 request_id,
                 success,
+                ..
             } => {
                 let sent = self.answered(packet, request_id);
                 assert!(matches!(sent, Sent::Leave), "{packet:?} answers {sent:?}");
@@ -173,6 +176,7 @@ impl Picture {
             Packet::ChatMessageResponse {
                 request_id,
                 success,
+                ..
             } => {
                 let sent = self.answered(packet, request_id);
                 let Sent::Chat { number, may_fail } = sent else {

@@ -126,6 +126,7 @@ impl Room {
             &Packet::LoginRequest {
                 request_id: 1,
                 username: "someone",
+                asked: None,
             },
         );
         self.request(

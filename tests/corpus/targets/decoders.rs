@@ -65,15 +65,17 @@ fn look_inside(packet: &Packet<'_>, frame: &[u8]) {
             id,
             voice_token,
             participants,
+            granted,
         } => {
             assert_eq!(participants.iter().count(), participants.len());
-            assert_eq!(participants.is_empty(), frame.len() == 3 + 26);
+            let fields = granted.map_or(0, |granted| granted.wire_len());
+            assert_eq!(participants.is_empty(), frame.len() == 3 + 26 + fields);
             let lens = participants.iter().map(|one| one.wire_len());
-            assert_eq!(frame.len(), 3 + 26 + lens.sum::<usize>());
+            assert_eq!(frame.len(), 3 + 26 + lens.sum::<usize>() + fields);
             // From a list of people it is written as it was read, but for the values of true.
             let mut written = Vec::new();
             let people = participants.iter();
-            encode_login_response(&mut written, request_id, id, voice_token, people)
+            encode_login_response(&mut written, request_id, id, voice_token, people, granted)
                 .expect("they did fit");
             let again = Frame::first_of(&written).expect("it is a frame").parse();
             let Ok(Packet::LoginResponse {

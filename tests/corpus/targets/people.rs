@@ -104,6 +104,7 @@ impl People {
             Packet::LoginRequest {
                 request_id,
                 username,
+                ..
             } => {
                 let success = self.log_in(from, username, reaction);
                 reaction.answer = Some((wire::LOGIN_RESPONSE, request_id, success));

@@ -67,14 +67,17 @@ impl View {
             Packet::JoinVoiceChannelResponse {
                 request_id,
                 success,
+                ..
             }
             | Packet::LeaveVoiceChannelResponse {
                 request_id,
                 success,
+                ..
             }
             | Packet::ChatMessageResponse {
                 request_id,
                 success,
+                ..
             } => (request_id, success),
             ref other => unreachable!("{other:?} is no response on TCP"),
         };

@@ -1,6 +1,7 @@
 //! The wire format, written once more from the protocol's tables, so that the library's reading is
 //! not checked against itself.
 
+use std::collections::BTreeMap;
 use voiceapp_server::cause::Cause;
 use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_FRAME_BYTES_MAX, VOICE_HEADER_BYTES};
 
@@ -19,28 +20,54 @@ pub const PING_RESPONSE: u8 = 0x26;
 pub const USER_MUTE_STATE: u8 = 0x46;
 pub const VOICE_DATA: u8 = 0x61;
 
-/// A field of a payload. A list is a count and that many participants.
+/// A field of a payload. A list is a count and that many participants. Of the last three, which end a
+/// payload, there may be nothing.
 #[derive(Clone, Copy)]
 enum Field {
     U64,
     U32,
+    U16,
+    U8,
     Bool,
     Text,
     List,
     Rest,
+    OptionalU8,
+    /// Four bytes, and then fields with a tag and a length each, of these kinds.
+    Tagged(&'static [(u8, &'static [Field])]),
 }
 
 /// The fields of every packet, or None for an id that the protocol does not know.
 fn fields(id: u8) -> Option<&'static [Field]> {
-    use Field::{Bool, List, Rest, Text, U32, U64};
+    use Field::{Bool, List, OptionalU8, Rest, Tagged, Text, U8, U16, U32, U64};
     Some(match id {
-        0x01 | 0x05 => &[U64, Text],
+        0x01 => &[
+            U64,
+            Text,
+            Tagged(&[(1, &[Text]), (2, &[Text]), (3, &[Text, Text])]),
+        ],
+        0x05 => &[U64, Text],
         0x02 | 0x04 | 0x06 | 0x26 | 0x42..=0x44 | 0x63 | 0x64 => &[U64],
         0x03 => &[U64, U64],
-        0x21 => &[U64, U64, U64, List],
-        0x22..=0x25 | 0x46 => &[U64, Bool],
+        0x21 => &[
+            U64,
+            U64,
+            U64,
+            List,
+            Tagged(&[
+                (1, &[U8, Text]),
+                (2, &[Text, Text]),
+                (3, &[U16]),
+                (4, &[U32]),
+                (5, &[U8]),
+            ]),
+        ],
+        0x22 | 0x46 => &[U64, Bool],
+        0x23..=0x25 => &[U64, Bool, OptionalU8],
         0x41 => &[U64, Text, Bool, Bool],
         0x45 => &[U64, U64, Text],
+        0x4b => &[U64, U8],
+        0x4c => &[U8, Text],
         0x61 => &[U64, U32, U32, Rest],
         0x62 => &[U32, U64, Rest],
         _ => return None,
@@ -54,16 +81,26 @@ pub fn is_known(id: u8) -> bool {
 /// The known fields of this payload as a server would write them, or None where they do not fit.
 /// What lies in a list is kept as it is.
 pub fn canonical(id: u8, payload: &[u8]) -> Option<Vec<u8>> {
+    canonical_fields(fields(id)?, payload)
+}
+
+fn canonical_fields(fields: &[Field], payload: &[u8]) -> Option<Vec<u8>> {
     let mut written = Vec::new();
-    for &field in fields(id)? {
+    for &field in fields {
         let rest = &payload[written.len()..];
         let len = match field {
             Field::U64 => 8,
             Field::U32 => 4,
-            Field::Bool => 1,
+            Field::U16 => 2,
+            Field::Bool | Field::U8 => 1,
             Field::Text => text_len(rest)?,
             Field::List => list_len(rest)?,
             Field::Rest => rest.len(),
+            Field::OptionalU8 => rest.len().min(1),
+            Field::Tagged(known) => {
+                written.extend(canonical_tagged(known, rest)?);
+                break;
+            }
         };
         let bytes = rest.get(..len)?;
         match field {
@@ -72,6 +109,26 @@ pub fn canonical(id: u8, payload: &[u8]) -> Option<Vec<u8>> {
         }
     }
     Some(written)
+}
+
+fn canonical_tagged(known: &[(u8, &[Field])], bytes: &[u8]) -> Option<Vec<u8>> {
+    let Some((caps, mut rest)) = bytes.split_at_checked(4) else {
+        return Some(Vec::new());
+    };
+    let mut by_tag = BTreeMap::new();
+    while !rest.is_empty() {
+        let (tag, content) = split(rest)?;
+        rest = &rest[3 + content.len()..];
+        if let Some((_, fields)) = known.iter().find(|(it, _)| *it == tag)
+            && !by_tag.contains_key(&tag)
+        {
+            by_tag.insert(tag, canonical_fields(fields, content)?);
+        }
+    }
+    let fields = by_tag
+        .iter()
+        .flat_map(|(tag, content)| frame(*tag, content));
+    Some(caps.iter().copied().chain(fields).collect())
 }
 
 fn text_len(bytes: &[u8]) -> Option<usize> {

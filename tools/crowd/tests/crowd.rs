@@ -50,6 +50,7 @@ impl Stranger {
         stranger.ask(&Packet::LoginRequest {
             request_id: 1,
             username,
+            asked: None,
         });
         let voice_token = stranger.answer(|packet| match packet {
             Packet::LoginResponse { voice_token, .. } => Some(*voice_token),

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use voiceapp_client::event::Event;
 use voiceapp_client::link::{Arrival, Backoff, ConnectError, Link};
+use voiceapp_client::protocol::Reason;
 use voiceapp_client::session::{LoginFailure, Session};
 use voiceapp_client::trust::{Refusal, Trust};
 
@@ -93,6 +94,11 @@ impl App<'_> {
         if self.give_up_at.is_none() || self.options.reconnect.is_zero() {
             return Err(End::Troubled(Trouble::Unreachable, reason));
         }
+        if let Connection::Up { session, .. } = &self.connection
+            && let Some(said) = session.farewell().filter(|it| is_final(it.reason))
+        {
+            return Err(End::Troubled(Trouble::Refused, said.to_string()));
+        }
         self.console.tell(&Event::ConnectionLost { reason })?;
         if !unsaid.is_empty() {
             for message in unsaid {
@@ -179,11 +185,12 @@ impl App<'_> {
         let Some(failure) = session.login_failure() else {
             return Ok(());
         };
-        let (trouble, reason) = match failure {
-            LoginFailure::Refused => (Trouble::Refused, failure.to_string()),
-            LoginFailure::Unanswered => (Trouble::Unreachable, failure.to_string()),
+        let trouble = match failure {
+            LoginFailure::Refused(_) => Trouble::Refused,
+            LoginFailure::Unanswered => Trouble::Unreachable,
         };
-        if self.give_up_at.is_none() {
+        let (reason, is_final) = (failure.to_string(), failure.reason().is_some_and(is_final));
+        if self.give_up_at.is_none() || is_final {
             return Err(End::Troubled(trouble, reason));
         }
         self.console.tell(&Event::CannotConnect { reason })?;
@@ -260,6 +267,7 @@ impl App<'_> {
             LISTED_AT_LOGIN
         };
         self.list_people(at_most)?;
+        self.use_voice_port()?;
         if let Connection::Up { session, .. } = &mut self.connection {
             if self.wants.voice {
                 session.join(now);
@@ -269,4 +277,28 @@ impl App<'_> {
         }
         Ok(())
     }
+
+    /// Takes the port for voice that the server says, unless the user has named one.
+    fn use_voice_port(&mut self) -> Result<(), End> {
+        let Connection::Up { link, session } = &mut self.connection else {
+            return Ok(());
+        };
+        match session.voice_port() {
+            Some(port) if !self.options.has_voice_port && port != link.voice_address().port() => {
+                link.set_voice_port(port)
+                    .map_err(|error| End::Failed(format!("cannot use UDP port {port}: {error}")))?;
+                session.set_voice_address(link.voice_address().to_string());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether trying again is of no use, or not wanted.
+fn is_final(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Banned | Reason::NotAllowed | Reason::Password | Reason::BadName
+    )
 }

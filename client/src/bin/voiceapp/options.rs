@@ -19,7 +19,7 @@ Connect (SERVER is what --server takes):
   --pin SHA256          trust only the server key with this fingerprint, as an invitation does;
                         without it, trust the first key of a server, and keep it
   --plain               connect without encryption: anyone on the way can read and listen
-  --voice-port PORT     the server's UDP port (default 9002)
+  --voice-port PORT     the server's UDP port (default: as the server says, else 9002)
   --reconnect SECONDS   how long to retry a lost connection, 0 to 86400 (default 300)
 
 Speak (joins voice):
@@ -50,6 +50,8 @@ not trusted.";
 pub struct Options {
     pub name: String,
     pub server: Server,
+    /// Whether the port for voice was named, and the server's word does not count.
+    pub has_voice_port: bool,
     pub speak: Option<Speak>,
     pub listen: bool,
     pub record: Option<PathBuf>,
@@ -85,6 +87,7 @@ impl Options {
         let mut options = Options {
             name: String::new(),
             server: Server::default(),
+            has_voice_port: false,
             speak: None,
             listen: false,
             record: None,
@@ -108,6 +111,7 @@ impl Options {
                 }
                 Long("plain") => options.server.is_plain = true,
                 Long("voice-port") => {
+                    options.has_voice_port = true;
                     options.server.voice_port = parse_port(&arguments.value()?.string()?)?;
                 }
                 Long("speak") => {

@@ -152,6 +152,7 @@ impl Guest {
         let request = Packet::LoginRequest {
             request_id: 1,
             username,
+            asked: None,
         };
         if guest.ask(&request)? {
             count(&field.logins);
@@ -223,6 +224,7 @@ pub fn read_slowly(field: &Field, readers: usize) -> io::Result<()> {
     let request = Packet::LoginRequest {
         request_id: 1,
         username: "storm-slow",
+        asked: None,
     };
     request.encode(&mut bytes).map_err(io::Error::other)?;
     let mut connections = std::collections::VecDeque::new();

@@ -127,6 +127,7 @@ impl User {
             self.write(&Packet::LoginRequest {
                 request_id: LOGIN,
                 username: &username,
+                asked: None,
             })?;
             self.enter(Stage::LoggingIn);
         }
@@ -199,6 +200,7 @@ impl User {
                     id,
                     voice_token,
                     participants,
+                    ..
                 }),
             ) => {
                 if id.0 == 0 {
@@ -219,6 +221,7 @@ impl User {
                 Ok(Packet::JoinVoiceChannelResponse {
                     request_id: JOIN,
                     success: true,
+                    ..
                 }),
             ) => {
                 self.enter(Stage::Ready);

@@ -109,6 +109,7 @@ fn run() -> Outcome<()> {
     talker.send(&Packet::LoginRequest {
         request_id,
         username: name,
+        asked: None,
     })?;
     let mut inbound = FrameBuffer::new();
     loop {

@@ -1,0 +1,109 @@
+//! What connections ask for when they log in, and what they are granted: what they can do, as far as it is
+//! possible on them.
+//!
+//! A client that asks for nothing gets the bytes that every client has always had (rule 13a). To one that does, each
+//! refusal has a reason, and [`Ended`](Packet::Ended) is the last frame before its connection is closed.
+
+use super::{Audience, ManagementServer, Outbox, Session, SessionState, To};
+use crate::cause::Ended;
+use crate::event::ConnectionId;
+use crate::protocol::{self, Caps, Granted, LoginFlags, Packet, Reason, Refusal, UserFlags};
+
+/// What is known of a connection beside its address. What is possible on it follows from this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionFacts {
+    /// Whether nobody on the way can read it.
+    pub is_encrypted: bool,
+}
+
+impl ConnectionFacts {
+    /// What can be granted (rule 13b). Whatever depends on how a client is connected is decided here.
+    fn possible(self) -> Caps {
+        Caps::EXTENDED
+    }
+
+    /// What others should know of a user with such a connection.
+    pub(super) fn flags(self) -> UserFlags {
+        match self.is_encrypted {
+            true => UserFlags::IS_ENCRYPTED,
+            false => UserFlags::NONE,
+        }
+    }
+}
+
+/// What the server says of itself to those who ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// What it is called, or nothing.
+    pub name: String,
+    /// What it has to say to newcomers, or nothing.
+    pub welcome: String,
+    /// The UDP port that voice goes to, if it is known.
+    pub voice_port: Option<u16>,
+}
+
+impl About {
+    /// What a login is granted, beside what its client can do.
+    pub(super) fn grant(&self, caps: Caps) -> Granted<'_> {
+        let is_silent = self.name.is_empty() && self.welcome.is_empty();
+        Granted {
+            caps,
+            server: (!is_silent).then_some(protocol::Greeting {
+                name: &self.name,
+                welcome: &self.welcome,
+            }),
+            voice_port: self.voice_port,
+            flags: Some(LoginFlags::NONE),
+            ..Granted::default()
+        }
+    }
+}
+
+/// What a refused login is granted (rule 13e): nothing, and the reason. A stranger hears nothing of the server.
+pub(super) fn refusal(reason: Reason, text: &str) -> Granted<'_> {
+    Granted {
+        refusal: Some(Refusal { reason, text }),
+        ..Granted::default()
+    }
+}
+
+impl Session {
+    /// What is granted of this.
+    pub(super) fn possible(&self, asked: Caps) -> Caps {
+        asked & self.facts.possible()
+    }
+
+    /// Whether its client knows reasons and the newer packets.
+    pub(super) fn is_extended(&self) -> bool {
+        let granted = self.granted.unwrap_or_default();
+        granted.contains(Caps::EXTENDED)
+    }
+}
+
+impl ManagementServer {
+    /// Says this of the server from now on.
+    pub fn set_about(&mut self, about: About) {
+        self.about = about;
+    }
+
+    /// What there is to know of a connection, before it logs in.
+    pub fn set_facts(&mut self, connection: ConnectionId, facts: ConnectionFacts) {
+        if let Some(session) = self.session(connection)
+            && matches!(session.state, SessionState::Pending { .. })
+        {
+            session.facts = facts;
+        }
+    }
+
+    /// Says to everyone who understands it that the server stops, and that nothing more comes.
+    pub(crate) fn say_goodbye(&self, outbox: &mut Outbox) {
+        let to = To::Those(Audience::Extended);
+        outbox.send(to, &farewell(Ended::ServerStopped));
+    }
+}
+
+/// What a client hears of the end of its connection (rule 13i).
+pub(super) fn farewell(cause: Ended) -> Packet<'static> {
+    let (reason, text) = (cause.reason(), cause.said());
+    Packet::Ended { reason, text }
+}
