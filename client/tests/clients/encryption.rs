@@ -229,6 +229,10 @@ fn a_connection_in_clear_is_made_on_request_and_shown() {
     bob.await_event("joined_voice", Some("ann"));
     ann.tell("/status");
     assert_eq!(ann.await_event("status", None)["is_tcp_encrypted"], false);
+    // And to the others.
+    bob.tell("/who");
+    assert_eq!(bob.await_event("here", Some("bob"))["is_encrypted"], true);
+    assert_eq!(bob.await_event("here", Some("ann"))["is_encrypted"], false);
     assert!(ann.end().success());
 }
 
