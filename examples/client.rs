@@ -53,16 +53,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         server.voice_port = parse_port(&port)?;
     }
     let mut link = Link::connect(&server, &Trust::of_user(), |what| eprintln!("{what}"))?;
-    // Whether the server's key is a new one, and what is encrypted.
+    // Whether the server's key is a new one.
     for event in link.take_events() {
         tell(&event)?;
     }
-    tell(&Event::Connected(link.state().clone()))?;
     let voice_address = link.voice_address().to_string();
+    // This logs in, and proves the voice address as soon as that is answered.
+    let session = Session::over(Instant::now(), &name, voice_address, link.exporter());
     let client = Client {
         link,
-        // This logs in, and proves the voice address as soon as that is answered.
-        session: Session::new(Instant::now(), &name, voice_address),
+        session,
         listener: Listener::new(false),
         speech: Speech::new(BITRATE, Gate::new(None, false)),
         spoken: 0,
@@ -113,7 +113,10 @@ impl Client {
             tell(&event)?;
             self.listener.handle_event(&event);
             match event {
-                Event::LoggedIn { .. } => self.session.join(now),
+                Event::LoggedIn { .. } => {
+                    tell(&Event::Connected(self.link.state(&self.session)))?;
+                    self.session.join(now);
+                }
                 Event::YouJoinedVoice { already: false } => {
                     self.speech.start(now, Source::tone(TONE));
                 }
@@ -154,8 +157,8 @@ impl Client {
     fn handle_arrival(&mut self, arrival: Arrival) -> Result<(), Box<dyn Error>> {
         match arrival {
             Arrival::Bytes(bytes, at) => self.session.handle_bytes(at, &bytes),
-            Arrival::Datagram(bytes, at) => {
-                if let Some(voice) = self.session.handle_datagram(at, &bytes) {
+            Arrival::Datagram(mut bytes, at) => {
+                if let Some(voice) = self.session.handle_datagram(at, &mut bytes) {
                     let who = || self.session.who(voice.from);
                     if let Some(event) = self.listener.hear(at, &voice, who) {
                         tell(&event)?;

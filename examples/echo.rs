@@ -105,8 +105,7 @@ fn run(options: &Options) -> End {
         let say = |what| drop(tell(&Event::Connecting { what }));
         let (end, had_voice) = match Link::connect(&options.server, &Trust::of_user(), say) {
             Ok(mut link) => {
-                let mut events = link.take_events();
-                events.push(Event::Connected(link.state().clone()));
+                let events = link.take_events();
                 if let Err(end) = events.iter().try_for_each(tell) {
                     return end;
                 }
@@ -156,9 +155,10 @@ struct Bot {
 impl Bot {
     fn new(options: &Options, link: Link) -> Self {
         let voice_address = link.voice_address().to_string();
+        let exporter = link.exporter();
         Bot {
             link,
-            session: Session::new(Instant::now(), &options.name, voice_address),
+            session: Session::over(Instant::now(), &options.name, voice_address, exporter),
             listener: Listener::new(true),
             heard: VecDeque::new(),
             encoder: Encoder::new(BITRATE),
@@ -193,8 +193,8 @@ impl Bot {
     fn handle_arrival(&mut self, arrival: Arrival) -> Result<(), End> {
         match arrival {
             Arrival::Bytes(bytes, at) => self.session.handle_bytes(at, &bytes),
-            Arrival::Datagram(bytes, at) => {
-                let Some(voice) = self.session.handle_datagram(at, &bytes) else {
+            Arrival::Datagram(mut bytes, at) => {
+                let Some(voice) = self.session.handle_datagram(at, &mut bytes) else {
                     return Ok(());
                 };
                 let session = &self.session;
@@ -223,7 +223,10 @@ impl Bot {
             tell(&event)?;
             self.listener.handle_event(&event);
             match event {
-                Event::LoggedIn { .. } => self.session.join(now),
+                Event::LoggedIn { .. } => {
+                    tell(&Event::Connected(self.link.state(&self.session)))?;
+                    self.session.join(now);
+                }
                 Event::VoiceReady { .. } => self.had_voice = true,
                 // Voice that was there returns, or the session ends.
                 Event::VoiceUnanswered { .. } if self.had_voice => {}

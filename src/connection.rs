@@ -7,8 +7,9 @@ pub(crate) mod delivery;
 pub(crate) mod wire;
 
 use crate::cause::Ended;
+use crate::event::VoiceSecrets;
 use crate::limits::{CLOSING_READS_MAX, IDLE_BUFFER_BYTES_MAX, INBOUND_BYTES_MAX};
-use crate::protocol::FrameBuffer;
+use crate::protocol::{FrameBuffer, KeyId};
 use crate::system;
 use crate::tls::{READ_BYTES, Session};
 use delivery::{Contact, Delivery};
@@ -191,6 +192,14 @@ impl<S: Stream> Connection<S> {
         let step = tls.step(&came[..len], &mut self.inbound, plain);
         self.wire = Wire::Tls(tls);
         step
+    }
+
+    /// What both ends can seal voice with, which nobody else knows. Only TLS has it, after its handshake.
+    pub(crate) fn voice_secrets(&self, key_id: KeyId) -> Option<VoiceSecrets> {
+        match &self.wire {
+            Wire::Undecided | Wire::Plain => None,
+            Wire::Tls(tls) => tls.voice_secrets(key_id),
+        }
     }
 
     /// Whether what comes next is, or may be, a step of a handshake.

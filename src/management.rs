@@ -28,13 +28,13 @@ use crate::hash::HashKey;
 use crate::limits::{
     BROADCAST_OVERHEAD_BYTES, CHAT_BURST, FRAME_HEADER_BYTES, Limits, STATE_BURST,
 };
-use crate::protocol::{Caps, Frame, Packet, PacketError, PacketInfo, Transport, UserFlags};
+use crate::protocol::{Caps, Frame, KeyId, Packet, PacketError, PacketInfo, Transport, UserFlags};
 use crate::rate::RateLimit;
 use asking::farewell;
 use journal::Journal;
 use requests::response_to;
 use sources::Sources;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::time::Instant;
 use user::User;
@@ -70,6 +70,8 @@ pub struct ManagementServer {
     state_limit: RateLimit,
     sources: Sources,
     about: About,
+    /// The names of the keys that connections have for their voice.
+    key_ids: HashSet<KeyId, HashKey>,
     /// By connection id.
     sessions: Vec<Option<Session>>,
     /// Connections that have not logged in, the one whose deadline is next first.
@@ -97,6 +99,7 @@ impl ManagementServer {
             state_limit: RateLimit::per_second(limits.state_rate, STATE_BURST),
             sources: Sources::new(limits, key),
             about: About::default(),
+            key_ids: HashSet::with_hasher(key),
             sessions: Vec::new(),
             pending: BTreeMap::new(),
             users: Vec::with_capacity(limits.users),
@@ -204,6 +207,7 @@ impl ManagementServer {
         let Some(session) = session.and_then(Option::take) else {
             return;
         };
+        self.forget_key_of(session.facts);
         let source = Source::of(session.address);
         let id = match session.state {
             SessionState::Pending { deadline, .. } => {

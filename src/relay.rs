@@ -28,7 +28,7 @@ use crate::cause::{Counters, VoiceDropped};
 use crate::event::{Event, Now, UdpPath};
 use crate::hash::HashKey;
 use crate::limits::{DATAGRAM_SLOT_BYTES, Limits};
-use crate::protocol::{Frame, KeyId, id};
+use crate::protocol::{Frame, id};
 use answers::FalseAnswers;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -233,11 +233,6 @@ impl VoiceRelayServer {
     /// Users who are logged in, as far as the relay knows.
     pub fn user_count(&self) -> usize {
         self.tables.users.len()
-    }
-
-    /// Whether no user has a seal of this name, so that the next may have it.
-    pub fn is_free(&self, key_id: KeyId) -> bool {
-        !self.tables.by_key.contains_key(&key_id)
     }
 
     /// Users who have proved an address.

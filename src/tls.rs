@@ -8,6 +8,7 @@
 pub(crate) mod tests;
 
 use crate::fingerprint::Fingerprint;
+use crate::protocol::Suite;
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use ring::digest;
 use rustls::crypto::{CryptoProvider, ring as provider};
@@ -197,14 +198,6 @@ impl Acceptor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
 
-/// The cipher suite of a connection: what else is sealed for its client uses the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Suite {
-    Aes128GcmSha256,
-    Aes256GcmSha384,
-    ChaCha20Poly1305Sha256,
-}
-
 /// One side of a connection. Nothing stays in it that is to be sent.
 pub(crate) struct Session {
     connection: ServerConnection,
@@ -285,7 +278,6 @@ impl Session {
 
     /// Fills in secrets that nobody but the two sides knows (RFC 8446, section 7.5), and says what suite they
     /// belong to. Nothing before the handshake is over.
-    #[cfg_attr(not(test), expect(dead_code, reason = "sealed voice is made of it"))]
     pub(crate) fn export(&self, label: &[u8], context: &[u8], into: &mut [u8]) -> Option<Suite> {
         let suite = match self.connection.negotiated_cipher_suite()?.suite() {
             CipherSuite::TLS13_AES_128_GCM_SHA256 => Suite::Aes128GcmSha256,

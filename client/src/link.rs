@@ -9,7 +9,7 @@
 
 use super::event::{ConnectionState, Event};
 use super::protection::{Encryption, Protection};
-use super::session::Session;
+use super::session::{Exporter, Session};
 use super::trust::{Refusal, Trust};
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -146,9 +146,18 @@ impl Link {
         self.voice_address
     }
 
-    /// The server, what is encrypted, and how.
-    pub fn state(&self) -> &ConnectionState {
-        &self.state
+    /// What both ends can seal voice with, for a [session](Session::over) over this connection: only an encrypted
+    /// one has it.
+    pub fn exporter(&self) -> Option<Exporter> {
+        let tls = self.tls.clone()?;
+        Some(Box::new(move |key_id| tls.voice_secrets(key_id)))
+    }
+
+    /// The server, what is encrypted with this session, and how.
+    pub fn state(&self, session: &Session) -> ConnectionState {
+        let mut state = self.state.clone();
+        state.protection.is_voice_encrypted = session.is_voice_encrypted();
+        state
     }
 
     /// Takes what the user is to know of the server's key.

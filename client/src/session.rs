@@ -16,6 +16,7 @@ mod inbound;
 mod liveness;
 mod login;
 mod people;
+mod seal;
 #[cfg(test)]
 mod tests;
 mod voice;
@@ -23,6 +24,8 @@ mod voice;
 use liveness::Liveness;
 pub use login::{Login, LoginFailure, Said};
 use people::People;
+pub use seal::Exporter;
+use seal::Seal;
 pub use voice::Voice;
 
 /// How long an answer over TCP may take.
@@ -50,6 +53,10 @@ pub struct Session {
     voice_start: Option<Instant>,
     next_frame: u64,
     unreadable: u64,
+    /// Where the secrets of a seal come from, if the connection has any.
+    exporter: Option<Exporter>,
+    seal: Option<Seal>,
+    unopened: u64,
     /// What the server granted of what was asked for.
     granted: Caps,
     voice_port: Option<u16>,
@@ -91,6 +98,17 @@ impl Session {
     /// A session that logs in with this, or under this name. A login that is too long for any packet is
     /// refused at once.
     pub fn new(now: Instant, login: impl Into<Login>, voice_address: String) -> Self {
+        Session::over(now, login, voice_address, None)
+    }
+
+    /// The same over an encrypted connection, which both ends can ask for secrets: voice is sealed with them if
+    /// the server can.
+    pub fn over(
+        now: Instant,
+        login: impl Into<Login>,
+        voice_address: String,
+        exporter: Option<Exporter>,
+    ) -> Self {
         let mut session = Session {
             voice_address,
             me: UserId(0),
@@ -106,6 +124,9 @@ impl Session {
             voice_start: None,
             next_frame: 0,
             unreadable: 0,
+            exporter: None,
+            seal: None,
+            unopened: 0,
             granted: Caps::NONE,
             voice_port: None,
             login_failure: None,
@@ -116,7 +137,11 @@ impl Session {
             datagrams: VecDeque::new(),
             events: VecDeque::new(),
         };
-        let login = login.into();
+        let mut login = login.into();
+        if exporter.is_some() {
+            login.caps = login.caps.map(|caps| caps | Caps::SEALED);
+        }
+        session.exporter = exporter;
         session.request(now, |request_id| login.request(request_id));
         session
     }

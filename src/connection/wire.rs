@@ -5,8 +5,9 @@
 
 use super::Stream;
 use crate::cause::Ended;
+use crate::event::VoiceSecrets;
 use crate::limits::{HANDSHAKE_BYTES_MAX, IDLE_BUFFER_BYTES_MAX};
-use crate::protocol::FrameBuffer;
+use crate::protocol::{EXPORTER_LABEL, FrameBuffer, KeyId, SECRET_BYTES};
 use crate::tls::{READ_BYTES, RECORD_BYTES_MAX, RECORD_OVERHEAD_BYTES, Session};
 use records::Records;
 use std::io;
@@ -96,6 +97,16 @@ impl TlsWire {
 
     pub(super) fn is_handshaking(&self) -> bool {
         self.session.is_handshaking()
+    }
+
+    /// What both ends can seal voice with.
+    pub(super) fn voice_secrets(&self, key_id: KeyId) -> Option<VoiceSecrets> {
+        let mut exported = [0; 2 * SECRET_BYTES];
+        let context = key_id.context();
+        let suite = self
+            .session
+            .export(EXPORTER_LABEL, &context, &mut exported)?;
+        Some(VoiceSecrets::of(key_id, suite, &exported))
     }
 
     /// Bytes that are sealed and not taken by the kernel yet.

@@ -6,20 +6,25 @@
 
 use super::{Audience, ManagementServer, Outbox, Session, SessionState, To};
 use crate::cause::Ended;
-use crate::event::ConnectionId;
-use crate::protocol::{self, Caps, Granted, LoginFlags, Packet, Reason, Refusal, UserFlags};
+use crate::event::{ConnectionId, VoiceSecrets};
+use crate::protocol::{self, Caps, Granted, KeyId, LoginFlags, Packet, Reason, Refusal, UserFlags};
 
 /// What is known of a connection beside its address. What is possible on it follows from this.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionFacts {
     /// Whether nobody on the way can read it.
     pub is_encrypted: bool,
+    /// What voice can be sealed with that nobody else knows.
+    pub secrets: Option<VoiceSecrets>,
 }
 
 impl ConnectionFacts {
     /// What can be granted (rule 13b). Whatever depends on how a client is connected is decided here.
     fn possible(self) -> Caps {
-        Caps::EXTENDED
+        match self.secrets {
+            Some(_) => Caps::EXTENDED | Caps::SEALED,
+            None => Caps::EXTENDED,
+        }
     }
 
     /// What others should know of a user with such a connection.
@@ -44,7 +49,7 @@ pub struct About {
 
 impl About {
     /// What a login is granted, beside what its client can do.
-    pub(super) fn grant(&self, caps: Caps) -> Granted<'_> {
+    pub(super) fn grant(&self, caps: Caps, key_id: Option<KeyId>) -> Granted<'_> {
         let is_silent = self.name.is_empty() && self.welcome.is_empty();
         Granted {
             caps,
@@ -53,6 +58,7 @@ impl About {
                 welcome: &self.welcome,
             }),
             voice_port: self.voice_port,
+            key_id,
             flags: Some(LoginFlags::NONE),
             ..Granted::default()
         }
@@ -78,6 +84,13 @@ impl Session {
         let granted = self.granted.unwrap_or_default();
         granted.contains(Caps::EXTENDED)
     }
+
+    /// What its voice is sealed with, if that was granted.
+    pub(super) fn granted_secrets(&self) -> Option<VoiceSecrets> {
+        let granted = self.granted.unwrap_or_default();
+        let secrets = self.facts.secrets;
+        secrets.filter(|_| granted.contains(Caps::SEALED))
+    }
 }
 
 impl ManagementServer {
@@ -91,7 +104,22 @@ impl ManagementServer {
         if let Some(session) = self.session(connection)
             && matches!(session.state, SessionState::Pending { .. })
         {
-            session.facts = facts;
+            let before = std::mem::replace(&mut session.facts, facts);
+            self.forget_key_of(before);
+            let named = facts.secrets.map(|secrets| secrets.key_id);
+            self.key_ids.extend(named);
+        }
+    }
+
+    /// Whether no connection has a key of this name, so that the next may have it.
+    pub fn is_free(&self, key_id: KeyId) -> bool {
+        !self.key_ids.contains(&key_id)
+    }
+
+    /// A connection has these facts no more.
+    pub(super) fn forget_key_of(&mut self, facts: ConnectionFacts) {
+        if let Some(secrets) = facts.secrets {
+            self.key_ids.remove(&secrets.key_id);
         }
     }
 

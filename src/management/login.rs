@@ -132,6 +132,7 @@ impl ManagementServer {
         let session = self.session(connection).expect("it has just sent a frame");
         let (token, address) = (session.token, session.address);
         let (is_extended, flags) = (session.is_extended(), session.facts.flags());
+        let secrets = session.granted_secrets();
         let state = std::mem::replace(&mut session.state, SessionState::LoggedIn(id));
         let SessionState::Pending { deadline, is_muted } = state else {
             unreachable!("only a pending connection logs in");
@@ -147,6 +148,9 @@ impl ManagementServer {
         self.sources
             .broadcast(now.instant, source, joined_cost(username, flags));
         outbox.event(Event::UserConnected { id, token, source });
+        if let Some(secrets) = secrets {
+            outbox.event(Event::VoiceSealed { id, secrets });
+        }
         if is_muted {
             outbox.event(Event::MuteChanged { id, is_muted });
         }
@@ -174,7 +178,9 @@ impl ManagementServer {
         let own = user.own_participant();
         let session = self.sessions[user.connection.index()].as_ref();
         let caps = session.and_then(|session| session.granted);
-        let granted = caps.map(|caps| self.about.grant(caps));
+        let secrets = session.and_then(Session::granted_secrets);
+        let key_id = secrets.map(|secrets| secrets.key_id);
+        let granted = caps.map(|caps| self.about.grant(caps, key_id));
         // Rule 13f.
         let fields_len = granted.map_or(0, |granted| granted.wire_len());
         let mut room = PAYLOAD_BYTES_MAX - LOGIN_RESPONSE_FIXED_BYTES - own.wire_len() - fields_len;

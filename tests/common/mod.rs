@@ -550,6 +550,9 @@ fn granted_in_words(granted: Granted) -> String {
     if let Some(port) = granted.voice_port {
         words += &format!(" voice on {port}");
     }
+    if let Some(key_id) = granted.key_id {
+        words += &format!(" key {key_id}");
+    }
     words
 }
 

@@ -4,10 +4,15 @@
 use crate::common::{EXTENDED, World};
 use voiceapp_server::Limits;
 use voiceapp_server::bans::BanList;
+use voiceapp_server::cause::Ended;
+use voiceapp_server::event::VoiceSecrets;
 use voiceapp_server::management::{About, ConnectionFacts};
-use voiceapp_server::protocol::{Asked, Caps, PAYLOAD_BYTES_MAX};
+use voiceapp_server::protocol::{Asked, Caps, KeyId, PAYLOAD_BYTES_MAX, Suite};
 
-const ENCRYPTED: ConnectionFacts = ConnectionFacts { is_encrypted: true };
+const ENCRYPTED: ConnectionFacts = ConnectionFacts {
+    is_encrypted: true,
+    secrets: None,
+};
 
 fn about(name: &str, welcome: &str) -> About {
     About {
@@ -153,7 +158,7 @@ fn rule_13e_a_refused_login_says_why_and_nothing_else() {
     for _ in 0..4 {
         let connection = world.try_connect_from(home.into()).expect("there is room");
         let someone = world.log_in(connection, "someone").expect("it is accepted");
-        world.disconnect(someone, voiceapp_server::cause::Ended::ByPeer);
+        world.disconnect(someone, Ended::ByPeer);
     }
     assert_eq!(
         refusal(&mut world, "alice", home),
@@ -264,4 +269,52 @@ fn rule_13f_a_full_list_leaves_room_for_the_fields() {
     let (extended, answer) = listed(&mut world, Some(EXTENDED));
     assert!(answer.ends_with(&format!("[1] home: {welcome} voice on 9002")));
     assert!(extended < old && extended > old - 30, "{extended} of {old}");
+}
+
+fn with_secrets(key_id: KeyId) -> ConnectionFacts {
+    let suite = Suite::Aes256GcmSha384;
+    ConnectionFacts {
+        secrets: Some(VoiceSecrets::of(key_id, suite, &[7; 64])),
+        ..ENCRYPTED
+    }
+}
+
+/// Rule 15a.
+#[test]
+fn rule_13b_a_seal_is_granted_to_who_asks_and_has_secrets_and_no_name_is_given_twice() {
+    let mut world = World::new(10);
+    let sealed = Asked {
+        caps: Caps::EXTENDED | Caps::SEALED,
+        ..Asked::default()
+    };
+    let key_id = KeyId(0x0102_0304);
+    for (asked, facts, granted) in [
+        (sealed, with_secrets(key_id), "[3] key 01020304"),
+        (EXTENDED, with_secrets(key_id), "[1]"),
+        (sealed, ENCRYPTED, "[1]"),
+    ] {
+        let connection = world.connect();
+        world.switchboard.set_facts(connection, facts);
+        let is_named = facts.secrets.is_some();
+        assert_eq!(world.switchboard.management().is_free(key_id), !is_named);
+        assert!(
+            world
+                .log_in_asking(connection, "alice", Some(asked))
+                .is_some()
+        );
+        let heard = world.heard(connection);
+        assert!(heard[0].ends_with(granted), "{heard:?}");
+        world.disconnect(connection, Ended::ByPeer);
+        assert!(world.switchboard.management().is_free(key_id));
+    }
+    // Other facts have another name, or none.
+    let connection = world.connect();
+    world
+        .switchboard
+        .set_facts(connection, with_secrets(key_id));
+    world
+        .switchboard
+        .set_facts(connection, with_secrets(KeyId(5)));
+    let management = world.switchboard.management();
+    assert!(management.is_free(key_id) && !management.is_free(KeyId(5)));
 }

@@ -24,6 +24,7 @@ use rustls::{
 use std::io::{ErrorKind, Read, Write};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use voiceapp_protocol::{EXPORTER_LABEL, KeyId, SECRET_BYTES, Suite, VoiceSecrets};
 
 #[cfg(test)]
 pub mod peer;
@@ -159,6 +160,17 @@ impl Tls {
         let mut connection = self.lock();
         connection.send_close_notify();
         take_outbound(&mut connection)
+    }
+
+    /// What voice is sealed with, which only this server and we know.
+    pub fn voice_secrets(&self, key_id: KeyId) -> Option<VoiceSecrets> {
+        let connection = self.lock();
+        let suite = connection.negotiated_cipher_suite()?.suite();
+        let suite = Suite::of(suite.into())?;
+        let exported = [0; 2 * SECRET_BYTES];
+        let context = key_id.context();
+        let exported = connection.export_keying_material(exported, EXPORTER_LABEL, Some(&context));
+        Some(VoiceSecrets::of(key_id, suite, &exported.ok()?))
     }
 
     fn lock(&self) -> MutexGuard<'_, ClientConnection> {

@@ -4,7 +4,7 @@ use super::people::PEOPLE_MAX;
 use super::{Event, LoginFailure, Pending, Said, Session};
 use std::time::Instant;
 use voiceapp_protocol::{
-    Frame, Granted, Greeting, Packet, Participant, Reason, UserId, VoiceToken,
+    Caps, Frame, Granted, Greeting, Packet, Participant, Reason, UserId, VoiceToken,
 };
 
 impl Session {
@@ -43,8 +43,15 @@ impl Session {
                     let said = refusal.map(|it| said(it.reason, it.text));
                     self.login_failure = Some(LoginFailure::Refused(said));
                 } else {
+                    let granted = granted.unwrap_or_default();
+                    // The first proof is sealed already.
+                    if let Some(key_id) = granted.key_id
+                        && granted.caps.contains(Caps::SEALED)
+                    {
+                        self.handle_key(key_id);
+                    }
                     self.handle_login(at, id, voice_token, participants.iter());
-                    self.handle_granted(granted.unwrap_or_default());
+                    self.handle_granted(granted);
                 }
             }
             Packet::JoinVoiceChannelResponse {

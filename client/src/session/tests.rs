@@ -5,6 +5,8 @@ use voiceapp_protocol::{Frame, Participant, VoiceToken, encode_login_response};
 mod asking;
 mod outage;
 mod presence;
+#[cfg(feature = "encryption")]
+mod sealed;
 
 const TOKEN: VoiceToken = VoiceToken(77);
 
@@ -57,7 +59,7 @@ fn answer_proof(session: &mut Session, at: Instant, request_id: u64, success: bo
         success,
     };
     answer.encode(&mut datagram).expect("it fits");
-    assert_eq!(session.handle_datagram(at, &datagram), None);
+    assert_eq!(session.handle_datagram(at, &mut datagram), None);
 }
 
 /// The same with its address proven.
@@ -333,7 +335,7 @@ fn datagrams_that_would_end_other_clients_are_counted() {
     let too_long = [&[0x61, 0x10, 0x00][..], &[0; 4_096]].concat();
     let table: [&[u8]; 3] = [b"\x99\0\0", b"\x61\0\x10abc", &too_long];
     for datagram in table {
-        assert_eq!(session.handle_datagram(now, datagram), None);
+        assert_eq!(session.handle_datagram(now, &mut datagram.to_vec()), None);
     }
     assert_eq!(session.unreadable(), 3);
     assert_eq!(hear_out(&mut session).len(), 1, "it is news once");
@@ -381,7 +383,7 @@ fn a_pause_goes_on_in_the_timestamp_and_not_in_the_sequence() {
 fn an_empty_datagram_is_nothing() {
     let now = Instant::now();
     let mut session = logged_in(now, &["ann"]);
-    assert_eq!(session.handle_datagram(now, b""), None);
+    assert_eq!(session.handle_datagram(now, &mut []), None);
     assert_eq!((session.unreadable(), hear_out(&mut session)), (0, vec![]));
     assert_eq!(session.proof_state(), ProofState::Asking);
 }

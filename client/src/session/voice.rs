@@ -87,10 +87,17 @@ impl Session {
 
     /// Handles a datagram, and returns the voice in it, if it has any. An empty one is how a server
     /// ends the voice of a client that it has refused, and means nothing to us.
-    pub fn handle_datagram<'d>(&mut self, at: Instant, datagram: &'d [u8]) -> Option<Voice<'d>> {
+    /// A sealed one is opened where it lies.
+    pub fn handle_datagram<'d>(
+        &mut self,
+        at: Instant,
+        datagram: &'d mut [u8],
+    ) -> Option<Voice<'d>> {
         if datagram.is_empty() {
             return None;
         }
+        let frame = self.opened(datagram)?;
+        let datagram = &datagram[frame];
         let packet = match Frame::first_of(datagram) {
             Ok(frame) if datagram.len() <= DATAGRAM_BYTES_MAX => frame.parse().ok(),
             _ => None,
@@ -121,6 +128,11 @@ impl Session {
                 }
                 None
             }
+            // Only a seal shows that it is the server that asks. What it asks for is where we are now.
+            Some(Packet::PathChallenge { value }) if self.is_voice_encrypted() => {
+                self.send_datagram(&Packet::PathResponse { value });
+                None
+            }
             _ => {
                 self.unreadable += 1;
                 if self.unreadable == 1 {
@@ -143,7 +155,8 @@ impl Session {
     pub(super) fn send_datagram(&mut self, packet: &Packet<'_>) {
         let mut datagram = Vec::new();
         if packet.encode(&mut datagram).is_ok() {
-            self.datagrams.push_back(datagram);
+            let sealed = self.sealed(datagram);
+            self.datagrams.extend(sealed);
         }
     }
 }

@@ -2,8 +2,10 @@
 //! that speak in clear.
 
 use crate::outages::{front_of, listener};
-use crate::programs::{Client, await_end, voiceapp};
+use crate::programs::{AMPLITUDE, Client, FREQUENCY, await_end, number, voiceapp};
+use crate::proxy::Proxy;
 use crate::{PATIENCE, Running, TempFile};
+use std::collections::HashSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use voiceapp_protocol::{SealedDatagram, VoiceDatagram};
 
 /// No stranger may read this.
 const NAME: &str = "not-for-everyone";
@@ -72,7 +75,7 @@ fn assert_trusted(client: &mut Client, server: &Running, trusted: &str) {
     assert_eq!(status["fingerprint"], server.fingerprint.to_string());
     assert_eq!(status["tls"], "TLS 1.3");
     assert_eq!(status["is_tcp_encrypted"], true);
-    assert_eq!(status["is_voice_encrypted"], false);
+    assert_eq!(status["is_voice_encrypted"], true);
 }
 
 #[test]
@@ -245,11 +248,79 @@ fn words_say_what_is_encrypted_and_what_is_not() {
         .args(["--voice-port", &server.udp_port.to_string()]);
     let mut ann = Client::spawn(command, false);
     let here = format!("127.0.0.1:{}", server.tcp_port);
-    let line = format!("connected to {here}: messages encrypted, voice in clear");
+    let line = format!("connected to {here}: messages and voice encrypted");
     ann.await_line("the connection", |it| it == line);
     ann.tell("/status");
     let status = ann.await_line("the status", |it| it.contains("TLS 1.3, TLS_"));
     let key = format!("key sha256={} (named by", server.fingerprint);
     assert!(status.contains(&key), "{status}");
     assert!(ann.end().success());
+}
+
+/// A person with voice, whose datagrams are captured.
+fn enter(server: &Running, name: &str, is_plain: bool) -> (Client, Proxy) {
+    let proxy = Proxy::start_without_loss(server.udp_port, 7);
+    let mut client = match is_plain {
+        true => Client::start_plain(server.tcp_port, proxy.port, name, &[]),
+        false => Client::start_at(&server.invitation(), proxy.port, name, &[]),
+    };
+    client.await_event("logged_in", None);
+    client.tell("/join");
+    client.await_voice();
+    (client, proxy)
+}
+
+/// Two have sealed voice and one has plain voice, and each speaks in turn to both others. Whoever captures the
+/// datagrams of the two reads nothing in them that the third one's have in clear, and none comes twice.
+#[test]
+fn a_captured_conversation_has_no_readable_frame_and_no_two_equal_datagrams() {
+    let server = Running::start();
+    let file = TempFile::tone(FREQUENCY, AMPLITUDE, 0.5);
+    let path = file.0.to_str().expect("it is plain");
+    let mut people = [("ann", false), ("bob", false), ("carl", true)]
+        .map(|(name, is_plain)| (name, enter(&server, name, is_plain)));
+    for speaker in 0..people.len() {
+        let name = people[speaker].0;
+        people[speaker].1.0.tell(&format!("/play {path}"));
+        people[speaker].1.0.await_event("speech_ended", None);
+        for listener in (0..people.len()).filter(|&it| it != speaker) {
+            let heard = people[listener].1.0.received(name, 27);
+            assert_eq!(number(&heard["lost"]), 0, "{heard}");
+        }
+    }
+    let [
+        (_, (mut ann, of_ann)),
+        (_, (mut bob, of_bob)),
+        (_, (mut carl, of_carl)),
+    ] = people;
+    for (client, is_sealed) in [(&mut ann, true), (&mut bob, true), (&mut carl, false)] {
+        client.tell("/status");
+        let status = client.await_event("status", None);
+        assert_eq!(status["is_voice_encrypted"], is_sealed);
+    }
+    let in_clear = of_carl.captured();
+    let in_clear: Vec<_> = in_clear
+        .iter()
+        .filter_map(|datagram| VoiceDatagram::check(&datagram[..]).ok())
+        // The silence at the end is short enough to be there by chance.
+        .filter(|voice| voice.data().len() > 8)
+        .collect();
+    assert!(in_clear.len() > 3 * 20, "{}", in_clear.len());
+    let mut seen = HashSet::new();
+    for datagram in [of_ann.captured(), of_bob.captured()].concat() {
+        let sealed = SealedDatagram::check(&datagram[..]).expect("everything is sealed");
+        assert_eq!(sealed.frame().len(), datagram.len());
+        for voice in &in_clear {
+            // With a part of its header, and without it.
+            for part in [voice.data(), &voice.frame()[3..19]] {
+                let is_here = datagram.windows(part.len()).any(|window| window == part);
+                assert!(!is_here, "{part:02x?} is readable");
+            }
+        }
+        assert!(seen.insert(datagram), "a datagram came twice");
+    }
+    assert!(seen.len() > 2 * 3 * 27);
+    for client in [ann, bob, carl] {
+        assert!(client.end().success());
+    }
 }

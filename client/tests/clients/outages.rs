@@ -92,7 +92,8 @@ fn a_session_that_the_server_has_ended_comes_back_with_its_voice() {
     let (port, connections) = front(&server);
     let mut bob = Client::start(&server, "bob", &[]);
     bob.await_event("logged_in", None);
-    let mut ann = Client::start_at(&server.invitation_at(port), server.udp_port, "ann", &[]);
+    // Without a seal, an answer to the next proof says it. With one, nobody there has the key any more.
+    let mut ann = Client::start_plain(port, server.udp_port, "ann", &[]);
     ann.await_event("logged_in", None);
     ann.tell("/join");
     ann.await_voice();

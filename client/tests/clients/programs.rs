@@ -127,6 +127,17 @@ impl Client {
 
     /// What it has heard of this one, once that is so many datagrams and all of it was played.
     pub fn heard(&mut self, name: &str, at_least: usize) -> Value {
+        self.heard_if(name, at_least, |heard| {
+            heard["playout"]["is_playing"] == false
+        })
+    }
+
+    /// The same for one that plays nothing.
+    pub fn received(&mut self, name: &str, at_least: usize) -> Value {
+        self.heard_if(name, at_least, |_| true)
+    }
+
+    fn heard_if(&mut self, name: &str, at_least: usize, fits: fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.tell("/stats");
@@ -137,7 +148,7 @@ impl Client {
             });
             let heard: Value = serde_json::from_str(&line).expect("it was before");
             let is_all = heard["datagrams"].as_u64() >= Some(at_least as u64);
-            if is_all && heard["playout"]["is_playing"] == false {
+            if is_all && fits(&heard) {
                 return heard;
             }
             assert!(Instant::now() < deadline, "it does not hear more: {heard}");
@@ -586,7 +597,7 @@ fn voice_that_is_refused_ends_who_came_for_it() {
     let voice = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
     let port = voice.local_addr().expect("it is bound").port();
     let path = file.0.to_str().expect("it is plain");
-    let mut client = Client::start_at(&server.invitation(), port, "ann", &["--speak", path]);
+    let mut client = Client::start_plain(server.tcp_port, port, "ann", &["--speak", path]);
     drop(client.stdin.take());
     voice
         .set_read_timeout(Some(PATIENCE))

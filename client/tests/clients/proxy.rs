@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use voiceapp_protocol::VoiceDatagram;
+use voiceapp_protocol::{SealedDatagram, VoiceDatagram};
 
 const LOST_PER_CENT: u64 = 5;
 const DELAY_MAX: Duration = Duration::from_millis(60);
 
 /// The network itself, in whatever time it is told.
 pub struct BadNetwork {
+    lost_per_cent: u64,
     random: u64,
     /// By when they arrive, and in the order of their coming.
     under_way: BTreeMap<(Instant, u64), Vec<u8>>,
@@ -23,7 +24,7 @@ pub struct BadNetwork {
     pub fate: Fate,
 }
 
-/// What became of voice, by sequence number.
+/// What became of voice, by sequence number, or by counter where it is sealed.
 #[derive(Clone, Default)]
 pub struct Fate {
     pub lost: Vec<u32>,
@@ -64,6 +65,7 @@ impl Fate {
 impl BadNetwork {
     pub fn new(seed: u64) -> Self {
         BadNetwork {
+            lost_per_cent: LOST_PER_CENT,
             random: seed,
             under_way: BTreeMap::new(),
             count: 0,
@@ -74,9 +76,9 @@ impl BadNetwork {
     /// Takes a datagram. What is no voice passes at once.
     pub fn send(&mut self, now: Instant, datagram: &[u8]) {
         let mut arrives_at = now;
-        if let Ok(voice) = VoiceDatagram::check(datagram) {
-            if self.next_random() % 100 < LOST_PER_CENT {
-                self.fate.lost.push(voice.sequence());
+        if let Some(number) = number_of_voice(datagram) {
+            if self.next_random() % 100 < self.lost_per_cent {
+                self.fate.lost.push(number);
                 return;
             }
             let delay_us = self.next_random() % (DELAY_MAX.as_micros() as u64 + 1);
@@ -95,9 +97,7 @@ impl BadNetwork {
             return None;
         }
         let datagram = entry.remove();
-        if let Ok(voice) = VoiceDatagram::check(&datagram[..]) {
-            self.fate.delivered.push(voice.sequence());
-        }
+        self.fate.delivered.extend(number_of_voice(&datagram));
         Some((at, datagram))
     }
 
@@ -111,16 +111,45 @@ impl BadNetwork {
     }
 }
 
+/// The number of a datagram of voice. What is sealed can be told from answers by its length alone.
+fn number_of_voice(datagram: &[u8]) -> Option<u32> {
+    const SEALED_ANSWER_BYTES: usize = 43;
+    if let Ok(sealed) = SealedDatagram::check(datagram) {
+        let is_voice = sealed.frame().len() > SEALED_ANSWER_BYTES;
+        return is_voice.then_some(sealed.counter() as u32);
+    }
+    let voice = VoiceDatagram::check(datagram).ok()?;
+    Some(voice.sequence())
+}
+
 /// The network between one client's UDP socket and a server's, in real time.
 pub struct Proxy {
     pub port: u16,
     network: Arc<Mutex<BadNetwork>>,
+    captured: Captured,
     is_done: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
+/// Datagrams of both directions, as they came.
+type Captured = Arc<Mutex<Vec<Vec<u8>>>>;
+
 impl Proxy {
+    /// One that delays and loses voice on its way to the client.
     pub fn start(server_port: u16, seed: u64) -> Self {
+        Proxy::over(server_port, BadNetwork::new(seed))
+    }
+
+    /// One that delays it, and loses nothing.
+    pub fn start_without_loss(server_port: u16, seed: u64) -> Self {
+        let network = BadNetwork {
+            lost_per_cent: 0,
+            ..BadNetwork::new(seed)
+        };
+        Proxy::over(server_port, network)
+    }
+
+    fn over(server_port: u16, network: BadNetwork) -> Self {
         let socket = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
         let (front, back) = (socket(), socket());
         back.connect((Ipv4Addr::LOCALHOST, server_port))
@@ -131,17 +160,24 @@ impl Proxy {
             socket.set_read_timeout(patience).expect("it is not zero");
         }
         let port = front.local_addr().expect("it is bound").port();
-        let network = Arc::new(Mutex::new(BadNetwork::new(seed)));
+        let network = Arc::new(Mutex::new(network));
+        let captured = Captured::default();
+        let capture = |captured: &Captured, datagram: &[u8]| {
+            let mut captured = captured.lock().expect("nobody panics with it");
+            captured.push(datagram.to_vec());
+        };
         let is_done = Arc::new(AtomicBool::new(false));
         let client = Arc::new(Mutex::new(None));
         let to_server = {
             let (front, back) = (clone(&front), clone(&back));
             let (client, is_done) = (client.clone(), is_done.clone());
+            let captured = captured.clone();
             move || {
                 while !is_done.load(Ordering::Relaxed) {
                     let mut bytes = [0; 2_048];
                     if let Some((len, from)) = receive(&front, &mut bytes) {
                         *client.lock().expect("nobody panics with it") = Some(from);
+                        capture(&captured, &bytes[..len]);
                         back.send(&bytes[..len]).expect("the server is there");
                     }
                 }
@@ -149,6 +185,7 @@ impl Proxy {
         };
         let to_client = {
             let (network, is_done) = (network.clone(), is_done.clone());
+            let captured = captured.clone();
             move || {
                 while !is_done.load(Ordering::Relaxed) {
                     let mut bytes = [0; 2_048];
@@ -156,6 +193,7 @@ impl Proxy {
                     let now = Instant::now();
                     let mut network = network.lock().expect("nobody panics with it");
                     if let Some((len, _)) = received {
+                        capture(&captured, &bytes[..len]);
                         network.send(now, &bytes[..len]);
                     }
                     let client: Option<SocketAddr> = *client.lock().expect("nobody panics with it");
@@ -168,9 +206,16 @@ impl Proxy {
         Proxy {
             port,
             network,
+            captured,
             is_done,
             threads: vec![thread::spawn(to_server), thread::spawn(to_client)],
         }
+    }
+
+    /// All that has come by so far, in both directions.
+    pub fn captured(&self) -> Vec<Vec<u8>> {
+        let captured = self.captured.lock().expect("nobody panics with it");
+        captured.clone()
     }
 
     /// What became of so many datagrams of voice, once each has arrived or been lost.

@@ -46,8 +46,8 @@ impl Client {
         client.await_event(now, |event| matches!(event, Event::LoggedIn { .. }));
         client.flush();
         while client.session.proof_state() == ProofState::Asking {
-            let answer = client.receive();
-            client.session.handle_datagram(now, &answer);
+            let mut answer = client.receive();
+            client.session.handle_datagram(now, &mut answer);
         }
         client.session.join(now);
         client.flush();
@@ -85,7 +85,8 @@ impl Client {
     }
 
     fn hear(&mut self, at: Instant, datagram: &[u8]) {
-        let voice = self.session.handle_datagram(at, datagram);
+        let mut datagram = datagram.to_vec();
+        let voice = self.session.handle_datagram(at, &mut datagram);
         let voice = voice.expect("nothing but voice comes");
         let session = &self.session;
         self.listener.hear(at, &voice, || session.who(voice.from));

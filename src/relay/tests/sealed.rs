@@ -553,7 +553,7 @@ fn mute_leave_rates_and_age_hold_for_sealed_voice() {
         scene.dropped(at(1), &alice.speak(100)),
         VoiceDropped::UnknownKey
     );
-    assert!(scene.relay.is_free(secrets_of(ALICE).key_id));
+    assert!(scene.relay.tables.by_key.is_empty());
 }
 
 #[test]

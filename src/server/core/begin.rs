@@ -6,9 +6,10 @@
 use super::{Core, Voice};
 use crate::cause::Ended;
 use crate::connection::wire::{HandshakeStep, Speech, TlsStep};
-use crate::event::{ConnectionId, Source};
+use crate::event::{ConnectionId, Source, VoiceSecrets, VoiceToken};
 use crate::limits::{HANDSHAKE_WORK_UNITS, RECORDS_PER_WORK_UNIT, WORK_UNIT_BYTES};
 use crate::management::ConnectionFacts;
+use crate::protocol::KeyId;
 use crate::server::accept::Listener;
 use crate::switchboard::Deliver;
 
@@ -53,6 +54,19 @@ impl<L: Listener, V: Voice> Core<L, V> {
         true
     }
 
+    /// What the voice of this connection can be sealed with, under a name that no other has. Nothing where the
+    /// system has no randomness to give: its voice is then in clear.
+    fn voice_secrets(&mut self, id: ConnectionId) -> Option<VoiceSecrets> {
+        let key_id = loop {
+            let VoiceToken(random) = self.door.listener.draw_token()?;
+            let key_id = KeyId(random as u32);
+            if self.switchboard.management().is_free(key_id) {
+                break key_id;
+            }
+        };
+        self.connections.living(id)?.voice_secrets(key_id)
+    }
+
     /// TLS has taken something in.
     pub(super) fn note_step(&mut self, id: ConnectionId, step: TlsStep) {
         // A record has a price of its own, however short it is.
@@ -65,8 +79,11 @@ impl<L: Listener, V: Voice> Core<L, V> {
             self.is_voice_due = true;
             if handshake == HandshakeStep::Last {
                 self.handshakes.end(id);
-                self.switchboard
-                    .set_facts(id, ConnectionFacts { is_encrypted: true });
+                let facts = ConnectionFacts {
+                    is_encrypted: true,
+                    secrets: self.voice_secrets(id),
+                };
+                self.switchboard.set_facts(id, facts);
             }
         }
         if let Some(cause) = step.failure {

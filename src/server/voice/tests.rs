@@ -11,6 +11,9 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "encryption")]
+mod sealed;
+
 const PORT: u16 = 9_002;
 
 /// A kernel's buffer, and what was sent.
@@ -24,6 +27,7 @@ struct Wire {
     sent: Vec<(u64, u32)>,
     answers: usize,
     last_answers: [usize; 2],
+    last_answer: Vec<u8>,
 }
 
 impl Wire {
@@ -73,6 +77,7 @@ impl DatagramSocket for Wire {
     fn answer(&mut self, datagram: &[u8], _to: &UdpPath) {
         self.answers += 1;
         self.last_answers = [self.last_answers[1], datagram.len()];
+        self.last_answer = datagram.to_vec();
     }
 
     fn may_be_own(&self, ip: IpAddr) -> bool {

@@ -229,7 +229,9 @@ impl App<'_> {
 
     fn show_status(&self) -> Result<(), End> {
         match &self.connection {
-            Connection::Up { link, .. } => self.console.tell(&Event::Status(link.state().clone())),
+            Connection::Up { link, session } => {
+                self.console.tell(&Event::Status(link.state(session)))
+            }
             _ => Ok(()),
         }
     }

@@ -28,7 +28,12 @@ impl App<'_> {
         link.start(move |arrival| inputs.send(Input::Arrived(attempt, arrival)).is_ok())
             .map_err(|error| End::Failed(format!("cannot use the connection: {error}")))?;
         let voice_address = link.voice_address().to_string();
-        let session = Session::new(Instant::now(), &self.options.name, voice_address);
+        let session = Session::over(
+            Instant::now(),
+            &self.options.name,
+            voice_address,
+            link.exporter(),
+        );
         let (link, session) = (Box::new(link), Box::new(session));
         self.connection = Connection::Up { link, session };
         self.flush()
@@ -135,8 +140,8 @@ impl App<'_> {
         };
         match arrival {
             Arrival::Bytes(bytes, at) => session.handle_bytes(at, &bytes),
-            Arrival::Datagram(bytes, at) => {
-                if let Some(voice) = session.handle_datagram(at, &bytes) {
+            Arrival::Datagram(mut bytes, at) => {
+                if let Some(voice) = session.handle_datagram(at, &mut bytes) {
                     let event = self.listener.hear(at, &voice, || session.who(voice.from));
                     return event.map_or(Ok(()), |event| self.console.tell(&event));
                 }
@@ -258,8 +263,8 @@ impl App<'_> {
         if self.options.is_playing() {
             self.play_at.get_or_insert(now);
         }
-        if let Connection::Up { link, .. } = &self.connection {
-            self.console.tell(&Event::Connected(link.state().clone()))?;
+        if let Connection::Up { link, session } = &self.connection {
+            self.console.tell(&Event::Connected(link.state(session)))?;
         }
         let at_most = if self.options.is_json {
             usize::MAX

@@ -236,7 +236,7 @@ fn end(finish: impl FnOnce(OnSocket) + Send + 'static) -> Vec<String> {
     });
     server.pin = pin;
     let mut link = Link::connect(&server, &known.trust(&[]), |_| {}).expect("it is trusted");
-    let state = link.state();
+    let state = link.state(&Session::new(Instant::now(), "ann", String::new()));
     assert!(state.protection.is_tcp_encrypted && !state.protection.is_voice_encrypted);
     let encryption = state.encryption.as_ref().expect("it is encrypted");
     assert_eq!(Some(encryption.fingerprint), pin);
