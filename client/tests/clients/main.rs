@@ -2,6 +2,7 @@
 
 mod encryption;
 mod examples;
+mod live;
 mod measure;
 mod outages;
 mod programs;
@@ -9,5 +10,6 @@ mod proxy;
 mod story;
 #[cfg(unix)]
 mod terminal;
+mod world;
 
 use voiceapp_testkit::{PATIENCE, Running, TempFile};

@@ -1,6 +1,6 @@
 //! What an ear would say of a recording, in figures.
 
-use std::f64::consts::SQRT_2;
+use std::f64::consts::{SQRT_2, TAU};
 
 /// 5 ms: five periods of a tone of 1 kHz.
 pub const WINDOW: usize = 240;
@@ -54,6 +54,23 @@ pub fn decibels(ratio: f64) -> f64 {
     20.0 * ratio.log10()
 }
 
+/// Whether somewhere, for ten periods, the sound is this tone and nothing else.
+pub fn has_tone(sound: &[f32], frequency: f64, amplitude: f64) -> bool {
+    let len = (10.0 * 48_000.0 / frequency).round() as usize;
+    let is_tone = |window: &[f32]| {
+        let (mut sine, mut cosine) = (0.0, 0.0);
+        for (place, sample) in window.iter().enumerate() {
+            let phase = TAU * frequency * place as f64 / 48_000.0;
+            sine += f64::from(*sample) * phase.sin();
+            cosine += f64::from(*sample) * phase.cos();
+        }
+        let found = 2.0 * f64::hypot(sine, cosine) / len as f64;
+        let level = |it: f64| decibels(it / amplitude).abs();
+        level(found) < 1.0 && level(amplitude_of(window)) < 1.0
+    };
+    sound.windows(len).step_by(len / 4).any(is_tone)
+}
+
 /// Of a sine with that power.
 fn amplitude_of(sound: &[f32]) -> f64 {
     let power: f64 = sound.iter().map(|it| f64::from(*it).powi(2)).sum();
@@ -88,4 +105,11 @@ fn a_tone_is_found_and_measured() {
     assert!((tone.frequency - 997.0).abs() < 0.1, "{}", tone.frequency);
     assert!(decibels(tone.amplitude / 0.3).abs() < 0.1);
     assert!((tone.audible_seconds(0.3) - 1.0).abs() < 0.01);
+    assert!(has_tone(&sound, 997.0, 0.3));
+    for (frequency, amplitude) in [(880.0, 0.3), (997.0, 0.2), (997.0, 0.4)] {
+        assert!(
+            !has_tone(&sound, frequency, amplitude),
+            "{frequency} Hz, {amplitude}"
+        );
+    }
 }

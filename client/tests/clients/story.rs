@@ -1,103 +1,16 @@
-//! A server over real sockets, one client who speaks and two who listen. What they are made of is told
-//! the time here, so that it passes as fast as the machine can make it, and is never late.
+//! One client speaks and two listen, in virtual time: what they hear of a tone over a perfect network, and over
+//! one that loses, delays and reorders.
 
+use crate::TempFile;
 use crate::measure::{Tone, decibels};
+use crate::programs::{AMPLITUDE, FREQUENCY};
 use crate::proxy::{BadNetwork, Fate};
-use crate::{PATIENCE, Running, TempFile};
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream, UdpSocket};
-use std::time::Instant;
-use voiceapp_client::codec::BITRATE;
-use voiceapp_client::event::{Event, Heard};
-use voiceapp_client::gate::Gate;
+use crate::world::{World, speech};
+use voiceapp_client::FRAME_SAMPLES;
+use voiceapp_client::event::Heard;
 use voiceapp_client::jitter::Counts;
-use voiceapp_client::listener::Listener;
-use voiceapp_client::session::{ProofState, Session};
-use voiceapp_client::speech::{Said, Source, Speech};
+use voiceapp_client::speech::Source;
 use voiceapp_client::wav::{Recording, WavFile};
-use voiceapp_client::{FRAME, FRAME_SAMPLES};
-
-const FREQUENCY: f64 = 1_000.0;
-const AMPLITUDE: f64 = 0.25;
-
-struct Client {
-    tcp: TcpStream,
-    udp: UdpSocket,
-    session: Session,
-    listener: Listener,
-}
-
-impl Client {
-    /// Logs in, proves its address and joins voice.
-    fn enter(server: &Running, name: &str, now: Instant) -> Client {
-        let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, server.tcp_port)).expect("it listens");
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
-        udp.connect((Ipv4Addr::LOCALHOST, server.udp_port))
-            .expect("it is an address");
-        tcp.set_read_timeout(Some(PATIENCE)).expect("not zero");
-        udp.set_read_timeout(Some(PATIENCE)).expect("not zero");
-        let mut client = Client {
-            tcp,
-            udp,
-            session: Session::new(now, name, String::new()),
-            listener: Listener::new(true),
-        };
-        client.flush();
-        client.await_event(now, |event| matches!(event, Event::LoggedIn { .. }));
-        client.flush();
-        while client.session.proof_state() == ProofState::Asking {
-            let mut answer = client.receive();
-            client.session.handle_datagram(now, &mut answer);
-        }
-        client.session.join(now);
-        client.flush();
-        client.await_event(now, |event| matches!(event, Event::YouJoinedVoice { .. }));
-        client
-    }
-
-    fn flush(&mut self) {
-        let bytes = self.session.take_outbound();
-        self.tcp.write_all(&bytes).expect("the server reads");
-        while let Some(datagram) = self.session.next_datagram() {
-            self.udp.send(&datagram).expect("there is room");
-        }
-    }
-
-    fn await_event(&mut self, now: Instant, is_it: impl Fn(&Event) -> bool) {
-        loop {
-            while let Some(event) = self.session.next_event() {
-                self.listener.handle_event(&event);
-                if is_it(&event) {
-                    return;
-                }
-            }
-            let mut bytes = [0; 4_096];
-            let len = self.tcp.read(&mut bytes).expect("something comes");
-            assert!(len > 0, "the server closed the connection");
-            self.session.handle_bytes(now, &bytes[..len]);
-        }
-    }
-
-    fn receive(&self) -> Vec<u8> {
-        let mut bytes = [0; 2_048];
-        let len = self.udp.recv(&mut bytes).expect("something comes");
-        bytes[..len].to_vec()
-    }
-
-    fn hear(&mut self, at: Instant, datagram: &[u8]) {
-        let mut datagram = datagram.to_vec();
-        let voice = self.session.handle_datagram(at, &mut datagram);
-        let voice = voice.expect("nothing but voice comes");
-        let session = &self.session;
-        self.listener.hear(at, &voice, || session.who(voice.from));
-    }
-
-    fn stats(&self) -> Heard {
-        let stats = self.listener.stats();
-        assert_eq!(stats.len(), 1, "one has spoken");
-        stats.into_iter().next().expect("there is one")
-    }
-}
 
 /// What a listener has of it in the end.
 struct Outcome {
@@ -109,70 +22,40 @@ struct Outcome {
 /// One speaks a tone of so many seconds, and leaves. The others record over a network with this seed,
 /// or a perfect one, until a second after.
 fn told(seconds: f64, seeds: [Option<u64>; 2]) -> [Outcome; 2] {
-    let server = Running::start();
-    let mut now = Instant::now();
+    let mut world = World::new();
     let file = TempFile::tone(FREQUENCY, AMPLITUDE, seconds);
-    let recordings = [TempFile::new(), TempFile::new()];
-    let mut speaker = Client::enter(&server, "speaker", now);
-    let mut ends = seeds.map(|seed| {
-        let listener = Client::enter(&server, "listener", now);
-        (listener, seed.map(BadNetwork::new))
-    });
-    let mut writers = [0, 1].map(|place: usize| {
-        Recording::create(&recordings[place].0).expect("it is a folder for that")
-    });
-    let mut speech = Speech::new(BITRATE, Gate::new(None, false));
     let source = WavFile::open(&file.0).expect("it was written");
-    speech.start(now, Source::Wav(Box::new(source)));
-    let mut steps_left = None;
-    while steps_left != Some(0) {
-        let mut spoken = 0;
-        while let Ok(said) = speech.next(now, true) {
-            match said {
-                Said::Frame(data, due_at) => {
-                    speaker.session.speak(due_at, &data);
-                    spoken += 1;
-                }
-                Said::Nothing | Said::Silence => break,
-                Said::Ended => steps_left = Some(50),
-            }
-        }
-        speaker.flush();
-        for ((listener, network), writer) in ends.iter_mut().zip(&mut writers) {
-            for _ in 0..spoken {
-                let datagram = listener.receive();
-                match network {
-                    Some(network) => network.send(now, &datagram),
-                    None => listener.hear(now, &datagram),
-                }
-            }
-            let mut arrived = || network.as_mut()?.receive(now);
-            while let Some((at, datagram)) = arrived() {
-                listener.hear(at, &datagram);
-            }
-            let sound = listener.listener.play(now);
-            let sound = sound.unwrap_or([0.0; FRAME_SAMPLES]);
-            writer.write(&sound).expect("there is room");
-        }
-        if steps_left == Some(50) {
-            speaker.session.leave(now);
-            speaker.flush();
-            for (listener, _) in &mut ends {
-                listener.await_event(now, |event| matches!(event, Event::LeftVoice { .. }));
-            }
-        }
-        steps_left = steps_left.map(|left: u32| left - 1);
-        now += FRAME;
+    let speaker = world.enter("speaker", speech(), None);
+    let listeners = seeds.map(|seed| world.enter("listener", speech(), seed.map(BadNetwork::new)));
+    world.speak(speaker, Source::Wav(Box::new(source)));
+    while world.people[speaker].speech.is_speaking() {
+        world.step();
     }
-    for writer in writers {
-        writer.finish().expect("there is room");
-    }
-    let mut recordings = recordings.iter();
-    ends.map(|(listener, network)| Outcome {
-        sound: recordings.next().expect("there are two").samples(),
-        heard: listener.stats(),
-        fate: network.map(|it| it.fate).unwrap_or_default(),
+    let now = world.now;
+    world.people[speaker].session.leave(now);
+    world.steps(50);
+    listeners.map(|place| {
+        let person = &mut world.people[place];
+        Outcome {
+            sound: recorded(&person.sound),
+            heard: person.heard(),
+            fate: person.network.take().map(|it| it.fate).unwrap_or_default(),
+        }
     })
+}
+
+/// The sound as it is read from a recording of it.
+fn recorded(sound: &[f32]) -> Vec<f32> {
+    let file = TempFile::new();
+    let mut recording = Recording::create(&file.0).expect("it is a folder for that");
+    for frame in sound.chunks_exact(FRAME_SAMPLES) {
+        let frame = frame.try_into().expect("it has that length");
+        recording.write(frame).expect("there is room");
+    }
+    recording.finish().expect("there is room");
+    let samples = file.samples();
+    assert_eq!(samples.len(), sound.len());
+    samples
 }
 
 /// After the tone the frames that end it have nothing that could be heard, and after them, and what a limiter

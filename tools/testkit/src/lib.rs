@@ -11,6 +11,8 @@ pub use program::{clean, program};
 #[cfg(feature = "encryption")]
 pub use rcgen;
 pub use temp_file::TempFile;
+/// The server, for tests that have it without sockets.
+pub use voiceapp_server as server;
 pub use voiceapp_server::Limits;
 
 use std::thread::JoinHandle;
@@ -34,10 +36,11 @@ pub struct Running {
 }
 
 impl Running {
-    /// A server that accepts voice as fast as it comes: virtual time is faster than that of the
-    /// server.
+    /// A server that relays voice however fast it comes and however late: how slow the machine is does not
+    /// decide what a test receives.
     pub fn start() -> Running {
         Running::start_with(Limits {
+            voice_age: PATIENCE,
             voice_rate: 0,
             voice_bandwidth: 0,
             voice_rate_per_address: 0,
