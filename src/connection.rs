@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use wire::{Speech, TlsStep, TlsWire, Wire};
 
 /// A stream of bytes both ways.
-pub(crate) trait Stream: Read + Write {
+pub trait Stream: Read + Write {
     /// How many bytes were sent and are not acknowledged by the client yet, where the system
     /// reports it.
     fn unacknowledged(&self) -> Option<usize>;

@@ -229,6 +229,9 @@ pub use limits::Limits;
 pub use management::ManagementServer;
 pub use news::{ServerEvent, UserInfo};
 pub use relay::VoiceRelayServer;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub use server::simulated as simulation;
 pub use server::{RequestError, Server, ServerError, ServerHandle};
 pub use statistics::Statistics;
 pub use switchboard::Switchboard;

@@ -20,8 +20,8 @@ mod http;
 mod identity;
 mod request;
 mod reread;
-#[cfg(test)]
-mod simulation;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 mod sockets;
 mod spare;
 mod stop;

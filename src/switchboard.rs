@@ -4,6 +4,9 @@
 //! This is all of the server that decides anything, still without sockets or clocks. The poll loop
 //! drives it in production, and the simulation in tests.
 
+#[cfg(feature = "simulation")]
+pub(crate) mod watch;
+
 use crate::bans::BanList;
 use crate::cause::{Cause, ConnectionRefused, Counters, Ended, VoiceDropped};
 use crate::event::{ConnectionId, Now, UdpPath, UserId, VoiceToken};
@@ -17,6 +20,8 @@ use crate::relay::{
 };
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
+#[cfg(feature = "simulation")]
+use watch::{Input, Tee, Watch};
 
 /// The destination of frames for connections, and of the notice that one must be closed.
 pub trait Deliver {
@@ -46,6 +51,8 @@ pub struct Switchboard {
     news: News,
     /// Why connections were closed, and which were refused before either half.
     counters: Counters,
+    #[cfg(feature = "simulation")]
+    watch: Option<Box<dyn Watch>>,
 }
 
 impl Switchboard {
@@ -58,6 +65,8 @@ impl Switchboard {
             bans: BanList::default(),
             news: News::default(),
             counters: Counters::new(),
+            #[cfg(feature = "simulation")]
+            watch: None,
         }
     }
 
@@ -65,6 +74,10 @@ impl Switchboard {
     /// and the connections from there are closed with [`Ended::Banned`].
     pub fn set_bans(&mut self, bans: BanList, connections: &mut impl Deliver) {
         self.bans = bans;
+        #[cfg(feature = "simulation")]
+        if let Some(watch) = &mut self.watch {
+            watch.input(Input::Bans(&self.bans));
+        }
         let bans = &self.bans;
         self.relay.forget_addresses(|ip| bans.contains(ip));
         self.management
@@ -101,15 +114,21 @@ impl Switchboard {
         token: VoiceToken,
         connections: &mut impl Deliver,
     ) -> Result<(), ConnectionRefused> {
-        if self.bans.contains(address) {
-            let refused = ConnectionRefused::Banned;
-            self.counters.count(refused);
-            return Err(refused);
-        }
         let outbox = &mut self.outbox;
-        let result = self
-            .management
-            .handle_connect(now, connection, address, token, outbox);
+        let result = match self.bans.contains(address) {
+            true => Err(ConnectionRefused::Banned).inspect_err(|&it| self.counters.count(it)),
+            false => self
+                .management
+                .handle_connect(now, connection, address, token, outbox),
+        };
+        #[cfg(feature = "simulation")]
+        self.watched(Input::Connect {
+            now,
+            connection,
+            address,
+            token,
+            refused: result.err().map(Cause::from),
+        });
         self.pass_on(connections);
         result
     }
@@ -134,6 +153,13 @@ impl Switchboard {
     /// Handles a frame that lies in a connection's own buffer. The next call must be
     /// [`pass_on`](Self::pass_on).
     pub(crate) fn take_frame(&mut self, now: Now, connection: ConnectionId, frame: Frame<'_>) {
+        #[cfg(feature = "simulation")]
+        self.watched(Input::Frame {
+            now,
+            connection,
+            id: frame.id,
+            payload: frame.payload,
+        });
         self.management
             .handle_frame(now, connection, frame, &mut self.outbox);
     }
@@ -147,6 +173,12 @@ impl Switchboard {
         connections: &mut impl Deliver,
     ) {
         self.counters.count(cause);
+        #[cfg(feature = "simulation")]
+        self.watched(Input::Disconnect {
+            now,
+            connection,
+            cause: cause.into(),
+        });
         let leaving = match self.news.is_wanted() {
             true => self.management.user_of(connection),
             false => None,
@@ -247,7 +279,19 @@ impl Switchboard {
         datagram: &mut [u8],
         is_late: bool,
     ) -> Finding {
-        self.relay.examine(now, path, datagram, is_late)
+        let finding = self.relay.examine(now, path, datagram, is_late);
+        #[cfg(feature = "simulation")]
+        self.watched(Input::Datagram {
+            now,
+            path,
+            datagram,
+            is_late,
+            dropped: match finding {
+                Finding::Drop(cause) => Some(cause.into()),
+                _ => None,
+            },
+        });
+        finding
     }
 
     /// Accepts or refuses a claim to an address. `is_own` says whether it is the server's own voice
@@ -259,10 +303,13 @@ impl Switchboard {
         claim: Claim,
         is_own: impl FnOnce(SocketAddr) -> bool,
     ) -> Verdict<'static, 'static> {
-        match self.objection_to(&claim, is_own) {
+        let verdict = match self.objection_to(&claim, is_own) {
             Some(cause) => self.relay.refuse(claim, cause),
             None => self.relay.decide(now, claim),
-        }
+        };
+        #[cfg(feature = "simulation")]
+        self.watched(Input::Claim(&verdict));
+        verdict
     }
 
     /// Whether voice may be heard that came with this claim, if with any, and the question for the address
@@ -307,12 +354,23 @@ impl Switchboard {
 
     /// As [`VoiceRelayServer::recipients`].
     pub(crate) fn recipients(&mut self, speaker: Speaker) -> Result<Recipients<'_>, VoiceDropped> {
+        #[cfg(feature = "simulation")]
+        {
+            let dropped = self.relay.place_of(speaker).err().map(Cause::from);
+            let speaker = speaker.id();
+            self.watched(Input::Turn { speaker, dropped });
+        }
         self.relay.recipients(speaker)
     }
 
     /// As [`ManagementServer::handle_tick`].
     pub fn handle_tick(&mut self, now: Now, connections: &mut impl Deliver) -> bool {
         let is_due = self.management.handle_tick(now, &mut self.outbox);
+        #[cfg(feature = "simulation")]
+        self.watched(Input::Tick {
+            now,
+            was_due: is_due,
+        });
         self.pass_on(connections);
         is_due
     }
@@ -348,6 +406,11 @@ impl Switchboard {
     /// Hands over what management sends: events first, closings last.
     /// Rule 12a.
     pub(crate) fn pass_on(&mut self, connections: &mut impl Deliver) {
+        #[cfg(feature = "simulation")]
+        let connections = &mut Tee {
+            watch: self.watch.as_mut(),
+            connections,
+        };
         for &event in self.outbox.events() {
             self.relay.handle_event(event);
             self.news.add_event(event, &self.management);
@@ -369,5 +432,9 @@ impl Switchboard {
             connections.end(connection, cause);
         }
         self.outbox.clear();
+        #[cfg(feature = "simulation")]
+        if let Some(watch) = &mut self.watch {
+            watch.handled();
+        }
     }
 }

@@ -16,7 +16,7 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use slots::{Received, Slots};
+pub use slots::{Received, Slots};
 
 use crate::cause::{Counters, UdpFailed};
 use crate::config::UdpSend;
@@ -69,7 +69,7 @@ impl Body {
 }
 
 /// A socket that voice comes from and goes to.
-pub(crate) trait DatagramSocket {
+pub trait DatagramSocket {
     /// Receives what is there into the slots, at most a batch.
     fn receive(&mut self, slots: &mut Slots);
 
@@ -87,7 +87,7 @@ pub(crate) trait DatagramSocket {
 }
 
 /// Listeners whose datagrams are sealed, each by a seal of their own.
-pub(crate) trait Seals {
+pub trait Seals {
     /// Where each of them is.
     fn paths(&self) -> &[UdpPath];
 
@@ -125,13 +125,15 @@ pub(crate) struct Traffic {
 
 /// A frame that waits to be sent.
 #[derive(Clone, Copy)]
-pub(crate) struct Queued<'a> {
-    pub(crate) frame: &'a [u8],
+pub struct Queued<'a> {
+    /// Its bytes.
+    pub frame: &'a [u8],
     /// The sender's place among the listeners, and among those whose datagrams are sealed.
-    pub(crate) sender: usize,
-    pub(crate) sealed_sender: usize,
+    pub sender: usize,
+    /// See `sender`.
+    pub sealed_sender: usize,
     /// When it arrived.
-    pub(crate) arrived_ns: Option<u64>,
+    pub arrived_ns: Option<u64>,
 }
 
 impl Queued<'_> {

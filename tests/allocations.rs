@@ -4,23 +4,22 @@
 #[path = "server/client.rs"]
 #[allow(dead_code, reason = "these tests need little of it")]
 mod client;
-mod common;
 
 use client::{Client, Place};
-use common::{World, at, encode, voice};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-use voiceapp_server::cause::{Cause, VoiceDropped};
+use std::time::{Duration, Instant};
+use voiceapp_server::cause::{Cause, Ended, VoiceDropped};
 use voiceapp_server::config::UdpSend;
-use voiceapp_server::event::{UdpPath, VoiceToken};
+use voiceapp_server::event::{ConnectionId, Now, UdpPath, UserId, VoiceToken};
 use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST, VOICE_DATA_BYTES_MAX};
-use voiceapp_server::protocol::Packet;
+use voiceapp_server::protocol::{Frame, Packet};
 use voiceapp_server::relay::Verdict;
-use voiceapp_server::{Config, Limits, Server};
+use voiceapp_server::switchboard::{Deliver, Switchboard};
+use voiceapp_server::{Config, HashKey, Limits, Server};
 
 thread_local! {
     /// Per thread, because the test harness has threads of its own.
@@ -78,6 +77,78 @@ fn allocations_of(action: impl FnOnce()) -> u64 {
     ALLOCATIONS.get() - before
 }
 
+/// Connections whose clients read everything, and keep nothing of it.
+struct Readers;
+
+impl Deliver for Readers {
+    fn deliver(&mut self, _to: ConnectionId, _frames: &[u8]) {}
+
+    fn end(&mut self, connection: ConnectionId, cause: Ended) {
+        panic!("{connection} is to end: {cause:?}");
+    }
+}
+
+fn at(port: u16) -> UdpPath {
+    UdpPath {
+        remote: ([192, 0, 2, 1], port).into(),
+        local: None,
+    }
+}
+
+fn encode(packet: &Packet<'_>) -> Vec<u8> {
+    let mut wire = Vec::new();
+    packet.encode(&mut wire).expect("the packet fits");
+    wire
+}
+
+fn voice(user_id: u64, data: &[u8]) -> Vec<u8> {
+    encode(&Packet::VoiceData {
+        user_id: UserId(user_id),
+        sequence: 0x0102_0304,
+        timestamp: 0x0506_0708,
+        data,
+    })
+}
+
+fn say(switchboard: &mut Switchboard, now: Now, from: ConnectionId, packet: &Packet<'_>) {
+    let wire = encode(packet);
+    let frame = Frame::first_of(&wire).expect("an encoded packet is a frame");
+    switchboard.handle_frame(now, from, frame, &mut Readers);
+}
+
+/// So many users, each from an address of its own and in voice, with their tokens.
+fn gather(users: usize) -> (Switchboard, Now, Vec<u64>) {
+    let limits = Limits {
+        users,
+        ..Limits::default()
+    };
+    let mut switchboard = Switchboard::new(limits, HashKey(1, 2));
+    let (instant, unix_ms) = (Instant::now(), 1_000_000);
+    let mut now = Now { instant, unix_ms };
+    let mut tokens = Vec::new();
+    for number in 0..users as u32 {
+        // So that no budget stands in the way.
+        now.instant += Duration::from_secs(1);
+        let (id, token) = (ConnectionId(number), 0xbead_0000 + u64::from(number));
+        let address = Ipv4Addr::from(0x0a00_0000 + number).into();
+        switchboard
+            .handle_connect(now, id, address, VoiceToken(token), &mut Readers)
+            .expect("there is room");
+        for packet in [
+            Packet::LoginRequest {
+                request_id: 1,
+                username: "someone",
+                asked: None,
+            },
+            Packet::JoinVoiceChannelRequest { request_id: 2 },
+        ] {
+            say(&mut switchboard, now, id, &packet);
+        }
+        tokens.push(token);
+    }
+    (switchboard, now, tokens)
+}
+
 const DATAGRAMS_OF_EACH_KIND: u32 = 100_000;
 
 #[test]
@@ -97,16 +168,7 @@ fn no_datagram_of_any_kind_allocates() {
     // that addresses that come and go make trouble if there is any. All are in voice, but only the
     // first eight have an address yet: 1 to 6 speak and listen, 7 is muted, and 8 leaves.
     const USERS: usize = 448;
-    let mut world = World::new(USERS);
-    let people: [_; USERS] = std::array::from_fn(|_| world.login("someone"));
-    for person in people {
-        world.join(person);
-    }
-    for (person, port) in people[..8].iter().zip(1..) {
-        assert_eq!(world.prove(person.token, at(port)), Ok(true));
-    }
-    world.mute(people[6], true);
-    world.leave(people[7]);
+    let (mut switchboard, mut now, tokens) = gather(USERS);
 
     let auth = |token| {
         encode(&Packet::VoiceAuthRequest {
@@ -117,12 +179,20 @@ fn no_datagram_of_any_kind_allocates() {
     let opus = voice(0, &[0xa5; 240]);
     let mut cut_by_the_slot = voice(0, &[0; 4_000]);
     cut_by_the_slot.truncate(DATAGRAM_SLOT_BYTES);
-    let proofs: Vec<_> = people.iter().map(|person| auth(person.token)).collect();
+    let proofs: Vec<_> = tokens.iter().map(|&token| auth(token)).collect();
     let too_long = voice(0, &[0; VOICE_DATA_BYTES_MAX + 1]);
     let refused = auth(0);
+    for (proof, port) in proofs[..8].iter().zip(1..) {
+        let mut proof = proof.clone();
+        let verdict = switchboard.handle_datagram(now, at(port), &mut proof);
+        assert!(matches!(verdict, Verdict::Answer(_)));
+    }
+    let (user_id, is_muted) = (UserId(0), true);
+    let mute = Packet::UserMuteState { user_id, is_muted };
+    say(&mut switchboard, now, ConnectionId(6), &mute);
+    let leave = Packet::LeaveVoiceChannelRequest { request_id: 3 };
+    say(&mut switchboard, now, ConnectionId(7), &leave);
 
-    let switchboard = &mut world.switchboard;
-    let mut now = world.now;
     let mut slot = [0; DATAGRAM_SLOT_BYTES];
     // Copies the datagram into the slot as the kernel would, and checks what comes of it.
     let mut handle = |source: UdpPath, datagram: &[u8], expected: Result<usize, Option<Cause>>| {

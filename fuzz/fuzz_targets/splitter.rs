@@ -1,8 +1,5 @@
-//! The body is shared with the tests: see `tests/corpus/targets/splitter.rs`.
+//! The body is the simulator's, and shared with its tests.
 
 #![no_main]
 
-#[path = "../../tests/corpus/targets/mod.rs"]
-mod targets;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::SPLITTER.1(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| voiceapp_sim::SPLITTER.1(data));

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 /// When the client's machine was last heard, as the system reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Contact {
+pub struct Contact {
     /// How long ago anything came from its machine, even an acknowledgement.
-    pub(crate) silent_for: Duration,
+    pub silent_for: Duration,
     /// Whether it has not answered something that was asked of it or sent to it.
-    pub(crate) is_asked: bool,
+    pub is_asked: bool,
     /// Whether what was sent is retransmitted. A machine that can be reached answers at once, even
     /// while its program reads nothing.
-    pub(crate) is_repeating: bool,
+    pub is_repeating: bool,
 }
 
 /// When a connection is given up.

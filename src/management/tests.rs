@@ -1,5 +1,5 @@
 //! What management hands to the relay, and how it fills its outbox. What people see of it, the
-//! stories in `tests/rules` tell.
+//! stories in `sim/src/stories` tell.
 
 use super::*;
 use std::net::Ipv4Addr;
@@ -265,4 +265,94 @@ fn every_end_that_management_decides_leaves_in_the_outbox_and_once() {
         (management.pending_count(), management.next_deadline()),
         (0, None)
     );
+}
+
+/// So many users, with names of 32 bytes, which take 44 bytes in a list. Every five hundredth is in voice and muted.
+fn crowd(count: usize) -> ManagementServer {
+    let limits = Limits {
+        users: 3_000,
+        pending_connections: 3_000,
+        ..Limits::UNLIMITED
+    };
+    let mut management = ManagementServer::new(limits, HashKey(1, 2));
+    for number in 1..=count as u32 {
+        let connection = ConnectionId(number);
+        connect(&mut management, connection).expect("there is room");
+        log_in_as(&mut management, connection, &format!("{number:032}"));
+        if number % 500 == 0 {
+            let (request_id, user_id, is_muted) = (2, UserId(0), true);
+            let join = Packet::JoinVoiceChannelRequest { request_id };
+            handle(&mut management, connection, join);
+            let mute = Packet::UserMuteState { user_id, is_muted };
+            handle(&mut management, connection, mute);
+        }
+    }
+    management
+}
+
+/// What a newcomer with this name is told: how many people its list has, who is in it last, and which frames follow.
+fn log_in_as(management: &mut ManagementServer, from: ConnectionId, name: &str) -> Told {
+    let mut wire = Vec::new();
+    let login = Packet::LoginRequest {
+        request_id: 1,
+        username: name,
+        asked: None,
+    };
+    login.encode(&mut wire).expect("it fits");
+    let mut outbox = Outbox::new();
+    let frame = Frame::first_of(&wire).expect("it is a frame");
+    management.handle_frame(now(), from, frame, &mut outbox);
+    let mine = outbox.deliveries().filter(|(to, _)| *to == To::One(from));
+    let frames: Vec<u8> = mine.flat_map(|(_, frames)| frames.to_vec()).collect();
+    let (mut rest, mut told) = (&frames[..], Told::default());
+    while let Ok(frame) = Frame::first_of(rest) {
+        rest = &rest[frame.wire_len()..];
+        match frame.parse().expect("it is a packet") {
+            Packet::LoginResponse { participants, .. } => {
+                told.listed = participants.iter().map(|it| it.user_id.0).collect();
+            }
+            Packet::UserJoinedServer { participant } => told.announced.push(participant.user_id.0),
+            Packet::UserJoinedVoice { user_id } => told.in_voice.push(user_id.0),
+            Packet::UserMuteState { user_id, .. } => told.muted.push(user_id.0),
+            other => panic!("{other:?}"),
+        }
+    }
+    told
+}
+
+#[derive(Default)]
+struct Told {
+    listed: Vec<u64>,
+    announced: Vec<u64>,
+    in_voice: Vec<u64>,
+    muted: Vec<u64>,
+}
+
+#[test]
+fn rule_2a_a_list_longer_than_a_frame_arrives_whole() {
+    let mut management = crowd(2_000);
+    let newcomer = ConnectionId(0);
+    connect(&mut management, newcomer).expect("there is room");
+    let told = log_in_as(&mut management, newcomer, "newcomer");
+    assert!(told.announced.len() > 500, "the list did fit after all");
+    let (own, others) = told.listed.split_last().expect("the newcomer is in it");
+    assert_eq!(*own, 2_001);
+    let all = others.iter().chain(&told.announced);
+    assert!(all.copied().eq(1..=2_000));
+    assert_eq!(told.in_voice, [500, 1_000, 1_500, 2_000]);
+    assert_eq!(told.muted, told.in_voice);
+}
+
+#[test]
+fn rule_2a_a_list_that_fills_the_frame_to_the_byte_is_not_split() {
+    // 65,535 - 26 = 1,488 × 44 + 37, and a name of 25 bytes takes 37.
+    for (len, announced) in [(25, 0), (26, 1)] {
+        let mut management = crowd(1_488);
+        let newcomer = ConnectionId(0);
+        connect(&mut management, newcomer).expect("there is room");
+        let told = log_in_as(&mut management, newcomer, &"x".repeat(len));
+        assert_eq!(told.announced.len(), announced, "{len}");
+        assert_eq!(told.listed.len(), 1_489 - announced);
+        assert_eq!(told.listed.last(), Some(&1_489));
+    }
 }

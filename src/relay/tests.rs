@@ -1,5 +1,5 @@
 //! The relay's tables agree with each other whatever happens in whatever order. What follows for
-//! voice, the stories in `tests/rules` tell.
+//! voice, the stories in `sim/src/stories` tell.
 
 use super::tables::Route;
 use super::*;

@@ -27,6 +27,12 @@ impl Speaker {
         id: UserId(0),
     };
 
+    /// Who it is, for the simulator.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn id(self) -> UserId {
+        self.id
+    }
+
     /// A speaker for tests that do not ask the relay.
     #[cfg(test)]
     pub(crate) fn at(user: UserKey, address: AddressKey, id: u64) -> Self {
@@ -160,7 +166,7 @@ impl VoiceRelayServer {
     }
 
     /// The place among the listeners of a speaker whose datagram had to wait.
-    pub(super) fn place_of(&self, speaker: Speaker) -> Result<Place, VoiceDropped> {
+    pub(crate) fn place_of(&self, speaker: Speaker) -> Result<Place, VoiceDropped> {
         let user = self.tables.users.get(speaker.user.index());
         let user = user.filter(|user| user.id == speaker.id);
         user.ok_or(VoiceDropped::UnknownSource)

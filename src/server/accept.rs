@@ -15,7 +15,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// A source of connections.
-pub(super) trait Listener {
+pub trait Listener {
+    /// Its connections.
     type Stream: Stream;
 
     /// The next connection that waits, as accept(2).

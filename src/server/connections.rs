@@ -24,8 +24,7 @@ mod outbound;
 mod tests;
 mod watch;
 
-#[cfg(test)]
-#[path = "simulation/recount.rs"]
+#[cfg(feature = "simulation")]
 pub(in crate::server) mod recount;
 
 /// The table of connections: see the [module](self).
@@ -56,11 +55,11 @@ pub(crate) struct Connections<S> {
     pub(super) copying_cost: usize,
     /// When this turn began.
     pub(super) now: Instant,
-    /// The least that has waited for all since the last reading, for the simulation.
-    #[cfg(test)]
+    /// The least that has waited for all since the last reading, for the simulator.
+    #[cfg(feature = "simulation")]
     outbound_least: usize,
-    /// Which connections were to be closed and why, for the simulation.
-    #[cfg(test)]
+    /// Which connections were to be closed and why, for the simulator.
+    #[cfg(feature = "simulation")]
     pub(super) marks: Vec<recount::Mark>,
 }
 
@@ -86,9 +85,9 @@ impl<S: Stream> Connections<S> {
             large_pending: 0,
             copying_cost: 0,
             now,
-            #[cfg(test)]
+            #[cfg(feature = "simulation")]
             outbound_least: 0,
-            #[cfg(test)]
+            #[cfg(feature = "simulation")]
             marks: Vec::new(),
         }
     }
@@ -219,7 +218,7 @@ impl<S: Stream> Connections<S> {
     /// So many bytes no longer wait.
     fn lower_total(&mut self, bytes: usize) {
         self.outbound_total -= bytes;
-        #[cfg(test)]
+        #[cfg(feature = "simulation")]
         self.note_total();
     }
 

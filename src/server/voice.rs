@@ -62,7 +62,7 @@ impl<S: DatagramSocket> VoicePort<S> {
     }
 
     /// Datagrams that wait to be sent on.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(super) fn waiting(&self) -> usize {
         self.backlog.len()
     }

@@ -7,15 +7,17 @@ use std::ops::Range;
 
 /// What is known of a datagram beside its bytes.
 #[derive(Clone, Copy)]
-pub(crate) struct Received {
-    pub(crate) len: usize,
+pub struct Received {
+    /// Its length, as far as it fits into a slot.
+    pub len: usize,
     /// When it arrived at the machine, in nanoseconds since the Unix epoch, if that is known.
-    pub(crate) arrived_ns: Option<u64>,
-    pub(crate) path: UdpPath,
+    pub arrived_ns: Option<u64>,
+    /// Where it came from.
+    pub path: UdpPath,
 }
 
 /// Slots, each free or with a datagram in it.
-pub(crate) struct Slots {
+pub struct Slots {
     bytes: Box<[[u8; DATAGRAM_SLOT_BYTES]]>,
     received: Box<[Received]>,
     /// Where in its slot each begins.
@@ -47,18 +49,18 @@ impl Slots {
     }
 
     /// Begins to receive.
-    pub(crate) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         self.fresh.clear();
     }
 
     /// The bytes of the slot that would be filled so many after the next, if so many are free.
-    pub(crate) fn free_bytes(&mut self, after: usize) -> Option<&mut [u8; DATAGRAM_SLOT_BYTES]> {
+    pub fn free_bytes(&mut self, after: usize) -> Option<&mut [u8; DATAGRAM_SLOT_BYTES]> {
         let place = self.free.len().checked_sub(after + 1)?;
         Some(&mut self.bytes[self.free[place]])
     }
 
     /// The next free slot has been filled.
-    pub(crate) fn fill(&mut self, received: Received) {
+    pub fn fill(&mut self, received: Received) {
         let slot = self.free.pop().expect("a free slot has been filled");
         self.received[slot] = received;
         self.starts[slot] = 0;
@@ -66,13 +68,13 @@ impl Slots {
     }
 
     /// The slots that have been filled since the last [beginning](Self::begin).
-    pub(crate) fn fresh(&self) -> &[usize] {
+    pub fn fresh(&self) -> &[usize] {
         &self.fresh
     }
 
     /// How many are free.
-    #[cfg(test)]
-    pub(crate) fn free_count(&self) -> usize {
+    #[cfg(feature = "simulation")]
+    pub fn free_count(&self) -> usize {
         self.free.len()
     }
 

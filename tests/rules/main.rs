@@ -1,13 +1,7 @@
-//! A story for every rule of the protocol, by its number: both halves under the switchboard, in
-//! virtual time.
+//! Stories of clients that ask for extensions: both halves under the switchboard, in virtual time. Those of all
+//! other clients are the simulator's (`sim/src/stories`).
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod asking;
-mod bad_input;
-mod limits;
-mod login;
-mod model;
-mod people;
-mod relay;

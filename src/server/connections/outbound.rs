@@ -112,7 +112,7 @@ impl<S: Stream> Deliver for Connections<S> {
         if let Some(connection) = self.living(id) {
             connection.ending = Some(cause);
             self.ending.push_back(id);
-            #[cfg(test)]
+            #[cfg(feature = "simulation")]
             self.note_mark(id, cause);
         }
     }

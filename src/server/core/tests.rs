@@ -1,4 +1,4 @@
-//! What the simulation cannot see: whose time to log in is over is heard before it is judged, and how
+//! What the simulator cannot see: whose time to log in is over is heard before it is judged, and how
 //! voice and TCP share a turn.
 
 use super::*;

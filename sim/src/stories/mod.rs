@@ -1,0 +1,9 @@
+//! A story for every rule of the protocol, by its number, and for what one client or one address may do to the others.
+
+mod addresses;
+mod bad_input;
+mod limits;
+mod login;
+mod people;
+mod proofs;
+mod voice;
