@@ -201,6 +201,7 @@ impl Server {
             logins: management.logins(),
             users: management.user_count(),
             users_in_voice: management.voice_count(),
+            users_encrypted: management.encrypted_count(),
             users_at_most: management.users_at_most(),
             chat_messages: management.chat_messages(),
             outbound_bytes: self.core.connections.outbound_total(),

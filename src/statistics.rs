@@ -36,6 +36,8 @@ pub struct Statistics {
     pub users: usize,
     /// Users who are in voice now.
     pub users_in_voice: usize,
+    /// Users on encrypted connections now.
+    pub users_encrypted: usize,
     /// The most users who were logged in at the same time.
     pub users_at_most: usize,
     /// Chat messages that were passed on.
@@ -162,6 +164,7 @@ mod tests {
             logins: 7,
             users: 3,
             users_in_voice: 2,
+            users_encrypted: 1,
             users_at_most: 5,
             chat_messages: 4,
             outbound_bytes: 0,

@@ -1,8 +1,9 @@
 //! What management reports about itself.
 
-use super::{Audience, ManagementServer, SessionState};
+use super::{Audience, ManagementServer, SessionState, User};
 use crate::cause::Counters;
 use crate::event::ConnectionId;
+use crate::protocol::UserFlags;
 use std::net::IpAddr;
 
 impl ManagementServer {
@@ -51,6 +52,12 @@ impl ManagementServer {
     pub fn voice_count(&self) -> usize {
         let users = self.users.iter();
         users.filter(|user| user.participant().in_voice).count()
+    }
+
+    /// How many users are on encrypted connections.
+    pub fn encrypted_count(&self) -> usize {
+        let is_encrypted = |user: &&User| user.flags.contains(UserFlags::IS_ENCRYPTED);
+        self.users.iter().filter(is_encrypted).count()
     }
 
     /// How many logins there were.

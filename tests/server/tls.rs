@@ -26,6 +26,8 @@ fn encrypted_and_plain_users_are_in_one_room() {
     let place = server.place();
     let mut alice = Secure::log_in(place, "alice");
     let mut bob = Client::log_in(place, "bob");
+    let statistics = server.handle.statistics().expect("it runs");
+    assert_eq!((statistics.users, statistics.users_encrypted), (2, 1));
     alice.next(|packet| match packet {
         Packet::UserJoinedServer { participant: who } => assert_eq!(who.username, "bob"),
         other => panic!("not bob's coming: {other:?}"),
