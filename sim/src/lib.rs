@@ -1,10 +1,10 @@
 //! The simulator of voiceapp-server: everything that the loop does in production, with the kernel, the network and the
 //! clients made up, and a plain model of the protocol that sees every input and every output.
 //!
-//! There is one of each. [`chance`] is where every decision comes from: a seed, or the bytes of a fuzzer. [`odds`] says
-//! what kind of run it is. [`kernel`] has the connections, the listening socket and the datagrams, as unkind as a kernel
-//! may be. [`client`] is the client: what it writes, and what it makes of what it reads. [`model`] is the oracle: what
-//! the server must do, told as plainly as the protocol tells it. [`world`] moves the time, drives the loop, and looks at
+//! There is one of each. `chance` is where every decision comes from: a seed, or the bytes of a fuzzer. `odds` says
+//! what kind of run it is. `kernel` has the connections, the listening socket and the datagrams, as unkind as a kernel
+//! may be. `client` is the client: what it writes, and what it makes of what it reads. `model` is the oracle: what
+//! the server must do, told as plainly as the protocol tells it. `world` moves the time, drives the loop, and looks at
 //! everything after each turn. The loop is the server's own, by its feature `simulation`.
 //!
 //! Three ways drive it. **Seeds** (`seeds.rs`): fixed ones that must run into all that is listed there, fresh ones, and
@@ -19,7 +19,7 @@
 //! - **What a client does**: a variant of `odds::Action` with its weights, and its arm in `world/actions.rs`.
 //! - **A kind of client**, such as one that asks for extensions: a field of `client::Client` that `World::connect` draws,
 //!   and what it writes in `Client::request`; in the model, a field of its `Connection`.
-//! - **A fault**: a field of `kernel::pipe::Faults`, `kernel::air::AirFaults` or [`odds::Odds`], drawn in `Odds::draw`, and
+//! - **A fault**: a field of `kernel::pipe::Faults`, `kernel::air::AirFaults` or `odds::Odds`, drawn in `Odds::draw`, and
 //!   set to nothing in `World::settle`, as everything must come to rest without it.
 //! - **An input of the switchboard**: a variant of `Input` in the server's `switchboard/watch.rs`, where the switchboard
 //!   says that it was given one, and its arm in `model/tap.rs`.
