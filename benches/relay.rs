@@ -5,6 +5,10 @@
 // Criterion's macro makes a public function without a comment.
 #![allow(missing_docs)]
 
+#[cfg(feature = "encryption")]
+#[path = "../tests/common/sealed_user.rs"]
+mod sealed_user;
+
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -200,6 +204,8 @@ fn await_packet(tcp: &mut TcpStream, mut is_it: impl FnMut(Packet<'_>) -> bool) 
 /// A server on a thread of its own.
 struct Running {
     handle: ServerHandle,
+    /// TCP and UDP.
+    ports: [u16; 2],
     thread: JoinHandle<Result<Statistics, ServerError>>,
 }
 
@@ -217,6 +223,7 @@ impl Running {
         let entries: Vec<_> = (0..users).map(|user| enter(&server, user)).collect();
         let running = Running {
             handle: server.handle(),
+            ports: [server.management_address(), server.voice_relay_address()].map(|it| it.port()),
             thread: std::thread::spawn(|| server.run()),
         };
         let users = entries.into_iter().map(|enter| enter()).collect();
@@ -278,5 +285,49 @@ fn room_at_once(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, parsing, decision, round_trip, room_at_once);
+/// The same with sealed voice, in both directions and for everybody.
+#[cfg(feature = "encryption")]
+fn sealed_room_at_once(criterion: &mut Criterion) {
+    use sealed_user::SealedUser;
+    for (users, speakers) in [(2, 1), (20, 1), (20, 10), (100, 1), (100, 10), (100, 50)] {
+        let mut group =
+            criterion.benchmark_group(format!("sealed_room_{users}_users_{speakers}_speakers"));
+        group.throughput(Throughput::Elements((speakers * (users - 1)) as u64));
+        group.sample_size(50);
+        for (name, udp_send) in WAYS {
+            let (server, _) = Running::with_users(udp_send, 0);
+            let ip = Ipv4Addr::LOCALHOST.into();
+            let [tcp_port, udp_port] = server.ports;
+            let enter = |user: usize| SealedUser::enter(ip, tcp_port, udp_port, &user.to_string());
+            let mut users: Vec<_> = (0..users).map(enter).collect();
+            let mut heard = [0; 2_048];
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| {
+                    for speaker in &mut users[..speakers] {
+                        speaker.speak(1, &VOICE);
+                    }
+                    let witness = users.last_mut().expect("there are two at least");
+                    for _ in 0..speakers {
+                        witness.receive(&mut heard);
+                    }
+                });
+            });
+            server.stop();
+        }
+        group.finish();
+    }
+}
+
+/// Without encryption nothing is sealed.
+#[cfg(not(feature = "encryption"))]
+fn sealed_room_at_once(_criterion: &mut Criterion) {}
+
+criterion_group!(
+    benches,
+    parsing,
+    decision,
+    round_trip,
+    room_at_once,
+    sealed_room_at_once
+);
 criterion_main!(benches);

@@ -82,7 +82,7 @@ pub const RATE_CEILING: u32 = 500_000_000;
 pub const DATAGRAM_SLOT_BYTES: usize = 2_048;
 
 /// The most users that can be set with `--max-users`. The tables are sized at start: at this figure
-/// they take about 40 MiB.
+/// they take about 50 MiB.
 pub const MAX_USERS_CEILING: usize = 100_000;
 
 /// The most pending connections that can be set with `--max-pending-connections`.

@@ -4,13 +4,20 @@
 #[path = "server/client.rs"]
 #[allow(dead_code, reason = "these tests need little of it")]
 mod client;
+#[cfg(feature = "encryption")]
+#[path = "common/sealed_user.rs"]
+mod sealed_user;
 
 use client::{Client, Place};
+#[cfg(feature = "encryption")]
+use sealed_user::SealedUser;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use voiceapp_server::cause::{Cause, Ended, VoiceDropped};
 use voiceapp_server::config::UdpSend;
@@ -19,7 +26,7 @@ use voiceapp_server::limits::{DATAGRAM_SLOT_BYTES, VOICE_BURST, VOICE_DATA_BYTES
 use voiceapp_server::protocol::{Frame, Packet};
 use voiceapp_server::relay::Verdict;
 use voiceapp_server::switchboard::{Deliver, Switchboard};
-use voiceapp_server::{Config, HashKey, Limits, Server};
+use voiceapp_server::{Config, HashKey, Limits, Server, ServerHandle, Statistics};
 
 thread_local! {
     /// Per thread, because the test harness has threads of its own.
@@ -282,15 +289,15 @@ fn no_datagram_of_any_kind_allocates() {
     assert!(answers > 10_000 && unanswered > 10_000, "{answers}");
 }
 
-/// The whole server, with its loop and its system calls, while three people speak at once.
-#[test]
-fn a_running_server_allocates_for_no_datagram_in_any_way_of_sending() {
-    let ways: &[UdpSend] = if cfg!(target_os = "linux") {
-        &[UdpSend::Coalesce, UdpSend::Batch, UdpSend::Plain]
-    } else {
-        &[UdpSend::Plain]
-    };
-    for &udp_send in ways {
+/// A server in one way of sending, whose allocations are watched.
+struct Watched {
+    place: Place,
+    handle: ServerHandle,
+    thread: JoinHandle<Statistics>,
+}
+
+impl Watched {
+    fn start(udp_send: UdpSend) -> Self {
         let server = Server::bind(&Config {
             management_port: 0,
             voice_relay_port: 0,
@@ -299,46 +306,100 @@ fn a_running_server_allocates_for_no_datagram_in_any_way_of_sending() {
             ..Config::default()
         })
         .expect("the system has free ports");
-        let place = Place {
-            ip: Ipv4Addr::LOCALHOST.into(),
-            tcp_port: server.management_address().port(),
-            udp_port: server.voice_relay_address().port(),
-        };
-        let handle = server.handle();
-        let thread = std::thread::spawn(|| {
-            IS_WATCHED.set(true);
-            server.run().expect("it runs to its end")
-        });
-        let mut speakers = ["alice", "bob", "carol"].map(|name| Client::log_in(place, name));
-        for speaker in &mut speakers {
-            speaker.prove();
-            speaker.send(&Packet::JoinVoiceChannelRequest { request_id: 99 });
-            speaker.await_packet(Packet::JoinVoiceChannelResponse {
-                request_id: 99,
-                success: true,
-                reason: None,
-            });
+        Watched {
+            place: Place {
+                ip: Ipv4Addr::LOCALHOST.into(),
+                tcp_port: server.management_address().port(),
+                udp_port: server.voice_relay_address().port(),
+            },
+            handle: server.handle(),
+            thread: std::thread::spawn(|| {
+                IS_WATCHED.set(true);
+                server.run().expect("it runs to its end")
+            }),
         }
-        speak_in_turns(&speakers, 0..10);
+    }
+
+    /// Ends the server, and gives how much it allocated while these rounds were spoken, after some to begin
+    /// with.
+    fn allocations_of(self, mut speak: impl FnMut(Range<u32>)) -> u64 {
+        speak(0..10);
         let before = WATCHED_ALLOCATIONS.load(Ordering::SeqCst);
         assert!(
             before > 0,
             "logging in allocates, and must have been counted"
         );
-        speak_in_turns(&speakers, 10..1_010);
-        assert_eq!(
-            WATCHED_ALLOCATIONS.load(Ordering::SeqCst),
-            before,
-            "{udp_send:?}"
-        );
-        handle.stop();
-        let statistics = thread.join().expect("it does not panic");
+        speak(10..1_010);
+        let after = WATCHED_ALLOCATIONS.load(Ordering::SeqCst);
+        self.handle.stop();
+        let statistics = self.thread.join().expect("it does not panic");
         assert_eq!(statistics.counters.get(Cause::SendFailed), 0);
+        after - before
+    }
+}
+
+const WAYS: &[UdpSend] = if cfg!(target_os = "linux") {
+    &[UdpSend::Coalesce, UdpSend::Batch, UdpSend::Plain]
+} else {
+    &[UdpSend::Plain]
+};
+
+/// The whole server, with its loop and its system calls, while three people speak at once, and then while a
+/// plain and two sealed ones do. One test, as what is watched is counted for the whole process.
+#[test]
+fn a_running_server_allocates_for_no_datagram_in_any_way_of_sending() {
+    for &udp_send in WAYS {
+        let server = Watched::start(udp_send);
+        let place = server.place;
+        let speakers = ["alice", "bob", "carol"].map(|name| enter(place, name));
+        let allocations = server.allocations_of(|numbers| speak_in_turns(&speakers, numbers));
+        assert_eq!(allocations, 0, "{udp_send:?}");
+        #[cfg(feature = "encryption")]
+        {
+            let server = Watched::start(udp_send);
+            let place = server.place;
+            let mut plain = enter(place, "alice");
+            let mut sealed = ["bob", "carol"]
+                .map(|name| SealedUser::enter(place.ip, place.tcp_port, place.udp_port, name));
+            let allocations = server.allocations_of(|numbers| {
+                for number in numbers {
+                    speak_in_a_mixed_room(&mut plain, &mut sealed, number);
+                }
+            });
+            assert_eq!(allocations, 0, "{udp_send:?}, sealed");
+        }
+    }
+}
+
+/// Somebody with plain voice.
+fn enter(place: Place, name: &str) -> Client {
+    let mut speaker = Client::log_in(place, name);
+    speaker.prove();
+    speaker.send(&Packet::JoinVoiceChannelRequest { request_id: 99 });
+    speaker.await_packet(Packet::JoinVoiceChannelResponse {
+        request_id: 99,
+        success: true,
+        reason: None,
+    });
+    speaker
+}
+
+#[cfg(feature = "encryption")]
+fn speak_in_a_mixed_room(plain: &mut Client, sealed: &mut [SealedUser; 2], number: u32) {
+    plain.speak(number, &[1; 240]);
+    for user in &mut *sealed {
+        user.speak(number, &[1; 200]);
+    }
+    for _ in 0..2 {
+        plain.datagram();
+        for user in &mut *sealed {
+            user.receive(&mut [0; 2_048]);
+        }
     }
 }
 
 /// All of them send before any of them listens, so that datagrams wait for the server together.
-fn speak_in_turns(speakers: &[Client; 3], numbers: std::ops::Range<u32>) {
+fn speak_in_turns(speakers: &[Client; 3], numbers: Range<u32>) {
     for number in numbers {
         for (speaker, len) in speakers.iter().zip([120, 240, 200]) {
             speaker.speak(number, &[1; 240][..len]);
