@@ -30,7 +30,7 @@ fn the_bot_says_back_what_was_said() {
 #[cfg(target_os = "linux")]
 #[test]
 fn help_of_the_bot_that_cannot_be_printed_is_told_by_the_exit_code() {
-    crate::programs::assert_help_is_printed_or_told("echo", program("echo"));
+    crate::starting::assert_help_is_printed_or_told("echo", program("echo"));
 }
 
 #[test]

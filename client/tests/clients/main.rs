@@ -7,6 +7,8 @@ mod measure;
 mod outages;
 mod programs;
 mod proxy;
+mod sound;
+mod starting;
 mod story;
 #[cfg(unix)]
 mod terminal;

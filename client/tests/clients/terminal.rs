@@ -2,9 +2,9 @@
 
 #[cfg(target_os = "linux")]
 use crate::TempFile;
-#[cfg(target_os = "linux")]
-use crate::programs::raw_tone;
 use crate::programs::{Client, await_end, voiceapp};
+#[cfg(target_os = "linux")]
+use crate::sound::raw_tone;
 use crate::{PATIENCE, Running};
 use nix::pty::openpty;
 use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
