@@ -326,3 +326,41 @@ fn voice_of_all_users_of_an_address_has_a_rate() {
     story.wait(Duration::from_secs(1));
     assert_eq!(story.speak(at(1)).map(|to| to.len()), Ok(1));
 }
+
+/// Sixty people who all say forty things at once are more than can go out: the oldest of those who have most are dropped,
+/// and after half a second all that still waits.
+#[test]
+fn what_cannot_go_out_is_dropped_by_share_and_by_age() {
+    let mut story = Story::with(Limits {
+        users: 60,
+        ..Limits::UNLIMITED
+    });
+    for place in 0..60 {
+        let person = story.login("someone");
+        story.join_from(person, at(1 + place));
+    }
+    let now = story.world.clock.get();
+    for number in 0..40 {
+        for place in 0..60 {
+            let frame = voice(0, &[number; 100]);
+            story.world.tap.get().air.send(now, at(1 + place), &frame);
+        }
+    }
+    for _ in 0..9 {
+        let events = story.world.poll().unwrap_or_default();
+        story.world.turn(&events);
+    }
+    assert_eq!(story.counted()[0].0, Cause::VoiceOverload);
+    let sent = story.world.tap.get().air.sent;
+    assert!(
+        story.world.core.voice_waiting() > 100 && sent > 1_000,
+        "{sent}"
+    );
+    story.world.clock.set(now + Duration::from_millis(600));
+    story.world.settle_now();
+    let late = story.world.core.counters().get(Cause::VoiceTooLate);
+    // The kernel does not tell of all when they came.
+    let after = story.world.tap.get().air.sent;
+    assert!(late > 500 && after - sent < late / 4, "{late} {after}");
+    assert_eq!(story.speak(at(1)).map(|to| to.len()), Ok(59));
+}
