@@ -1,82 +1,16 @@
 //! Everything that a client shows its user, one event a line: in words, and as JSON.
 
-use super::jitter::Counts;
-use super::protection::{Encryption, Protection};
-use super::speaker::Arrivals;
 use super::trust::Fingerprint;
 use serde::Serialize;
-use voiceapp_protocol::UserId;
 
+mod parts;
+#[cfg(test)]
+mod tests;
+mod tone;
 pub mod words;
 
-/// A user, as others see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Who {
-    /// The id that the server gave.
-    pub user_id: u64,
-    /// The chosen name. Empty if the server has not sent it.
-    pub name: String,
-    /// Whether another user here has the same name.
-    #[serde(skip)]
-    pub has_namesake: bool,
-}
-
-/// An entry in the list of people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Listed {
-    /// The user.
-    #[serde(flatten)]
-    pub who: Who,
-    /// Whether this is the client itself.
-    pub is_you: bool,
-    /// Whether the user is in voice.
-    pub in_voice: bool,
-    /// Whether the user is muted.
-    pub is_muted: bool,
-    /// Whether nobody on the way can read what they and the server say to each other.
-    pub is_encrypted: bool,
-    /// Whether their name is reserved, and they have proved that it is theirs.
-    pub name_is_proved: bool,
-}
-
-/// What was received of a speaker, and how.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Heard {
-    /// The speaker.
-    #[serde(flatten)]
-    pub who: Who,
-    /// What arrived.
-    #[serde(flatten)]
-    pub arrivals: Arrivals,
-    /// Only with `--listen` or `--record`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub playout: Option<Playout>,
-}
-
-/// What the jitter buffer did, in frames of 20 ms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Playout {
-    /// Whether some of what has arrived is still to be played.
-    pub is_playing: bool,
-    /// How much sound it holds back, so that late datagrams are not missed.
-    pub depth_ms: u32,
-    /// What became of the datagrams.
-    #[serde(flatten)]
-    pub counts: Counts,
-}
-
-/// A connection, as a client shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ConnectionState {
-    /// The host and the port.
-    pub server: String,
-    /// What is encrypted.
-    #[serde(flatten)]
-    pub protection: Protection,
-    /// How, if anything is.
-    #[serde(flatten)]
-    pub encryption: Option<Encryption>,
-}
+pub use parts::{ConnectionState, Heard, Listed, Playout, Who};
+pub use tone::Tone;
 
 /// Something that a client shows its user.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -372,123 +306,4 @@ pub enum Event {
         /// Why it cannot be done.
         reason: String,
     },
-}
-
-impl Who {
-    /// A user of whom only the id is known.
-    pub fn stranger(id: UserId) -> Self {
-        Who {
-            user_id: id.0,
-            name: String::new(),
-            has_namesake: false,
-        }
-    }
-}
-
-/// How much attention an event deserves.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Tone {
-    /// Answers, and the like.
-    Plain,
-    /// A user comes, goes or changes.
-    Presence,
-    /// A user says something.
-    Chat,
-    /// Something is wrong.
-    Trouble,
-}
-
-impl Event {
-    /// How a terminal shows it.
-    pub fn tone(&self) -> Tone {
-        match self {
-            Event::JoinedServer { .. }
-            | Event::LeftServer { .. }
-            | Event::JoinedVoice { .. }
-            | Event::LeftVoice { .. }
-            | Event::Muted { .. }
-            | Event::Speaking { .. }
-            | Event::StoppedSpeaking { .. } => Tone::Presence,
-            Event::Chat { .. } => Tone::Chat,
-            Event::Connected(state) if !state.protection.is_tcp_encrypted => Tone::Trouble,
-            Event::ChatRefused { .. }
-            | Event::TooMany { .. }
-            | Event::VoiceChangeRefused { .. }
-            | Event::VoiceRefused
-            | Event::VoiceUnanswered { .. }
-            | Event::VoiceClosed { .. }
-            | Event::Unanswered { .. }
-            | Event::UnreadableDatagram { .. }
-            | Event::Skipped { .. }
-            | Event::KeyNotKept { .. }
-            | Event::Untrusted { .. }
-            | Event::Connecting { .. }
-            | Event::Ended { .. }
-            | Event::SpeechWaits { .. }
-            | Event::ConnectionLost { .. }
-            | Event::Reconnecting { .. }
-            | Event::CannotConnect { .. }
-            | Event::ListenerLost { .. }
-            | Event::Unread { .. }
-            | Event::Refused { .. } => Tone::Trouble,
-            _ => Tone::Plain,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_is_one_line_that_names_its_event() {
-        let who = Who {
-            user_id: 7,
-            name: "b\nb".into(),
-            has_namesake: true,
-        };
-        let table = [
-            (
-                Event::Chat {
-                    who: who.clone(),
-                    timestamp_ms: 9,
-                    message: "two\nlines \"quoted\"".into(),
-                },
-                r#"{"event":"chat","user_id":7,"name":"b\nb","timestamp_ms":9,"message":"two\nlines \"quoted\""}"#,
-            ),
-            (
-                Event::ChatRefused {
-                    message: "hi".into(),
-                    reason: None,
-                },
-                r#"{"event":"chat_refused","message":"hi"}"#,
-            ),
-            (
-                Event::Heard(Heard {
-                    who,
-                    arrivals: Arrivals {
-                        lost: 3,
-                        ..Arrivals::default()
-                    },
-                    playout: Some(Playout {
-                        is_playing: true,
-                        depth_ms: 40,
-                        counts: Counts {
-                            concealed: 3,
-                            ..Counts::default()
-                        },
-                    }),
-                }),
-                concat!(
-                    r#"{"event":"heard","user_id":7,"name":"b\nb","datagrams":0,"bytes":0,"#,
-                    r#""lost":3,"duplicates":0,"reordered":0,"restarts":0,"jitter_ms":0.0,"playout":"#,
-                    r#"{"is_playing":true,"depth_ms":40,"played":0,"late":0,"concealed":3,"#,
-                    r#""stretched":0,"shortened":0,"dropped":0}}"#
-                ),
-            ),
-        ];
-        for (event, json) in table {
-            assert_eq!(serde_json::to_string(&event).expect("it has no maps"), json);
-        }
-    }
 }

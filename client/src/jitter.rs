@@ -45,12 +45,16 @@
 //! that fade out.
 
 use super::FRAME;
-use serde::Serialize;
+use arrival::Newest;
 use std::collections::BTreeMap;
 use std::time::Instant;
 use transits::Transits;
 
+mod arrival;
+mod steps;
 mod transits;
+
+pub use steps::{Counts, Datagram, Step};
 
 #[cfg(test)]
 mod tests;
@@ -74,45 +78,6 @@ const HOLE_MAX: i64 = 10;
 /// So much may wait, twice the greatest depth and more: datagrams.
 const WAITING_MAX: usize = 64;
 
-/// What the next 20 ms are to be made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Nobody speaks, or there is nothing to play.
-    Silence,
-    /// This datagram.
-    Play(Datagram),
-    /// What the decoder makes up in place of a datagram that has not come.
-    Conceal,
-    /// All of these in the time of one: there is more depth than needed.
-    Merge(Vec<Datagram>),
-}
-
-/// A datagram whose turn it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Datagram {
-    /// One decoder plays what is of one run, and nothing else.
-    pub run: u32,
-    /// The voice data, as it came.
-    pub data: Vec<u8>,
-}
-
-/// What became of a speaker's datagrams, in frames.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Played in their turn.
-    pub played: u64,
-    /// Came after their turn, and were not played.
-    pub late: u64,
-    /// Made up by the decoder, for whatever reason.
-    pub concealed: u64,
-    /// Took nobody's place, be it concealed or silent, and so made the sound longer.
-    pub stretched: u64,
-    /// Merged with another, or left out with what was lost, which made the sound shorter.
-    pub shortened: u64,
-    /// Not played for another reason: more came than may wait.
-    pub dropped: u64,
-}
-
 /// Datagrams of one speaker: they come in any order and leave in order, one every 20 ms.
 pub struct JitterBuffer {
     /// The first arrival, from which all times are counted.
@@ -135,15 +100,6 @@ pub struct JitterBuffer {
     /// The timestamp of the one that was played last.
     played_us: i64,
     counts: Counts,
-}
-
-/// The datagram with the highest number, as it came and unwrapped.
-#[derive(Clone, Copy, Default)]
-struct Newest {
-    sequence: u32,
-    timestamp: u32,
-    number: i64,
-    samples: i64,
 }
 
 struct Waiting {
@@ -187,91 +143,12 @@ impl JitterBuffer {
         }
     }
 
-    /// Adds a datagram that is not a duplicate. It may be the first of a stream that begins anew.
-    pub fn push(
-        &mut self,
-        at: Instant,
-        (sequence, timestamp): (u32, u32),
-        is_first: bool,
-        data: &[u8],
-    ) {
-        let at_us = self.micros(at);
-        let ahead = sequence.wrapping_sub(self.newest.sequence) as i32;
-        if matches!(self.phase, Phase::Idle) {
-            self.begin_run(sequence, timestamp, 0, 0);
-            (self.next, self.first_of_run) = (i64::MIN, i64::MIN);
-            let until_us = at_us + self.transits.end_talk();
-            self.phase = Phase::Filling { until_us };
-        }
-        if (is_first || i64::from(ahead) > HOLE_MAX + 1)
-            && let Some(last_us) = self.transits.last_us()
-        {
-            let samples = (at_us - last_us) * 48 / 1_000;
-            self.first_of_run = self.newest.number + 1;
-            self.begin_run(sequence, timestamp, self.first_of_run, samples);
-        }
-        let ahead = sequence.wrapping_sub(self.newest.sequence) as i32;
-        let number = self.newest.number + i64::from(ahead);
-        let later = timestamp.wrapping_sub(self.newest.timestamp) as i32;
-        let samples = self.newest.samples + i64::from(later);
-        if ahead >= 0 {
-            self.newest = Newest {
-                sequence,
-                timestamp,
-                number,
-                samples,
-            };
-        }
-        let timestamp_us = samples * 1_000 / 48;
-        self.transits.note(at_us - timestamp_us);
-        if number < self.next || number < self.first_of_run {
-            self.counts.late += 1;
-            return;
-        }
-        let datagram = Datagram {
-            run: self.run,
-            data: data.to_vec(),
-        };
-        let waiting = Waiting {
-            timestamp_us,
-            datagram,
-        };
-        self.waiting.insert(number, waiting);
-        if self.waiting.len() > WAITING_MAX {
-            self.waiting.pop_first();
-            self.counts.dropped += 1;
-            // A datagram whose turn has thus passed is not waited for.
-            let first = self.waiting.keys().next().copied();
-            self.next = self.next.max(first.unwrap_or(number));
-        }
-    }
-
-    fn begin_run(&mut self, sequence: u32, timestamp: u32, number: i64, samples: i64) {
-        self.run = self.run.wrapping_add(1);
-        self.newest = Newest {
-            sequence,
-            timestamp,
-            number,
-            samples,
-        };
-    }
-
     /// What to play for the next 20 ms. Quiet sound can be cut.
     pub fn step(&mut self, now: Instant, is_quiet: bool) -> Step {
         let now_us = self.micros(now);
-        let (dry, is_start) = match self.phase {
-            Phase::Idle => return Step::Silence,
-            Phase::Filling { until_us } if now_us < until_us => return Step::Silence,
-            Phase::Filling { .. } => {
-                let first = self.waiting.keys().next().copied();
-                self.next = first.unwrap_or(self.newest.number);
-                self.since_change = 0;
-                (0, true)
-            }
-            Phase::Playing { dry } => (dry, false),
+        let Some((dry, is_start)) = self.begin_step(now_us) else {
+            return Step::Silence;
         };
-        self.phase = Phase::Playing { dry: 0 };
-        self.since_change = self.since_change.saturating_add(1);
         let Some((first, timestamp_us)) = self.first_waiting() else {
             return self.run_dry(dry + 1);
         };
@@ -291,38 +168,74 @@ impl JitterBuffer {
             return Step::Silence;
         }
         self.note_filled(dry, hole, silent);
+        if self.is_to_cut(surplus_us, is_pause || is_start || is_quiet) {
+            return self.go_to_live_edge(now_us);
+        }
+        if !is_pause && !is_start && self.conceals(surplus_us, hole) {
+            return Step::Conceal;
+        }
+        self.play(now_us, first, surplus_us)
+    }
+
+    /// For how many steps there was nothing to play, and whether a talk starts to play. None if there is nothing
+    /// to play now.
+    fn begin_step(&mut self, now_us: i64) -> Option<(u32, bool)> {
+        let (dry, is_start) = match self.phase {
+            Phase::Idle => return None,
+            Phase::Filling { until_us } if now_us < until_us => return None,
+            Phase::Filling { .. } => {
+                let first = self.waiting.keys().next().copied();
+                self.next = first.unwrap_or(self.newest.number);
+                self.since_change = 0;
+                (0, true)
+            }
+            Phase::Playing { dry } => (dry, false),
+        };
+        self.phase = Phase::Playing { dry: 0 };
+        self.since_change = self.since_change.saturating_add(1);
+        Some((dry, is_start))
+    }
+
+    /// Whether there is far too much depth, and it can be cut here, or has been there for long.
+    fn is_to_cut(&mut self, surplus_us: i64, can_cut: bool) -> bool {
         self.far_steps = match surplus_us >= FAR_US {
             true => self.far_steps + 1,
             false => 0,
         };
-        let can_cut = is_pause || is_start || is_quiet || self.far_steps > PATIENCE_STEPS;
-        if self.far_steps > 0 && can_cut {
-            return self.go_to_live_edge(now_us);
+        self.far_steps > 0 && (can_cut || self.far_steps > PATIENCE_STEPS)
+    }
+
+    /// Whether a step is concealed for more depth, or for one of so many that are missing.
+    fn conceals(&mut self, surplus_us: i64, hole: i64) -> bool {
+        let is_too_shallow = surplus_us <= -FRAME_US && self.since_change >= GROW_EVERY;
+        if is_too_shallow {
+            self.since_change = 0;
+            self.counts.stretched += 1;
+        } else if hole > 0 {
+            self.next += 1;
+        } else {
+            return false;
         }
-        if !is_pause && !is_start {
-            if surplus_us <= -FRAME_US && self.since_change >= GROW_EVERY {
-                self.since_change = 0;
-                self.counts.concealed += 1;
-                self.counts.stretched += 1;
-                return Step::Conceal;
-            }
-            if hole > 0 {
-                self.next += 1;
-                self.counts.concealed += 1;
-                return Step::Conceal;
-            }
-        }
-        let datagram = self.take(now_us, first);
+        self.counts.concealed += 1;
+        true
+    }
+
+    /// Plays the first that waits, and the second with it if there is too much depth.
+    fn play(&mut self, now_us: i64, first: i64, surplus_us: i64) -> Step {
+        let Some(first) = self.take(now_us, first) else {
+            return Step::Silence;
+        };
         let is_too_deep = surplus_us >= FRAME_US + SLACK_US && self.since_change >= SHRINK_EVERY;
-        match datagram {
-            Some(first) if is_too_deep && self.waiting.contains_key(&self.next) => {
+        if !is_too_deep {
+            return Step::Play(first);
+        }
+        match self.take(now_us, self.next) {
+            Some(second) => {
                 self.since_change = 0;
                 self.counts.shortened += 1;
-                let second = self.take(now_us, self.next);
-                Step::Merge(std::iter::once(first).chain(second).collect())
+                Step::Merge(vec![first, second])
             }
-            Some(datagram) => Step::Play(datagram),
-            None => Step::Silence,
+            None => Step::Play(first),
         }
     }
 
