@@ -19,6 +19,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use crate::secret::random as make_secret;
 pub use file::read_file;
 pub use help::{OTHER_OPTIONS, help};
 pub use log_writer::start_log;
@@ -46,6 +47,8 @@ pub enum Command {
     Invite(Start, String),
     /// Print the [report](Start::report) of the settings, and exit.
     Check(Start),
+    /// Print a random secret and exit.
+    MakeSecret,
     /// Print [`help()`] and exit.
     Help,
     /// Print the version and exit.
@@ -87,6 +90,7 @@ pub fn parse(
     let arguments = match Arguments::read(arguments)? {
         Asked::Help => return Ok(Command::Help),
         Asked::Version => return Ok(Command::Version),
+        Asked::Secret => return Ok(Command::MakeSecret),
         Asked::Settings(arguments) => arguments,
     };
     let variable = |name: &str| environment(name).and_then(without_blanks);
@@ -96,7 +100,8 @@ pub fn parse(
         None => variable(CONFIG_VARIABLE).map(|path| (PathBuf::from(path), CONFIG_VARIABLE)),
     };
     let mut lines = vec![None; SETTINGS.len()];
-    for given in read_settings(&start, read_file)? {
+    let contents = read_settings(&start, read_file)?;
+    for given in contents.settings {
         // Settings that are beaten must be valid as well: the file serves more than this start.
         set(&mut Config::default(), &SETTINGS[given.place], &given.text)
             .map_err(|problem| start.of_file(given.line, &SETTINGS[given.place], &problem))?;
@@ -129,6 +134,7 @@ pub fn parse(
     if start.config.state_directory.is_none() {
         start.config.state_directory = state::folder(variable);
     }
+    start.reserve(contents.names)?;
     let together = start.config.check_together();
     together.map_err(|error| UsageError(start.explain_check(&error)))?;
     Ok(match (arguments.invite, arguments.is_check) {
@@ -150,6 +156,7 @@ struct Arguments {
 enum Asked {
     Help,
     Version,
+    Secret,
     Settings(Arguments),
 }
 
@@ -168,6 +175,7 @@ impl Arguments {
                 lexopt::Arg::Short('V') | lexopt::Arg::Long("version") => {
                     return Ok(Asked::Version);
                 }
+                lexopt::Arg::Long("make-secret") => return Ok(Asked::Secret),
                 lexopt::Arg::Long("check-config") => read.is_check = true,
                 lexopt::Arg::Long("invite") => read.invite = Some(host(&parser.value()?)?),
                 lexopt::Arg::Long("config") => {
@@ -221,21 +229,34 @@ fn unknown_option(name: &str) -> UsageError {
 fn read_settings(
     start: &Start,
     read_file: impl Fn(&Path) -> io::Result<String>,
-) -> Result<Vec<file::Given>, UsageError> {
+) -> Result<file::Contents, UsageError> {
     let Some((path, origin)) = &start.file else {
-        return Ok(Vec::new());
+        return Ok(file::Contents::default());
     };
     let text = read_file(path).map_err(|error| {
         let path = path.display();
         UsageError(format!("{origin}: cannot read {path}: {error}"))
     })?;
-    file::settings_of(&text).map_err(|error| {
+    file::contents_of(&text).map_err(|error| {
         let at = start.file_line(error.line);
         UsageError(format!("{at}: {}", error.message))
     })
 }
 
 impl Start {
+    /// Reserves the names that the file reserves.
+    fn reserve(&mut self, names: Vec<file::GivenName>) -> Result<(), UsageError> {
+        for file::GivenName { line, name, secret } in names {
+            let result = self.config.reserved_names.reserve(&name, secret);
+            result.map_err(|error| {
+                let (at, name) = (self.file_line(line), Quoted(&name));
+                UsageError(format!("{at}: reserved-name {name}: {error}"))
+            })?;
+            self.reserved.push((line, name));
+        }
+        Ok(())
+    }
+
     /// An error about a setting in the file.
     fn of_file(&self, line: usize, setting: &Setting, problem: &str) -> UsageError {
         let (at, option) = (self.file_line(line), setting.option);
@@ -267,6 +288,9 @@ fn set(config: &mut Config, setting: &Setting, text: &str) -> Result<(), String>
 }
 
 fn not_expected(value: &str, setting: &Setting) -> String {
+    if setting.kind == Kind::Secret {
+        return format!("this is not {}", setting.expected);
+    }
     format!("{} is not {}", Quoted(value), setting.expected)
 }
 

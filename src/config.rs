@@ -5,7 +5,9 @@ mod check;
 
 pub use check::ConfigError;
 
+use crate::access::ReservedNames;
 use crate::limits::Limits;
+use crate::secret::Secret;
 use log::LevelFilter;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -26,6 +28,20 @@ pub struct Config {
     pub limits: Limits,
     /// A list of banned addresses, as [`BanList::parse`](crate::BanList::parse) reads it.
     pub ban_file: Option<PathBuf>,
+    /// What the server is called, or nothing. Clients that ask show it.
+    pub server_name: String,
+    /// What the server has to say to newcomers whose clients ask, or nothing.
+    pub welcome: String,
+    /// A password that lets a client in.
+    pub password: Option<Secret>,
+    /// A list of passwords, as [`PasswordList::parse`](crate::access::PasswordList::parse) reads it.
+    pub password_file: Option<PathBuf>,
+    /// Whether clients that cannot send a password may log in as `name:password`.
+    pub password_in_name: bool,
+    /// Whether a name that is in use is refused to others.
+    pub unique_names: bool,
+    /// Names that need a proof.
+    pub reserved_names: ReservedNames,
     /// Which connections are encrypted.
     pub tls: TlsUse,
     /// A PEM file with the certificate, and those that vouch for it behind it. `None` has the server make one
@@ -71,6 +87,13 @@ impl Default for Config {
             bind_address: None,
             limits: Limits::default(),
             ban_file: None,
+            server_name: String::new(),
+            welcome: String::new(),
+            password: None,
+            password_file: None,
+            password_in_name: false,
+            unique_names: false,
+            reserved_names: ReservedNames::default(),
             tls: TlsUse::Also,
             tls_certificate: None,
             tls_key: None,

@@ -191,6 +191,7 @@
 
 #![deny(missing_docs, unsafe_code)]
 
+pub mod access;
 pub mod bans;
 pub mod cause;
 #[cfg(feature = "cli")]
@@ -211,6 +212,7 @@ pub mod news;
 mod quoted;
 mod rate;
 pub mod relay;
+pub mod secret;
 mod server;
 pub mod statistics;
 pub mod switchboard;

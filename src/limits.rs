@@ -137,6 +137,24 @@ pub(crate) const BAN_FILE_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
 /// The length of a file with a certificate or a key, in bytes: a chain of some has ten thousand.
 pub(crate) const CERTIFICATE_FILE_BYTES_MAX: u64 = 1_024 * 1_024;
 
+/// A password or the secret of a name, in bytes. One is compared with each that there is.
+pub const SECRET_BYTES_MAX: usize = 128;
+
+/// Passwords in a password file: comparing a guess with all of them takes some 20 µs.
+pub const PASSWORDS_MAX: usize = 256;
+
+/// The length of a password file, in bytes: room for that many, with comments.
+pub(crate) const PASSWORD_FILE_BYTES_MAX: u64 = 128 * 1_024;
+
+/// Reserved names: a login is compared with the one that it names.
+pub const RESERVED_NAMES_MAX: usize = 1_000;
+
+/// The name of a server, in bytes of UTF-8: clients show it in a line.
+pub const SERVER_NAME_BYTES_MAX: usize = 64;
+
+/// The welcome of a server, in bytes of UTF-8: some sentences, sent with each login that asks.
+pub const WELCOME_BYTES_MAX: usize = 1_024;
+
 /// Bytes received on a connection and not yet handled: one whole frame, so that the longest can be
 /// completed. What else has arrived waits in the kernel.
 pub const INBOUND_BYTES_MAX: usize = FRAME_BYTES_MAX;

@@ -14,7 +14,15 @@ fn main() -> ExitCode {
     match cli::parse(arguments, |name| std::env::var_os(name), cli::read_file) {
         Ok(Command::Help) => print(&cli::help()),
         Ok(Command::Version) => print(concat!("voiceapp-server ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Command::MakeSecret) => match cli::make_secret() {
+            Some(secret) => print(&format!("{secret}\n")),
+            None => fail(&"the system has no randomness"),
+        },
         Ok(Command::Check(start)) => {
+            if let Err(error) = start.check_secrecy() {
+                complain(&error);
+                return ExitCode::from(USAGE);
+            }
             if let Some(warning) = start.warning() {
                 complain(&warning);
             }
@@ -32,6 +40,10 @@ fn main() -> ExitCode {
             Err(error) => fail(&start.explain(&error)),
         },
         Ok(Command::Run(start)) => {
+            if let Err(error) = start.check_secrecy() {
+                complain(&error);
+                return ExitCode::from(USAGE);
+            }
             cli::start_log(start.config.log_level);
             let result = serve(&start);
             log::logger().flush();
@@ -71,7 +83,10 @@ fn complain(reason: &dyn Display) {
 }
 
 fn serve(start: &Start) -> Result<(), ServerError> {
-    if let Some(warning) = start.warning() {
+    for warning in [start.warning(), start.secret_warning()]
+        .into_iter()
+        .flatten()
+    {
         log::warn!("{warning}");
     }
     #[cfg_attr(not(unix), allow(unused_mut))]

@@ -4,6 +4,7 @@
 //! the time, and answers with frames and events in an [`Outbox`]. It owns no socket, reads no
 //! clock, draws no random number, and knows nothing of addresses or of the relay.
 
+mod admission;
 mod announce;
 mod asking;
 mod chat;
@@ -22,6 +23,7 @@ pub use announce::AnnounceError;
 pub use asking::{About, ConnectionFacts};
 pub use outbox::{Audience, Outbox, To};
 
+use crate::access::Access;
 use crate::cause::{Cause, ConnectionRefused, Counters, Ended, FrameIgnored};
 use crate::event::{ConnectionId, Event, Now, Source, UserId, VoiceToken};
 use crate::hash::HashKey;
@@ -72,6 +74,9 @@ pub struct ManagementServer {
     about: About,
     /// The names of the keys that connections have for their voice.
     key_ids: HashSet<KeyId, HashKey>,
+    access: Access,
+    /// How many have each name, folded, if names are to be unique.
+    names_in_use: BTreeMap<String, usize>,
     /// By connection id.
     sessions: Vec<Option<Session>>,
     /// Connections that have not logged in, the one whose deadline is next first.
@@ -100,6 +105,8 @@ impl ManagementServer {
             sources: Sources::new(limits, key),
             about: About::default(),
             key_ids: HashSet::with_hasher(key),
+            access: Access::default(),
+            names_in_use: BTreeMap::new(),
             sessions: Vec::new(),
             pending: BTreeMap::new(),
             users: Vec::with_capacity(limits.users),
@@ -218,6 +225,7 @@ impl ManagementServer {
             SessionState::LoggedIn(id) => id,
         };
         let user = self.users.remove(self.place(id));
+        self.leave_name(&user.name);
         // A departure is always announced, whatever it costs.
         let events = 1 + u32::from(user.participant().in_voice);
         self.sources

@@ -64,6 +64,16 @@ pub fn accept(asked: &str) -> Result<String, NameError> {
     })
 }
 
+/// What names have in common that differ by capitals, or by forms of one letter: to compare them, and not to
+/// be shown.
+pub(crate) fn folded(name: &str) -> String {
+    let compatible = name.nfkc();
+    // Through capitals, of which some have no single small letter.
+    let capitals: String = compatible.flat_map(char::to_uppercase).collect();
+    let small: String = capitals.to_lowercase();
+    small.nfkc().collect()
+}
+
 /// Unicode's spaces (category Zs): white space that breaks no line and is no control.
 fn is_space(c: char) -> bool {
     c.is_whitespace() && !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}')

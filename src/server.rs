@@ -18,6 +18,7 @@ mod handle;
 mod handshakes;
 mod http;
 mod identity;
+mod passwords;
 mod request;
 mod reread;
 #[cfg(feature = "simulation")]
@@ -32,10 +33,13 @@ mod turn;
 mod voice;
 
 pub use error::ServerError;
+#[cfg(feature = "cli")]
+pub(crate) use files::check_secrecy;
 pub use handle::ServerHandle;
 pub use request::RequestError;
 
 use self::core::Core;
+use crate::access::PasswordList;
 use crate::bans::BanList;
 use crate::event::Now;
 use crate::fingerprint::{self, Fingerprint};
@@ -76,6 +80,7 @@ pub struct Server {
     core: Core<TcpPort, VoicePort<VoiceSocket>>,
     ban_file: Reread<BanList>,
     certificate: Reread<Identity>,
+    passwords: Reread<PasswordList>,
     /// What clients know the server by, where connections can be encrypted.
     fingerprint: Option<Fingerprint>,
     bans: Bans,
@@ -109,8 +114,8 @@ pub struct Server {
 
 impl Server {
     /// Makes SIGINT and SIGTERM stop this server in order, and a second one at once. SIGUSR1 writes
-    /// its [statistics](Self::statistics) to the log, and SIGHUP reads the ban file and the certificate's files
-    /// again, each as often as [`ServerHandle`] does. Signals belong to the whole process, so this is for an
+    /// its [statistics](Self::statistics) to the log, and SIGHUP reads the ban file, the password file and the certificate's
+    /// files again, each as often as [`ServerHandle`] does. Signals belong to the whole process, so this is for an
     /// application that leaves them to the server.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 #[cfg(feature = "simulation")]
 pub(crate) mod watch;
 
+use crate::access::{Access, PasswordList};
 use crate::bans::BanList;
 use crate::cause::{Cause, ConnectionRefused, Counters, Ended, VoiceDropped};
 use crate::event::{ConnectionId, Now, UdpPath, UserId, VoiceToken};
@@ -88,6 +89,16 @@ impl Switchboard {
     /// As [`ManagementServer::set_about`].
     pub fn set_about(&mut self, about: About) {
         self.management.set_about(about);
+    }
+
+    /// As [`ManagementServer::set_access`].
+    pub fn set_access(&mut self, access: Access) {
+        self.management.set_access(access);
+    }
+
+    /// As [`ManagementServer::set_passwords`].
+    pub fn set_passwords(&mut self, passwords: PasswordList) {
+        self.management.set_passwords(passwords);
     }
 
     /// As [`ManagementServer::set_facts`].

@@ -46,8 +46,8 @@ fn the_manual_has_every_setting_and_no_other() {
     );
     assert_eq!(
         MANUAL.matches(".TP\n\\fB\\-\\-").count(),
-        SETTINGS.len() + 3,
-        "three are no settings"
+        SETTINGS.len() + 4,
+        "four are no settings"
     );
     for other in [
         "--config",

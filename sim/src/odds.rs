@@ -325,6 +325,7 @@ fn limits(clients: usize, chance: &mut Chance) -> Limits {
         connections_per_address: chance.pick(&[0, 256, 20, 2]),
         connection_rate: chance.pick(&[0, 300, 60, 7, 1]),
         login_rate: chance.pick(&[0, 150, 30, 7, 1]),
+        guess_rate: 0,
         login_timeout: seconds(chance),
         stall_timeout: seconds(chance),
         dead_peer_timeout: Duration::from_secs(chance.pick(&[12, 13, 30, 60])),

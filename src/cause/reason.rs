@@ -9,8 +9,12 @@ impl LoginRefused {
         match self {
             LoginRefused::BadName(_) => Reason::BadName,
             LoginRefused::NotEncrypted => Reason::TlsNeeded,
+            LoginRefused::PasswordMissing | LoginRefused::PasswordWrong => Reason::Password,
+            LoginRefused::NameReserved | LoginRefused::NameInUse => Reason::NameTaken,
             LoginRefused::ServerFull => Reason::Full,
-            LoginRefused::TooFast | LoginRefused::BroadcastTooMuch => Reason::TooOften,
+            LoginRefused::GuessedTooOften
+            | LoginRefused::TooFast
+            | LoginRefused::BroadcastTooMuch => Reason::TooOften,
         }
     }
 
@@ -21,6 +25,11 @@ impl LoginRefused {
             LoginRefused::BadName(error) => format!("{reason}: {error}"),
             LoginRefused::TooFast => "too many log in from your address".into(),
             LoginRefused::BroadcastTooMuch => "too much happens at once".into(),
+            LoginRefused::PasswordMissing => "the server asks for a password".into(),
+            LoginRefused::PasswordWrong => "wrong password".into(),
+            LoginRefused::GuessedTooOften => "too many wrong passwords from your address".into(),
+            LoginRefused::NameReserved => "the name is reserved".into(),
+            LoginRefused::NameInUse => "the name is in use".into(),
             LoginRefused::NotEncrypted | LoginRefused::ServerFull => reason.to_string(),
         }
     }

@@ -176,6 +176,16 @@ causes! {
             "a login with a name that nobody can have";
         NotEncrypted => LoginNotEncrypted, "login_not_encrypted",
             "a login on a connection that is not encrypted, where each has to be";
+        PasswordMissing => LoginPasswordMissing, "login_password_missing",
+            "a login without a password, where one is needed";
+        PasswordWrong => LoginPasswordWrong, "login_password_wrong",
+            "a login with a password that is wrong or no longer valid";
+        GuessedTooOften => LoginGuessedTooOften, "login_guessed_too_often",
+            "a login with a password or proof, from an address with too many wrong ones";
+        NameReserved => LoginNameReserved, "login_name_reserved",
+            "a login with a reserved name, without its secret or with a wrong one";
+        NameInUse => LoginNameInUse, "login_name_in_use",
+            "a login with a name that somebody has, where each may be there once";
         ServerFull => LoginServerFull, "login_server_full",
             "a login on a full server";
         TooFast => LoginTooFast, "login_too_fast",

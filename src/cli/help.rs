@@ -31,13 +31,14 @@ pub fn help() -> String {
     }
     text += "\nAn address is an IPv4 address or an IPv6 /64. Ranges, variables and trade-offs: docs/settings.md.\n\
              Signals: SIGINT and SIGTERM stop the server, SIGUSR1 logs the statistics, SIGUSR2 turns debug\n\
-             logging on and off, SIGHUP reloads the ban file and the certificate.\n\
+             logging on and off, SIGHUP reloads the ban file, the password file and the\n\
+             certificate.\n\
              Exit codes: 0 stopped by a signal, 1 cannot run, 2 invalid setting.\n";
     text
 }
 
 /// Options that are not settings.
-pub const OTHER_OPTIONS: [(&str, &str); 5] = [
+pub const OTHER_OPTIONS: [(&str, &str); 6] = [
     (
         "--config FILE",
         "read settings from this TOML file (or VOICEAPP_CONFIG)",
@@ -49,6 +50,10 @@ pub const OTHER_OPTIONS: [(&str, &str); 5] = [
     (
         "--check-config",
         "print every value and where it comes from, and exit",
+    ),
+    (
+        "--make-secret",
+        "print a random secret, for a password or a reserved name, and exit",
     ),
     ("-h, --help", "print this and exit"),
     ("-V, --version", "print the version and exit"),

@@ -29,6 +29,8 @@ pub struct Setting {
 pub enum Group {
     /// Every operator looks at these.
     Essential,
+    /// Who may log in, and what newcomers read.
+    Access,
     /// What clients may do. The defaults are for some hundred people.
     Limits,
     /// The last microseconds on a machine of its own.
@@ -39,8 +41,9 @@ pub enum Group {
 
 impl Group {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Group; 4] = [
+    pub const ALL: [Group; 5] = [
         Group::Essential,
+        Group::Access,
         Group::Limits,
         Group::BareMetal,
         Group::Measuring,
@@ -50,6 +53,7 @@ impl Group {
     pub fn title(self) -> &'static str {
         match self {
             Group::Essential => "Essential",
+            Group::Access => "Access",
             Group::Limits => "Limits",
             Group::BareMetal => "Bare metal",
             Group::Measuring => "For measuring",
@@ -66,6 +70,8 @@ pub enum Kind {
     YesNo,
     /// A string.
     Text,
+    /// A string that is shown nowhere.
+    Secret,
     /// A number, or a string instead of one.
     NumberOrWord,
 }

@@ -3,6 +3,7 @@
 
 use super::setting::{Group, Kind, Setting};
 use crate::config::{TlsUse, UdpSend};
+use crate::secret::Secret;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -167,6 +168,88 @@ pub const SETTINGS: &[Setting] = &[
         show: |config| config.log_level.to_string().to_lowercase(),
     },
     Setting {
+        option: "server-name",
+        field: "server_name",
+        group: Group::Access,
+        kind: Kind::Text,
+        value: "TEXT",
+        help: "name of the server, for clients that show it",
+        expected: "a line of at most 64 bytes, or none",
+        set: |config, text| put_text(&mut config.server_name, text),
+        show: |config| show_text(&config.server_name),
+    },
+    Setting {
+        option: "welcome",
+        field: "welcome",
+        group: Group::Access,
+        kind: Kind::Text,
+        value: "TEXT",
+        help: "text for newcomers, in clients that show it",
+        expected: "a line of at most 1024 bytes, or none",
+        set: |config, text| put_text(&mut config.welcome, text),
+        show: |config| show_text(&config.welcome),
+    },
+    Setting {
+        option: "password",
+        field: "password",
+        group: Group::Access,
+        kind: Kind::Secret,
+        value: "TEXT",
+        help: "password to log in with; better in the file: other users see command lines",
+        expected: "text of 1 to 128 bytes, or none",
+        set: |config, text| {
+            config.password = match text {
+                "none" => None,
+                password => Some(Secret::new(password)?),
+            };
+            Some(())
+        },
+        show: |config| {
+            if config.password.is_some() {
+                "set"
+            } else {
+                "none"
+            }
+            .into()
+        },
+    },
+    Setting {
+        option: "password-file",
+        field: "password_file",
+        group: Group::Access,
+        kind: Kind::Text,
+        value: "FILE",
+        help: "more passwords, one per line, with labels and last days; SIGHUP reloads it",
+        expected: "a path, or none",
+        set: |config, text| {
+            config.password_file = path_or(text, "none")?;
+            Some(())
+        },
+        show: |config| show_path_or(&config.password_file, "none"),
+    },
+    Setting {
+        option: "password-in-name",
+        field: "password_in_name",
+        group: Group::Access,
+        kind: Kind::YesNo,
+        value: "YES|NO",
+        help: "let clients that cannot send a password log in as name:password",
+        expected: YES_OR_NO,
+        set: |config, text| put_yes_or_no(&mut config.password_in_name, text),
+        show: |config| show_yes_or_no(config.password_in_name),
+    },
+    Setting {
+        option: "unique-names",
+        field: "unique_names",
+        group: Group::Access,
+        kind: Kind::YesNo,
+        value: "YES|NO",
+        help: "refuse a name that somebody has",
+        expected: YES_OR_NO,
+        set: |config, text| put_yes_or_no(&mut config.unique_names, text),
+        show: |config| show_yes_or_no(config.unique_names),
+    },
+    Setting {
         option: "max-pending-connections",
         field: "limits.pending_connections",
         group: Group::Limits,
@@ -220,6 +303,17 @@ pub const SETTINGS: &[Setting] = &[
         expected: RATE,
         set: |config, text| put(&mut config.limits.login_rate, text),
         show: |config| config.limits.login_rate.to_string(),
+    },
+    Setting {
+        option: "max-guess-rate",
+        field: "limits.guess_rate",
+        group: Group::Limits,
+        kind: Kind::Number,
+        value: "N",
+        help: "wrong passwords a minute from one address; 0: no limit",
+        expected: RATE,
+        set: |config, text| put(&mut config.limits.guess_rate, text),
+        show: |config| config.limits.guess_rate.to_string(),
     },
     Setting {
         option: "login-timeout",
@@ -523,6 +617,19 @@ fn path_or(text: &str, nothing: &str) -> Option<Option<PathBuf>> {
 fn show_path_or(path: &Option<PathBuf>, nothing: &str) -> String {
     let path = path.as_ref();
     path.map_or(nothing.into(), |path| path.display().to_string())
+}
+
+fn put_text(place: &mut String, text: &str) -> Option<()> {
+    *place = match text {
+        "" => return None,
+        "none" => String::new(),
+        text => text.into(),
+    };
+    Some(())
+}
+
+fn show_text(text: &str) -> String {
+    if text.is_empty() { "none" } else { text }.into()
 }
 
 fn put_seconds(place: &mut Duration, text: &str) -> Option<()> {

@@ -1,7 +1,8 @@
 //! The settings that a server starts with, and where each comes from, so that a message names each
 //! setting as it was written.
 
-use super::setting::Setting;
+use super::UsageError;
+use super::setting::{Kind, Setting};
 use super::settings::SETTINGS;
 use crate::ServerError;
 use crate::config::{Config, ConfigError};
@@ -28,6 +29,8 @@ pub struct Start {
     pub(super) origins: Vec<Origin>,
     /// The file, if there is one, and what named it.
     pub(super) file: Option<(PathBuf, &'static str)>,
+    /// Names that the file reserves, and their lines.
+    pub(super) reserved: Vec<(usize, String)>,
     /// Variables that look like settings and have no effect, each with the one that has.
     pub(super) mistaken_variables: Vec<(String, String)>,
 }
@@ -38,6 +41,7 @@ impl Start {
             config: Config::default(),
             origins: vec![Origin::default(); SETTINGS.len()],
             file: None,
+            reserved: Vec::new(),
             mistaken_variables: Vec::new(),
         }
     }
@@ -61,7 +65,47 @@ impl Start {
             };
             line(setting.option, &value, &origin);
         }
+        for (number, name) in &self.reserved {
+            line("reserved-name", name, &self.file_line(*number));
+        }
         report
+    }
+
+    /// Whether a file with secrets in it may be read by nobody else.
+    ///
+    /// # Errors
+    ///
+    /// [`UsageError`] if every user of the machine can read or change it.
+    pub fn check_secrecy(&self) -> Result<(), UsageError> {
+        let of_secrets = |(setting, origin): (&Setting, &Origin)| {
+            setting.kind == Kind::Secret && matches!(origin, Origin::File(_))
+        };
+        let has_secrets = SETTINGS.iter().zip(&self.origins).any(of_secrets);
+        let Some((path, _)) = &self.file else {
+            return Ok(());
+        };
+        if !has_secrets && self.reserved.is_empty() {
+            return Ok(());
+        }
+        // One that is gone meanwhile is read by nobody.
+        let is_secret =
+            std::fs::metadata(path).map_or(Ok(()), |it| crate::server::check_secrecy(&it));
+        is_secret.map_err(|problem| {
+            let path = path.display();
+            UsageError(format!("{path} has a secret in it, and {problem}"))
+        })
+    }
+
+    /// The warning at start about a secret on the command line.
+    pub fn secret_warning(&self) -> Option<String> {
+        let mut given = SETTINGS.iter().zip(&self.origins);
+        let (setting, _) = given.find(|(setting, origin)| {
+            setting.kind == Kind::Secret && matches!(origin, Origin::Option)
+        })?;
+        let (option, variable) = (setting.option, setting.variable());
+        Some(format!(
+            "other users of this machine can read --{option}: set it in the file or as {variable}"
+        ))
     }
 
     /// The warning at start about variables that look like settings and have no effect.

@@ -4,7 +4,7 @@
 use super::Config;
 use crate::limits::{
     CHAT_BYTES_MAX, Limits, MAX_USERS_CEILING, PENDING_CONNECTIONS_CEILING, RATE_CEILING,
-    VOICE_DATA_BYTES_MAX, outbound_bytes_max,
+    SERVER_NAME_BYTES_MAX, VOICE_DATA_BYTES_MAX, WELCOME_BYTES_MAX, outbound_bytes_max,
 };
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -92,6 +92,7 @@ impl Config {
         }
         for (field, path) in [
             ("ban_file", &self.ban_file),
+            ("password_file", &self.password_file),
             ("tls_certificate", &self.tls_certificate),
             ("tls_key", &self.tls_key),
             ("state_directory", &self.state_directory),
@@ -104,6 +105,18 @@ impl Config {
                     field,
                     value: "\"\"".into(),
                     expected: "a path".into(),
+                });
+            }
+        }
+        for (field, text, bytes_max) in [
+            ("server_name", &self.server_name, SERVER_NAME_BYTES_MAX),
+            ("welcome", &self.welcome, WELCOME_BYTES_MAX),
+        ] {
+            if text.len() > bytes_max || text.contains(char::is_control) {
+                return Err(ConfigError::Range {
+                    field,
+                    value: format!("{text:?}"),
+                    expected: format!("a line of at most {bytes_max} bytes"),
                 });
             }
         }
@@ -275,6 +288,7 @@ fn check_limits(limits: &Limits) -> Result<(), ConfigError> {
     for (field, rate) in [
         ("limits.connection_rate", limits.connection_rate),
         ("limits.login_rate", limits.login_rate),
+        ("limits.guess_rate", limits.guess_rate),
         ("limits.chat_rate", limits.chat_rate),
         ("limits.state_rate", limits.state_rate),
         (

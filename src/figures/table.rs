@@ -42,6 +42,7 @@ pub const FIGURES: &[Figure] = &[
     limit!("connections_per_address", "Connections from one address", "--max-connections-per-address", |it| or_none(it.connections_per_address as f64)),
     limit!("connection_rate_per_minute", "Connections a minute from one address", "--max-connection-rate", |it| or_none(it.connection_rate.into())),
     limit!("login_rate_per_minute", "Logins a minute from one address", "--max-login-rate", |it| or_none(it.login_rate.into())),
+    limit!("guess_rate_per_minute", "Wrong passwords a minute from one address", "--max-guess-rate", |it| or_none(it.guess_rate.into())),
     limit!("login_timeout_seconds", "Time from connecting to being logged in", "--login-timeout", |it| it.login_timeout.as_secs_f64()),
     limit!("stall_timeout_seconds", "Time in which a connection takes nothing of what waits for it", "--stall-timeout", |it| it.stall_timeout.as_secs_f64()),
     limit!("dead_peer_timeout_seconds", "Time until a client that has vanished is gone", "--dead-peer-timeout", |it| it.dead_peer_timeout.as_secs_f64()),

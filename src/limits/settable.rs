@@ -29,6 +29,9 @@ pub struct Limits {
     /// Logins a minute from one address, or 0, after a burst of two minutes' worth. More are
     /// refused.
     pub login_rate: u32,
+    /// Wrong passwords and proofs a minute from one address, or 0, after a burst of two minutes' worth. What
+    /// is over is refused without being compared. Right ones count nothing.
+    pub guess_rate: u32,
     /// How long a connection may exist without being logged in, whatever it sends: 1 s to 300 s.
     pub login_timeout: Duration,
     /// How long a client may take nothing of what waits for it: 1 s to 300 s. What its machine
@@ -89,6 +92,7 @@ impl Limits {
         connections_per_address: 0,
         connection_rate: 0,
         login_rate: 0,
+        guess_rate: 0,
         chat_rate: 0,
         state_rate: 0,
         broadcast_bandwidth_per_address: 0,
@@ -110,6 +114,8 @@ impl Limits {
         connections_per_address: 100,
         connection_rate: 120,
         login_rate: 60,
+        // A family that has forgotten it, and no hope for who guesses.
+        guess_rate: 10,
         login_timeout: Duration::from_secs(10),
         stall_timeout: Duration::from_secs(10),
         dead_peer_timeout: Duration::from_secs(60),

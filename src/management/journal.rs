@@ -36,9 +36,24 @@ struct Budget {
 }
 
 impl Journal {
-    pub(super) fn logged_in(&mut self, now: Instant, id: UserId, name: &str, address: IpAddr) {
+    /// A login, with what its password is called, if one was needed and is called anything.
+    pub(super) fn logged_in(
+        &mut self,
+        now: Instant,
+        id: UserId,
+        name: &str,
+        address: IpAddr,
+        label: &str,
+    ) {
         if log_enabled!(Level::Info) && self.users.permits(now, What::Login) {
-            info!("user {id} logged in as {} from {address}", Quoted(name));
+            let name = Quoted(name);
+            match label {
+                "" => info!("user {id} logged in as {name} from {address}"),
+                label => {
+                    let label = Quoted(label);
+                    info!("user {id} logged in as {name} from {address} with password {label}");
+                }
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Logging in: which logins are accepted, their answers, and what a pending connection may do.
 
+use super::admission::Admitted;
 use super::asking::refusal;
 use super::{
     Audience, ManagementServer, Outbox, Session, SessionState, To, User, joined_cost, response_to,
@@ -7,7 +8,6 @@ use super::{
 use crate::cause::{Ended, FrameIgnored, LoginRefused};
 use crate::event::{ConnectionId, Event, Now, Source, UserId, VoiceToken};
 use crate::limits::PAYLOAD_BYTES_MAX;
-use crate::name;
 use crate::protocol::{LOGIN_RESPONSE_FIXED_BYTES, Packet, Participants, Reason, UserFlags};
 
 impl ManagementServer {
@@ -26,17 +26,20 @@ impl ManagementServer {
                 request_id,
                 username,
                 asked,
-            } => match self.check_login(now, connection, username) {
-                Ok(name) => {
-                    let session = self.session(connection).expect("it has just sent a frame");
-                    session.granted = asked.map(|asked| session.possible(asked.caps));
-                    self.log_in(now, connection, request_id, &name, outbox);
+            } => {
+                let credentials = self.access.credentials(username, asked.as_ref());
+                match self.check_login(now, connection, credentials) {
+                    Ok(admitted) => {
+                        let session = self.session(connection).expect("it has just sent a frame");
+                        session.granted = asked.map(|asked| session.possible(asked.caps));
+                        self.log_in(now, connection, request_id, &admitted, outbox);
+                    }
+                    Err(refused) => {
+                        let login = (request_id, credentials.shown, asked.is_some());
+                        self.refuse_login(now, connection, login, refused, outbox);
+                    }
                 }
-                Err(refused) => {
-                    let login = (request_id, username, asked.is_some());
-                    self.refuse_login(now, connection, login, refused, outbox);
-                }
-            },
+            }
             Packet::PingRequest { request_id } => {
                 outbox.send(to, &Packet::PingResponse { request_id });
             }
@@ -57,33 +60,6 @@ impl ManagementServer {
                     outbox.send(to, &response);
                 }
             }
-        }
-    }
-
-    /// The name of a user who may log in now.
-    fn check_login(
-        &mut self,
-        now: Now,
-        connection: ConnectionId,
-        username: &str,
-    ) -> Result<String, LoginRefused> {
-        let source = self.source(connection);
-        let session = self.session(connection);
-        let is_encrypted = session.is_some_and(|session| session.facts.is_encrypted);
-        if self.needs_encryption && !is_encrypted {
-            return Err(LoginRefused::NotEncrypted);
-        }
-        let name = name::accept(username).map_err(LoginRefused::BadName)?;
-        let session = self.session(connection).expect("it has just sent a frame");
-        let cost = joined_cost(&name, session.facts.flags());
-        if self.users.len() >= self.limits.users {
-            Err(LoginRefused::ServerFull)
-        } else if !self.sources.may_log_in(now.instant, source) {
-            Err(LoginRefused::TooFast)
-        } else if !self.sources.may_broadcast(now.instant, source, cost) {
-            Err(LoginRefused::BroadcastTooMuch)
-        } else {
-            Ok(name)
         }
     }
 
@@ -124,14 +100,16 @@ impl ManagementServer {
         now: Now,
         connection: ConnectionId,
         request_id: u64,
-        username: &str,
+        admitted: &Admitted,
         outbox: &mut Outbox,
     ) {
+        let Admitted { name, label, flags } = admitted;
+        let flags = *flags;
         self.last_user_id += 1;
         let id = UserId(self.last_user_id);
         let session = self.session(connection).expect("it has just sent a frame");
         let (token, address) = (session.token, session.address);
-        let (is_extended, flags) = (session.is_extended(), session.facts.flags());
+        let is_extended = session.is_extended();
         let secrets = session.granted_secrets();
         let state = std::mem::replace(&mut session.state, SessionState::LoggedIn(id));
         let SessionState::Pending { deadline, is_muted } = state else {
@@ -139,14 +117,16 @@ impl ManagementServer {
         };
         self.pending.remove(&deadline);
         self.sources.no_longer_pending(Source::of(address));
-        let mut user = User::new(now, id, connection, username, is_muted);
+        let mut user = User::new(now, id, connection, name, is_muted);
         (user.is_extended, user.flags) = (is_extended, flags);
         self.users.push(user);
         self.users_at_most = self.users_at_most.max(self.users.len());
-        self.journal.logged_in(now.instant, id, username, address);
+        self.take_name(name);
+        self.journal
+            .logged_in(now.instant, id, name, address, label);
         let source = Source::of(address);
         self.sources
-            .broadcast(now.instant, source, joined_cost(username, flags));
+            .broadcast(now.instant, source, joined_cost(name, flags));
         outbox.event(Event::UserConnected { id, token, source });
         if let Some(secrets) = secrets {
             outbox.event(Event::VoiceSealed { id, secrets });

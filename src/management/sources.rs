@@ -23,6 +23,8 @@ struct Entry {
     pending: usize,
     came: Spent,
     logins: Spent,
+    /// Wrong passwords and proofs.
+    guesses: Spent,
     broadcasts: Spent,
     /// Its share of what any address may make everyone read, however much the others do.
     share: Spent,
@@ -39,6 +41,7 @@ pub(super) struct Sources {
     pending_max: usize,
     coming: RateLimit,
     logins: RateLimit,
+    guesses: RateLimit,
     /// Bytes that everyone is made to read, by one address and by all.
     broadcasts: RateLimit,
     all_broadcasts: RateLimit,
@@ -59,6 +62,7 @@ impl Sources {
             pending_max: limits.pending_per_address(),
             coming: RateLimit::per_minute(limits.connection_rate),
             logins: RateLimit::per_minute(limits.login_rate),
+            guesses: RateLimit::per_minute(limits.guess_rate),
             broadcasts: broadcast_limit(
                 limits.broadcast_bandwidth_per_address,
                 2 * BROADCAST_BURST_PER_ADDRESS,
@@ -112,6 +116,19 @@ impl Sources {
         let may = self.logins.try_spend(&mut logins, now, 1);
         self.entry(source).logins = logins;
         may
+    }
+
+    /// Whether a password or a proof from here is compared at all.
+    pub(super) fn may_guess(&mut self, now: Instant, source: Source) -> bool {
+        let spent = self.entry(source).guesses;
+        self.guesses.permits(spent, now, 1)
+    }
+
+    /// A password or a proof from here was wrong.
+    pub(super) fn guessed_wrong(&mut self, now: Instant, source: Source) {
+        let mut spent = self.entry(source).guesses;
+        self.guesses.spend(&mut spent, now, 1);
+        self.entry(source).guesses = spent;
     }
 
     /// Whether everyone may be made to read so many bytes from here.

@@ -13,8 +13,10 @@ use super::supervisor::Supervisor;
 use super::thread::ThreadOptions;
 use super::voice::VoicePort;
 use super::{
-    LISTENER, Server, ServerError, ServerHandle, VOICE, WAKER, bans, read_clock, request, sockets,
+    LISTENER, Server, ServerError, ServerHandle, VOICE, WAKER, bans, passwords, read_clock,
+    request, sockets,
 };
+use crate::access::PasswordList;
 use crate::bans::BanList;
 use crate::config::{Config, TlsUse};
 use crate::hash::HashKey;
@@ -82,6 +84,7 @@ impl Server {
             core: Core::new(now, config.limits, draw_key()?, port, voice),
             ban_file: reread_bans(config, &handle),
             certificate: reread_certificate(config, &handle),
+            passwords: reread_passwords(config, &handle),
             fingerprint: None,
             bans: Bans::default(),
             events: EventPort::default(),
@@ -108,9 +111,11 @@ impl Server {
         };
         server.register_ports()?;
         server.core.switchboard.set_about(About {
+            name: config.server_name.clone(),
+            welcome: config.welcome.clone(),
             voice_port: Some(server.voice_relay_address.port()),
-            ..About::default()
         });
+        server.core.switchboard.set_access(config.read_access()?);
         server.bans.of_the_file = config.read_bans()?;
         server.apply_bans();
         server.take_identity(config)?;
@@ -157,6 +162,17 @@ fn reread_bans(config: &Config, handle: &ServerHandle) -> Reread<BanList> {
     });
     let unchanged = "the bans stay as they are";
     Reread::new("ban file", unchanged, again, handle.clone())
+}
+
+/// The password file, to be read again on request.
+fn reread_passwords(config: &Config, handle: &ServerHandle) -> Reread<PasswordList> {
+    let again = config.password_file.clone().map(|path| {
+        let config = config.clone();
+        let read: Arc<Read<_>> = Arc::new(move || passwords::read(&config, &path));
+        read
+    });
+    let unchanged = "the passwords stay as they are";
+    Reread::new("password file", unchanged, again, handle.clone())
 }
 
 /// The certificate's files, to be read again on request.

@@ -30,6 +30,13 @@ pub enum ServerError {
         /// The system's error, or the line.
         source: io::Error,
     },
+    /// The password file cannot be read, everyone can read it, or a line of it is not a password.
+    PasswordFile {
+        /// Its path.
+        path: PathBuf,
+        /// The system's error, or the line.
+        source: io::Error,
+    },
     /// A certificate or its key cannot be read, or used.
     Certificate {
         /// Where it is.
@@ -96,6 +103,10 @@ impl ServerError {
                 let field = name("ban_file");
                 write!(f, "ban file {} ({field}): {source}", path.display())
             }
+            ServerError::PasswordFile { path, source } => {
+                let field = name("password_file");
+                write!(f, "password file {} ({field}): {source}", path.display())
+            }
             ServerError::Certificate {
                 path,
                 field,
@@ -132,6 +143,7 @@ impl std::error::Error for ServerError {
             ServerError::Config(error) => error.source(),
             ServerError::Listen { source, .. }
             | ServerError::BanFile { source, .. }
+            | ServerError::PasswordFile { source, .. }
             | ServerError::Certificate { source, .. }
             | ServerError::System { source, .. } => source.source(),
         }

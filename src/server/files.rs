@@ -1,13 +1,36 @@
 //! Files that the server reads: bounded, and nothing that one would wait for without end.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
 /// Reads a file of so many bytes at most.
 pub(super) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    read_start(open(path)?, bytes_max)
+}
+
+/// The same for a file with secrets, which not everyone on the machine may read or write.
+pub(super) fn read_secret(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    check_secrecy(&file.metadata()?)?;
+    read_start(file, bytes_max)
+}
+
+/// Whether not everyone on the machine may read or write a file, where the system has such modes.
+pub(crate) fn check_secrecy(of: &Metadata) -> io::Result<()> {
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&of.permissions()) & 0o006 != 0 {
+        let problem = "every user of this machine can read or change it: chmod o= takes that away";
+        return Err(io::Error::other(problem));
+    }
+    #[cfg(not(unix))]
+    let _ = of;
+    Ok(())
+}
+
+fn read_start(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut start = open(path)?.take(bytes_max + 1);
+    let mut start = file.take(bytes_max + 1);
     start.read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
         return Err(io::Error::other(format!(

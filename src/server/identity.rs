@@ -56,6 +56,7 @@ impl Config {
     /// [`ServerError`] for the first that cannot.
     pub fn check_files(&self) -> Result<(), ServerError> {
         self.read_bans()?;
+        self.read_access()?;
         let folder = self.state_directory.as_ref();
         let is_kept = folder.is_some_and(|folder| is_there(&folder.join(FILE)));
         if self.tls_certificate.is_some() || is_kept || cfg!(not(feature = "encryption")) {

@@ -128,6 +128,7 @@ impl Server {
         }
         if self.reload_pace.is_due(self.turn_ended, &self.handle) {
             self.ban_file.reload();
+            self.passwords.reload();
             self.certificate.reload();
         }
         if let Some(bans) = self.ban_file.fresh() {
@@ -137,6 +138,13 @@ impl Server {
             );
             self.bans.of_the_file = bans;
             self.apply_bans();
+        }
+        if let Some(passwords) = self.passwords.fresh() {
+            info!(
+                "the password file was read again: {} passwords",
+                passwords.len()
+            );
+            self.core.switchboard.set_passwords(passwords);
         }
         if let Some(identity) = self.certificate.fresh() {
             self.set_identity(&identity);

@@ -13,6 +13,8 @@ mod floods;
 #[cfg(all(unix, feature = "cli"))]
 mod journal;
 mod metrics;
+#[cfg(all(unix, feature = "cli"))]
+mod passwords;
 #[cfg(feature = "encryption")]
 mod secure;
 #[cfg(target_os = "linux")]

@@ -1,5 +1,6 @@
 //! The client with a server: what it is made of in virtual time, and the programs themselves.
 
+mod access;
 mod encryption;
 mod examples;
 mod live;

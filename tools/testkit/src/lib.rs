@@ -11,7 +11,7 @@ pub use program::{clean, program};
 #[cfg(feature = "encryption")]
 pub use rcgen;
 pub use temp_file::TempFile;
-/// The server, for tests that have it without sockets.
+/// The server, for tests that have it without sockets, or want more of one than a running one.
 pub use voiceapp_server as server;
 pub use voiceapp_server::Limits;
 
@@ -51,12 +51,19 @@ impl Running {
 
     /// A server with these limits.
     pub fn start_with(limits: Limits) -> Running {
+        Running::start_as(Config {
+            limits,
+            ..Config::default()
+        })
+    }
+
+    /// A server with these settings, on loopback and on ports of the system's choice.
+    pub fn start_as(config: Config) -> Running {
         let server = Server::bind(&Config {
             management_port: 0,
             voice_relay_port: 0,
             bind_address: Some([127, 0, 0, 1].into()),
-            limits,
-            ..Config::default()
+            ..config
         })
         .expect("the system has free ports");
         Running {

@@ -36,6 +36,8 @@ pub struct App<'o> {
     /// Set by a signal to stop.
     stop: Arc<AtomicBool>,
     pub connection: Connection,
+    /// What the server is told, if it asks.
+    pub password: Option<String>,
     /// Counts connections, so that late input of an earlier one is ignored.
     pub attempt: u64,
     pub backoff: Backoff,
@@ -92,6 +94,7 @@ impl<'o> App<'o> {
             inputs,
             stop,
             connection: Connection::Connecting,
+            password: options.password.clone(),
             attempt: 0,
             backoff: Backoff::new(),
             give_up_at: None,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use voiceapp_client::event::Event;
 use voiceapp_client::link::{Arrival, Backoff, ConnectError, Link};
 use voiceapp_client::protocol::Reason;
-use voiceapp_client::session::{LoginFailure, Session};
+use voiceapp_client::session::{Login, LoginFailure, Session};
 use voiceapp_client::trust::{Refusal, Trust};
 
 /// A login that lasted this long had a working connection.
@@ -28,12 +28,12 @@ impl App<'_> {
         link.start(move |arrival| inputs.send(Input::Arrived(attempt, arrival)).is_ok())
             .map_err(|error| End::Failed(format!("cannot use the connection: {error}")))?;
         let voice_address = link.voice_address().to_string();
-        let session = Session::over(
-            Instant::now(),
-            &self.options.name,
-            voice_address,
-            link.exporter(),
-        );
+        let login = Login {
+            password: self.password.clone(),
+            name_secret: self.options.name_secret.clone(),
+            ..Login::from(&self.options.name)
+        };
+        let session = Session::over(Instant::now(), login, voice_address, link.exporter());
         let (link, session) = (Box::new(link), Box::new(session));
         self.connection = Connection::Up { link, session };
         self.flush()

@@ -1,6 +1,7 @@
 //! The options of the client.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use voiceapp_client::codec::{BITRATE, BITRATES};
 use voiceapp_client::gate::THRESHOLD_DB;
@@ -19,6 +20,12 @@ Connect (SERVER is what --server takes):
   --pin SHA256          trust only the server key with this fingerprint, as an invitation does;
                         without it, trust the first key of a server, and keep it
   --plain               connect without encryption: anyone on the way can read and listen
+  --password-file FILE  the server's password is the first line of this file (default:
+                        $VOICEAPP_PASSWORD, else none)
+  --password TEXT       the password itself, which other users of this machine can then read
+  --name-secret-file F  the secret of a reserved name is the first line of this file (default:
+                        $VOICEAPP_NAME_SECRET, else none)
+  --name-secret TEXT    the secret itself, which other users of this machine can then read
   --voice-port PORT     the server's UDP port (default: as the server says, else 9002)
   --reconnect SECONDS   how long to retry a lost connection, 0 to 86400 (default 300)
 
@@ -50,6 +57,10 @@ not trusted.";
 pub struct Options {
     pub name: String,
     pub server: Server,
+    /// The server's password.
+    pub password: Option<String>,
+    /// The secret of the name.
+    pub name_secret: Option<String>,
     /// Whether the port for voice was named, and the server's word does not count.
     pub has_voice_port: bool,
     pub speak: Option<Speak>,
@@ -87,6 +98,8 @@ impl Options {
         let mut options = Options {
             name: String::new(),
             server: Server::default(),
+            password: None,
+            name_secret: None,
             has_voice_port: false,
             speak: None,
             listen: false,
@@ -110,6 +123,14 @@ impl Options {
                     pin = Some(arguments.value()?.parse_with(str::parse::<Fingerprint>)?)
                 }
                 Long("plain") => options.server.is_plain = true,
+                Long("password") => options.password = Some(arguments.value()?.string()?),
+                Long("password-file") => {
+                    options.password = Some(first_line(&PathBuf::from(arguments.value()?))?);
+                }
+                Long("name-secret") => options.name_secret = Some(arguments.value()?.string()?),
+                Long("name-secret-file") => {
+                    options.name_secret = Some(first_line(&PathBuf::from(arguments.value()?))?);
+                }
                 Long("voice-port") => {
                     options.has_voice_port = true;
                     options.server.voice_port = parse_port(&arguments.value()?.string()?)?;
@@ -163,6 +184,14 @@ impl Options {
         }
         let default = (!options.push_to_talk).then_some(THRESHOLD_DB);
         options.activation_db = activation.unwrap_or(default);
+        for (secret, variable) in [
+            (&mut options.password, "VOICEAPP_PASSWORD"),
+            (&mut options.name_secret, "VOICEAPP_NAME_SECRET"),
+        ] {
+            if secret.is_none() {
+                *secret = secret_of(variable);
+            }
+        }
         options.name = match name {
             Some(name) if name.is_empty() => return Err("--name is empty".into()),
             Some(name) => name,
@@ -251,6 +280,24 @@ fn value_of(name: &str, value: &str) -> Result<Option<String>, String> {
         }
     }
     Ok(Some(value.to_owned()).filter(|it| !it.is_empty()))
+}
+
+/// What a variable of the environment has between blanks, if there is anything. Nothing is said of it.
+fn secret_of(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok()?;
+    Some(value.trim().to_owned()).filter(|it| !it.is_empty())
+}
+
+/// The secret in a file, which no error shows.
+fn first_line(path: &Path) -> Result<String, String> {
+    let error =
+        |problem: String| format!("cannot read a secret from {}: {problem}", path.display());
+    let text = fs::read_to_string(path).map_err(|problem| error(problem.to_string()))?;
+    let line = text.lines().next().unwrap_or_default().trim();
+    match line.is_empty() {
+        true => Err(error("its first line is empty".into())),
+        false => Ok(line.to_owned()),
+    }
 }
 
 /// A number of seconds, up to an hour; `default` without a value, unless that is zero.
