@@ -140,7 +140,7 @@ mod tests {
     use std::time::Duration;
 
     /// A kernel that takes everything, and has so much of it not acknowledged.
-    struct Taker(Rc<Cell<usize>>);
+    struct Taker(Rc<Cell<usize>>, Option<Contact>);
 
     impl Read for Taker {
         fn read(&mut self, _into: &mut [u8]) -> io::Result<usize> {
@@ -165,7 +165,7 @@ mod tests {
         }
 
         fn contact(&self) -> Option<Contact> {
-            None
+            self.1
         }
 
         fn finish(&mut self, _scratch: &mut [u8]) {}
@@ -176,7 +176,7 @@ mod tests {
     fn connect(connections: &mut Connections<Taker>) -> (ConnectionId, Rc<Cell<usize>>) {
         let unacknowledged = Rc::new(Cell::new(0));
         let id = connections.next_id();
-        connections.insert(Taker(unacknowledged.clone()));
+        connections.insert(Taker(unacknowledged.clone(), None));
         (id, unacknowledged)
     }
 
@@ -256,5 +256,19 @@ mod tests {
             look(&mut connections);
             assert_eq!(connections.waiting.len(), 1);
         }
+    }
+
+    #[test]
+    fn a_newcomer_has_been_silent_since_before_it_was_accepted() {
+        let mut connections = Connections::new(Instant::now(), Limits::default());
+        let waited = Duration::from_secs(5);
+        let contact = Contact {
+            silent_for: waited,
+            is_asked: false,
+            is_repeating: false,
+        };
+        connections.insert(Taker(Rc::default(), Some(contact)));
+        let left = connections.patience.silence - waited;
+        assert_eq!(connections.next_look(), Some(connections.now + left));
     }
 }
