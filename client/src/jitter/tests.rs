@@ -1,3 +1,6 @@
+//! What a jitter buffer plays of what comes, step by step: by the vectors, and of networks that are rough, stall or
+//! flood.
+
 use super::*;
 use std::fmt::Write as _;
 use std::time::Duration;

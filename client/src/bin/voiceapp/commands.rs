@@ -3,7 +3,8 @@
 use crate::End;
 use crate::app::{App, Connection};
 use crate::line::{Line, Parsed, parse, path};
-use crate::options::{parse_seconds, variable};
+use crate::options::parse_seconds;
+use crate::variables::variable;
 use std::time::{Duration, Instant};
 use voiceapp_client::FRAME;
 use voiceapp_client::event::Event;
@@ -165,23 +166,8 @@ impl App<'_> {
                 session.mute(self.wants.muted);
             }
             "/ping" => session.ping(now),
-            "/tone" => match parse_seconds(argument, TONE_LENGTH) {
-                Some(length) if self.may_speak()? => {
-                    self.mouth.want_tone(length);
-                    self.tell_wait()?;
-                }
-                Some(_) => {}
-                None => return self.refuse("usage: /tone [SECONDS], up to 3600"),
-            },
-            "/play" if argument.is_empty() => return self.refuse("usage: /play FILE.wav"),
-            "/play" if self.may_speak()? => {
-                let path = path(argument, variable("HOME").ok().flatten());
-                if let Err(reason) = self.mouth.want_file(&path) {
-                    return self.refuse(&reason);
-                }
-                self.tell_wait()?;
-            }
-            "/play" => {}
+            "/tone" => self.want_tone(argument)?,
+            "/play" => self.want_file(argument)?,
             "/stop" => self.finish_speaking()?,
             "/talk" => self.turn_talk_key()?,
             "/wait" => match parse_seconds(argument, Duration::ZERO) {
@@ -200,6 +186,31 @@ impl App<'_> {
             _ => return self.refuse(&format!("there is no command {command}: see /help")),
         }
         self.look_at_session()
+    }
+
+    fn want_tone(&mut self, argument: &str) -> Result<(), End> {
+        let Some(length) = parse_seconds(argument, TONE_LENGTH) else {
+            return self.refuse("usage: /tone [SECONDS], up to 3600");
+        };
+        if !self.may_speak()? {
+            return Ok(());
+        }
+        self.mouth.want_tone(length);
+        self.tell_wait()
+    }
+
+    fn want_file(&mut self, argument: &str) -> Result<(), End> {
+        if argument.is_empty() {
+            return self.refuse("usage: /play FILE.wav");
+        }
+        if !self.may_speak()? {
+            return Ok(());
+        }
+        let path = path(argument, variable("HOME").ok().flatten());
+        match self.mouth.want_file(&path) {
+            Ok(()) => self.tell_wait(),
+            Err(reason) => self.refuse(&reason),
+        }
     }
 
     /// One speech at a time.

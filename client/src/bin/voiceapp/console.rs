@@ -5,8 +5,8 @@
 //! waits for the network.
 
 use crate::line::{Line, Parsed, parse};
-use crate::options::variable;
 use crate::terminal::Terminal;
+use crate::variables::variable;
 use crate::{End, wait_for};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};

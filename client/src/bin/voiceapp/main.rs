@@ -25,6 +25,7 @@ mod sinks;
 mod sound;
 #[cfg(unix)]
 mod terminal;
+mod variables;
 
 use app::App;
 use console::{Console, Use};

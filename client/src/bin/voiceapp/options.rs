@@ -1,7 +1,8 @@
 //! The options of the client.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::variables::{first_line, secret_of, user_name};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::time::Duration;
 use voiceapp_client::codec::{BITRATE, BITRATES};
 use voiceapp_client::gate::THRESHOLD_DB;
@@ -80,6 +81,26 @@ pub enum Speak {
     Input,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            name: String::new(),
+            server: Server::default(),
+            password: None,
+            name_secret: None,
+            has_voice_port: false,
+            speak: None,
+            listen: false,
+            record: None,
+            is_json: false,
+            reconnect: Duration::from_secs(300),
+            bitrate: BITRATE,
+            activation_db: None,
+            push_to_talk: false,
+        }
+    }
+}
+
 impl Options {
     /// Whether the received sound goes anywhere.
     pub fn is_playing(&self) -> bool {
@@ -94,23 +115,8 @@ impl Options {
     /// `None` if only help was requested.
     pub fn parse(mut arguments: lexopt::Parser) -> Result<Option<Self>, lexopt::Error> {
         use lexopt::prelude::*;
-        let mut name = None;
-        let mut options = Options {
-            name: String::new(),
-            server: Server::default(),
-            password: None,
-            name_secret: None,
-            has_voice_port: false,
-            speak: None,
-            listen: false,
-            record: None,
-            is_json: false,
-            reconnect: Duration::from_secs(300),
-            bitrate: BITRATE,
-            activation_db: None,
-            push_to_talk: false,
-        };
-        let (mut activation, mut pin, mut has_server) = (None, None, false);
+        let mut options = Options::default();
+        let (mut name, mut activation, mut pin, mut has_server) = (None, None, None, false);
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("name") => name = Some(arguments.value()?.string()?),
@@ -120,45 +126,25 @@ impl Options {
                 }
                 Value(server) => options.set_server(&mut has_server, &server.string()?)?,
                 Long("pin") => {
-                    pin = Some(arguments.value()?.parse_with(str::parse::<Fingerprint>)?)
+                    pin = Some(arguments.value()?.parse_with(str::parse::<Fingerprint>)?);
                 }
                 Long("plain") => options.server.is_plain = true,
                 Long("password") => options.password = Some(arguments.value()?.string()?),
-                Long("password-file") => {
-                    options.password = Some(first_line(&PathBuf::from(arguments.value()?))?);
-                }
+                Long("password-file") => options.password = Some(first_line(arguments.value()?)?),
                 Long("name-secret") => options.name_secret = Some(arguments.value()?.string()?),
                 Long("name-secret-file") => {
-                    options.name_secret = Some(first_line(&PathBuf::from(arguments.value()?))?);
+                    options.name_secret = Some(first_line(arguments.value()?)?);
                 }
                 Long("voice-port") => {
                     options.has_voice_port = true;
                     options.server.voice_port = parse_port(&arguments.value()?.string()?)?;
                 }
-                Long("speak") => {
-                    let source = arguments.value()?;
-                    options.speak = Some(match source == "-" {
-                        true => Speak::Input,
-                        false => Speak::File(source.into()),
-                    });
-                }
-                Long("listen") => match arguments.value()? {
-                    sink if sink == "-" => options.listen = true,
-                    _ => return Err("--listen takes - alone: --record writes to a file".into()),
-                },
-                Long("record") => match arguments.value()? {
-                    sink if sink == "-" => {
-                        return Err("--record takes a file: --listen - writes to a pipe".into());
-                    }
-                    file => options.record = Some(file.into()),
-                },
+                Long("speak") => options.set_source(arguments.value()?),
+                Long("listen") => options.set_output(&arguments.value()?)?,
+                Long("record") => options.set_recording(arguments.value()?)?,
                 Long("json") => options.is_json = true,
                 Long("reconnect") => {
-                    let seconds: u32 = arguments.value()?.parse()?;
-                    if seconds > 86_400 {
-                        return Err(format!("{seconds} is not 0 to 86400 seconds").into());
-                    }
-                    options.reconnect = Duration::from_secs(seconds.into());
+                    options.reconnect = arguments.value()?.parse_with(parse_reconnect)?;
                 }
                 Long("bitrate") => {
                     options.bitrate = arguments.value()?.parse_with(parse_bitrate)?;
@@ -172,32 +158,73 @@ impl Options {
             }
         }
         options.set_pin(pin)?;
-        if let (Some(Speak::File(from)), Some(to)) = (&options.speak, &options.record) {
-            // A file that does not exist yet cannot be the same.
-            let paths = (from.canonicalize(), to.canonicalize());
-            if matches!(paths, (Ok(from), Ok(to)) if from == to) {
-                return Err("--speak and --record name the same file".into());
-            }
-        }
-        if options.push_to_talk && !matches!(options.speak, Some(Speak::Input)) {
-            return Err("--push-to-talk goes with --speak -".into());
-        }
-        let default = (!options.push_to_talk).then_some(THRESHOLD_DB);
-        options.activation_db = activation.unwrap_or(default);
-        for (secret, variable) in [
-            (&mut options.password, "VOICEAPP_PASSWORD"),
-            (&mut options.name_secret, "VOICEAPP_NAME_SECRET"),
-        ] {
-            if secret.is_none() {
-                *secret = secret_of(variable);
-            }
-        }
+        options.set_activation(activation)?;
+        options.check_files()?;
+        options.look_for_secrets();
         options.name = match name {
             Some(name) if name.is_empty() => return Err("--name is empty".into()),
             Some(name) => name,
             None => user_name()?,
         };
         Ok(Some(options))
+    }
+
+    fn set_source(&mut self, source: OsString) {
+        self.speak = Some(match source == "-" {
+            true => Speak::Input,
+            false => Speak::File(source.into()),
+        });
+    }
+
+    fn set_output(&mut self, sink: &OsStr) -> Result<(), String> {
+        self.listen = true;
+        match sink == "-" {
+            true => Ok(()),
+            false => Err("--listen takes - alone: --record writes to a file".into()),
+        }
+    }
+
+    fn set_recording(&mut self, file: OsString) -> Result<(), String> {
+        if file == "-" {
+            return Err("--record takes a file: --listen - writes to a pipe".into());
+        }
+        self.record = Some(file.into());
+        Ok(())
+    }
+
+    /// Without another wish, a key decides alone, and without a key what is loud enough.
+    fn set_activation(&mut self, wanted: Option<Option<f32>>) -> Result<(), String> {
+        if self.push_to_talk && !matches!(self.speak, Some(Speak::Input)) {
+            return Err("--push-to-talk goes with --speak -".into());
+        }
+        let default = (!self.push_to_talk).then_some(THRESHOLD_DB);
+        self.activation_db = wanted.unwrap_or(default);
+        Ok(())
+    }
+
+    /// What no option has said may be in the environment.
+    fn look_for_secrets(&mut self) {
+        for (secret, variable) in [
+            (&mut self.password, "VOICEAPP_PASSWORD"),
+            (&mut self.name_secret, "VOICEAPP_NAME_SECRET"),
+        ] {
+            if secret.is_none() {
+                *secret = secret_of(variable);
+            }
+        }
+    }
+
+    fn check_files(&self) -> Result<(), String> {
+        let (Some(Speak::File(from)), Some(to)) = (&self.speak, &self.record) else {
+            return Ok(());
+        };
+        // A file that does not exist yet cannot be the same.
+        match (from.canonicalize(), to.canonicalize()) {
+            (Ok(from), Ok(to)) if from == to => {
+                Err("--speak and --record name the same file".into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn set_server(&mut self, has_server: &mut bool, server: &str) -> Result<(), String> {
@@ -222,6 +249,13 @@ impl Options {
     }
 }
 
+fn parse_reconnect(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds @ 0..=86_400) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("{text} is not 0 to 86400 seconds")),
+    }
+}
+
 /// Bits a second, of a number of thousands.
 fn parse_bitrate(text: &str) -> Result<u32, String> {
     let kbit: Option<u32> = text.parse().ok();
@@ -240,66 +274,6 @@ fn parse_activation(text: &str) -> Result<Option<f32>, String> {
     }
 }
 
-/// The name of the user who starts the client, as far as the system knows it.
-fn user_name() -> Result<String, String> {
-    for name in ["USER", "LOGNAME", "USERNAME"] {
-        if let Some(value) = variable(name)? {
-            return Ok(value);
-        }
-    }
-    Ok(system_user_name().unwrap_or_else(|| "guest".to_owned()))
-}
-
-#[cfg(unix)]
-fn system_user_name() -> Option<String> {
-    use nix::unistd::{Uid, User};
-    let user = User::from_uid(Uid::current()).ok().flatten();
-    user.map(|it| it.name).filter(|it| !it.is_empty())
-}
-
-#[cfg(not(unix))]
-fn system_user_name() -> Option<String> {
-    None
-}
-
-/// An environment variable as files for containers set it: blanks around it are ignored, and it
-/// counts as not set if nothing is left. Such files make quotes a part of the value, which nobody
-/// means.
-pub fn variable(name: &str) -> Result<Option<String>, String> {
-    let value = std::env::var_os(name).unwrap_or_default();
-    value_of(name, &value.to_string_lossy())
-}
-
-fn value_of(name: &str, value: &str) -> Result<Option<String>, String> {
-    let value = value.trim();
-    for quote in ['"', '\''] {
-        if value.len() > 1 && value.starts_with(quote) && value.ends_with(quote) {
-            return Err(format!(
-                "{name} has quotes around it: {value}. Leave them out, or use the option"
-            ));
-        }
-    }
-    Ok(Some(value.to_owned()).filter(|it| !it.is_empty()))
-}
-
-/// What a variable of the environment has between blanks, if there is anything. Nothing is said of it.
-fn secret_of(variable: &str) -> Option<String> {
-    let value = std::env::var(variable).ok()?;
-    Some(value.trim().to_owned()).filter(|it| !it.is_empty())
-}
-
-/// The secret in a file, which no error shows.
-fn first_line(path: &Path) -> Result<String, String> {
-    let error =
-        |problem: String| format!("cannot read a secret from {}: {problem}", path.display());
-    let text = fs::read_to_string(path).map_err(|problem| error(problem.to_string()))?;
-    let line = text.lines().next().unwrap_or_default().trim();
-    match line.is_empty() {
-        true => Err(error("its first line is empty".into())),
-        false => Ok(line.to_owned()),
-    }
-}
-
 /// A number of seconds, up to an hour; `default` without a value, unless that is zero.
 pub fn parse_seconds(text: &str, default: Duration) -> Option<Duration> {
     if text.is_empty() && !default.is_zero() {
@@ -314,27 +288,6 @@ pub fn parse_seconds(text: &str, default: Duration) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn variables_are_trimmed_and_quotes_are_named() {
-        let table = [
-            ("ann", Ok(Some("ann"))),
-            ("  ann\r", Ok(Some("ann"))),
-            ("O'Neil", Ok(Some("O'Neil"))),
-            ("\"", Ok(Some("\""))),
-            ("", Ok(None)),
-            (" \r\n", Ok(None)),
-            ("\"ann\"", Err("USER has quotes around it: \"ann\"")),
-            ("'ann' \r", Err("USER has quotes around it: 'ann'")),
-        ];
-        for (value, expected) in table {
-            match (value_of("USER", value), expected) {
-                (Ok(taken), Ok(expected)) => assert_eq!(taken.as_deref(), expected),
-                (Err(reason), Err(start)) => assert!(reason.starts_with(start), "{reason}"),
-                (taken, _) => panic!("{value:?}: {taken:?}"),
-            }
-        }
-    }
 
     #[test]
     fn seconds_are_numbers_of_sane_size() {
