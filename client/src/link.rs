@@ -27,12 +27,14 @@ mod no_tls;
 mod secure;
 mod server;
 #[cfg(feature = "encryption")]
-mod tls;
+pub mod tls;
 mod voice;
 
 pub use backoff::Backoff;
 #[cfg(not(feature = "encryption"))]
 use no_tls::{Tls, shake_hands};
+#[cfg(feature = "encryption")]
+pub use secure::HandshakeFailure;
 #[cfg(feature = "encryption")]
 use secure::shake_hands;
 pub use server::{Server, parse_port};

@@ -5,6 +5,7 @@ use super::tls::Handshake;
 use super::{ConnectError, Secured, Server};
 use crate::event::Event;
 use crate::trust::{Fingerprint, Grounds, Kept, Refusal, Trust, Unfit, file};
+use std::fmt::{self, Display, Formatter};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -27,6 +28,17 @@ pub enum HandshakeFailure {
     Untrusted(Fingerprint, Unfit),
     /// Anything else.
     Failed(String),
+}
+
+impl Display for HandshakeFailure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            HandshakeFailure::Untrusted(presented, _) => {
+                write!(f, "the key {presented} is not trusted")
+            }
+            HandshakeFailure::Failed(reason) => f.write_str(reason),
+        }
+    }
 }
 
 /// Shakes hands with the server, and keeps its key where that is due.

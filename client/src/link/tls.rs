@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use voiceapp_protocol::{EXPORTER_LABEL, KeyId, SECRET_BYTES, Suite, VoiceSecrets};
 
 #[cfg(test)]
-pub mod peer;
+pub(crate) mod peer;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +47,7 @@ pub struct Tls {
 
 /// What the server has sent.
 pub struct Opened {
+    /// What it says.
     pub plaintext: Vec<u8>,
     /// Whether it has said that nothing more comes.
     pub is_closed: bool,
@@ -91,6 +92,7 @@ impl Handshake {
         handled.map_err(|error| self.verifier.explain(&error))
     }
 
+    /// Whether it can be [finished](Self::finish).
     pub fn is_over(&self) -> bool {
         !self.connection.is_handshaking()
     }

@@ -2,6 +2,7 @@
 
 pub mod app;
 mod choices;
+mod field;
 mod figures;
 mod floor;
 mod gusts;
@@ -10,6 +11,7 @@ mod json;
 mod options;
 mod page;
 mod plot;
+mod process;
 mod progress;
 mod receiver;
 mod report;
@@ -20,4 +22,6 @@ mod sys;
 mod team;
 mod user;
 mod voice;
+mod voice_socket;
+mod wire;
 mod worker;

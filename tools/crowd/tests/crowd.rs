@@ -12,6 +12,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 use voiceapp_protocol::{FrameBuffer, Packet, UserId, VoiceToken};
+use voiceapp_testkit::server::Config;
+use voiceapp_testkit::server::config::TlsUse;
 use voiceapp_testkit::{Limits, PATIENCE, Running, TempFile};
 
 fn crowd(server: &Running, options: &str) -> Output {
@@ -126,18 +128,22 @@ fn other_people_on_the_server_are_nobody_s_fault() {
         }
     });
     let base = "--users 3 --speakers 2 --seconds 0.2";
-    let table = crowd(&server, base);
+    let tables = ["no", "yes"].map(|secure| {
+        let secure = crowd(&server, &format!("{base} --secure {secure}"));
+        (secure.status, said(&secure.stdout), said(&secure.stderr))
+    });
     let json = crowd(&server, &format!("{base} --json"));
     drop(call_off);
     talk.join().expect("it does not panic");
 
-    let (text, errors) = (said(&table.stdout), said(&table.stderr));
-    assert!(table.status.success(), "{text}{errors}");
-    assert!(
-        text.contains("note: other people spoke: at least "),
-        "{text}"
-    );
-    assert!(!text.contains("WRONG"), "{text}");
+    for (status, text, errors) in tables {
+        assert!(status.success(), "{text}{errors}");
+        assert!(
+            text.contains("note: other people spoke: at least "),
+            "{text}"
+        );
+        assert!(!text.contains("WRONG"), "{text}");
+    }
     let report: Value = serde_json::from_slice(&json.stdout).expect("it is JSON");
     let figures = &report["runs"][0]["median"];
     assert!(figures["from_others"].as_f64() > Some(0.0), "{report}");
@@ -145,6 +151,65 @@ fn other_people_on_the_server_are_nobody_s_fault() {
     assert!(figures["delivered"].as_f64() <= figures["expected"].as_f64());
     assert_eq!(report["notes"].as_array().map(Vec::len), Some(1));
     assert_eq!(report["errors"].as_array().map(Vec::len), Some(0));
+}
+
+/// A report of all that these options ask for, with nothing wrong in it.
+fn report(server: &Running, options: &str) -> Value {
+    let output = crowd(server, &format!("{options} --json"));
+    let (text, errors) = (said(&output.stdout), said(&output.stderr));
+    assert!(output.status.success(), "{text}{errors}");
+    serde_json::from_str(&text).expect("it is JSON")
+}
+
+#[test]
+fn a_secure_crowd_is_measured_beside_a_plain_one_and_heard_by_all_of_its_own() {
+    let server = Running::start();
+    let pid = std::process::id();
+    let options = format!(
+        "--users 4 --speakers 2 --seconds 0.2 --secure both --floor --rounds 2 --pid {pid}"
+    );
+    let report = report(&server, &options);
+    let runs = report["runs"].as_array().expect("there are several");
+    let names: Vec<_> = runs.iter().map(|run| run["name"].as_str()).collect();
+    assert_eq!(names, [Some("server"), Some("sealed"), Some("floor")]);
+    for run in runs {
+        let figures = &run["median"];
+        assert_eq!(figures["expected"].as_f64(), Some(60.0), "{report}");
+        assert_eq!(figures["delivered"].as_f64(), Some(60.0), "{report}");
+        assert_eq!(figures["from_others"].as_f64(), Some(0.0), "{report}");
+    }
+    assert!(runs[1]["ratio_to_plain"].is_object(), "{report}");
+    assert!(runs[0]["ratio_to_plain"].is_null(), "{report}");
+    assert!(report["memory_kib_per_user"].is_number(), "{report}");
+}
+
+#[test]
+fn a_secure_crowd_needs_no_connection_in_clear() {
+    let server = Running::start_as(Config {
+        tls: TlsUse::Only,
+        ..Config::default()
+    });
+    let base = "--users 3 --speakers 1 --seconds 0.1";
+    let report = report(&server, &format!("{base} --secure yes --receivers ignore"));
+    assert_eq!(report["runs"][0]["name"], "sealed");
+    let delivered = &report["runs"][0]["median"]["delivered"];
+    assert!(delivered.as_f64() > Some(0.0), "{report}");
+    let plain = crowd(&server, base);
+    assert_eq!(plain.status.code(), Some(1), "{}", said(&plain.stderr));
+}
+
+#[test]
+fn a_storm_of_handshakes_is_compared_with_none() {
+    let server = Running::start_with(Limits::UNLIMITED);
+    let options = "--users 3 --speakers 1 --seconds 0.3 --secure yes --storm none,tls";
+    let report = report(&server, options);
+    let storm = &report["runs"][1];
+    assert_eq!(storm["name"], "sealed + tls");
+    let did = storm["rounds"][0]["storm_did"]
+        .as_str()
+        .expect("it is told");
+    assert!(did.contains(" handshakes in "), "{did}");
+    assert!(storm["ratio_to_no_storm"].is_object(), "{report}");
 }
 
 #[test]

@@ -30,6 +30,8 @@ Load
   --voice-port PORT         its UDP port (default 9002)
   --users N                 users, all in voice (default 100)
   --speakers S              how many of them speak (default 10)
+  --secure no|yes|both      yes: users log in over TLS, and seal and open all of their voice; both: as many users of
+                            either kind, of whom one kind is in voice and measured in turn with the other (default no)
   --rate D                  datagrams a second from each speaker (default 50); 0 is flat out
   --payload BYTES|opus      voice data in each, 20 to 1400 bytes; opus is 120 to 240, as Opus varies (default)
   --pattern even|together   speakers spread evenly over the interval (default), or all at one instant
@@ -38,7 +40,7 @@ Load
   --seconds T               measured time of each round (default 5); a short warm-up comes before it
 
 Comparison
-  --pid PID                 the server's process on this machine, for its CPU time
+  --pid PID                 the server's process on this machine, for its CPU time and memory
   --floor                   measures a bare sendmmsg fan-out in turn with the server, in the same run
   --rounds R                rounds of each (default 1, with --floor 3); figures are medians over them
   --storm KIND[,KIND...]    trouble on the side; several kinds are measured in turn, `none` among them
@@ -50,7 +52,8 @@ Comparison
       junk                  20,000 datagrams/s of 0 to 2,000 random bytes from 64 sockets
       voice                 250 users of one other address (on loopback, 127.0.0.2) in voice each send 100 datagrams/s of
                             one byte
-      all                   all of these but voice at once
+      tls                   300 times a second, somebody connects, shakes hands and goes
+      all                   all of these but voice and tls at once
 
 Report
   --json                    one JSON object instead of a table
@@ -61,7 +64,7 @@ Report
 Latency is one-way: from the clock read just before the send call to the kernel's time stamp at the receiver. CPU time
 includes the kernel's work on the process's behalf, and in a storm what the storm itself costs. Deliveries/s and CPU per
 delivery count from the first datagram to the last arrival; flat out with receivers that don't read, to the last sent.
-Each user takes two file descriptors (three with --floor); what one process may not hold is shared out to several.
+Each user takes two file descriptors (of either kind, and one more with --floor); what one process may not hold is shared out to several.
 Receivers and storms run as SCHED_BATCH, each process in a session of its own, so that they interrupt no server.
 
 Exit codes: 0 if all went right, whatever the loss; 1 if the server could not be reached, refused or ended someone,

@@ -20,6 +20,58 @@ pub enum Receivers {
     Ignore,
 }
 
+/// Whether the users are on TLS, with their voice sealed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Secure {
+    No,
+    Yes,
+    /// Some are, and as many are not. Only one kind is in voice at a time.
+    Both,
+}
+
+impl Secure {
+    /// The kinds of users that there are.
+    pub fn sides(self) -> &'static [Side] {
+        match self {
+            Secure::No => &[Side::Server],
+            Secure::Yes => &[Side::Sealed],
+            Secure::Both => &[Side::Server, Side::Sealed],
+        }
+    }
+}
+
+/// What a user's datagrams can go through.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Side {
+    /// The server, in clear.
+    Server,
+    /// The server, sealed.
+    Sealed,
+    Floor,
+}
+
+impl Side {
+    const EACH: [(Side, &str); 3] = [
+        (Side::Server, "server"),
+        (Side::Sealed, "sealed"),
+        (Side::Floor, "floor"),
+    ];
+
+    /// Its name in commands and reports.
+    pub fn name(self) -> &'static str {
+        let mut each = Self::EACH.into_iter();
+        each.find(|(it, _)| *it == self)
+            .map_or("", |(_, name)| name)
+    }
+
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let mut each = Self::EACH.into_iter();
+        each.find(|(_, it)| *it == name)
+            .map(|(it, _)| it)
+            .ok_or_else(|| format!("{name:?} is not a side"))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Storm {
     None,
@@ -29,11 +81,12 @@ pub enum Storm {
     HalfOpen,
     Junk,
     Voice,
+    Tls,
     All,
 }
 
 impl Storm {
-    pub const EACH: [(Storm, &str); 8] = [
+    pub const EACH: [(Storm, &str); 9] = [
         (Storm::None, "none"),
         (Storm::Chat, "chat"),
         (Storm::Logins, "logins"),
@@ -41,6 +94,7 @@ impl Storm {
         (Storm::HalfOpen, "half-open"),
         (Storm::Junk, "junk"),
         (Storm::Voice, "voice"),
+        (Storm::Tls, "tls"),
         (Storm::All, "all"),
     ];
 

@@ -197,11 +197,10 @@ pub fn errors(outcome: &Outcome) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::options::Storm;
+    use super::super::options::{Side, Storm};
     use super::super::receiver::Tally;
     use super::super::run::{Contender, Window};
     use super::super::speaker::Spoken;
-    use super::super::user::Side;
     use super::*;
     use std::time::Duration;
 
@@ -224,6 +223,7 @@ mod tests {
         Outcome {
             login: Duration::ZERO,
             slowest_login: Duration::ZERO,
+            memory: None,
             workers: 1,
             contenders: vec![(contender, vec![round])],
         }

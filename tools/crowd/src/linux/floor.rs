@@ -95,8 +95,8 @@ fn relay(socket: &UdpSocket, recipients: &[SocketAddr]) -> io::Result<()> {
         while count == BATCH {
             count = inbox.receive(socket).unwrap_or(0);
             for slot in 0..count {
+                let sender = places[usize::from(inbox.source_port(slot))];
                 if let Some(datagram) = inbox.datagram(slot) {
-                    let sender = places[usize::from(inbox.source_port(slot))];
                     fanout.send_except(socket, datagram, sender);
                 }
             }

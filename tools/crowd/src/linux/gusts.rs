@@ -1,15 +1,14 @@
 //! The kinds of trouble that a storm is made of. Each function is one thread's work, which goes on until the storm is over
 //! or the server refuses; it blocks, and keeps to its rate without ever catching up in a burst.
 
-use super::options::Options;
+use super::field::{Field, count};
 use super::sys;
 use super::user::LOGIN_REFUSED;
 use super::voice::scramble;
+use super::wire::Wire;
 use socket2::{Domain, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use voiceapp_protocol::{FrameBuffer, Packet, UserId, VoiceToken};
@@ -20,84 +19,6 @@ const SLOW_READER_LIFE: Duration = Duration::from_secs(5);
 /// How often half-open connections are checked.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(200);
 const JUNK_BYTES_MAX: u64 = 2_000;
-
-/// What all gusts of a storm share: the server's address, and the counts of what was done to it.
-pub struct Field {
-    server: SocketAddr,
-    voice: SocketAddr,
-    pub is_over: AtomicBool,
-    messages: AtomicU64,
-    refused: AtomicU64,
-    logins: AtomicU64,
-    slow_readers: AtomicU64,
-    half_open: AtomicU64,
-    junk: AtomicU64,
-    flooded: AtomicU64,
-    failures: AtomicU64,
-    first_failure: Mutex<Option<String>>,
-}
-
-impl Field {
-    pub fn new(options: &Options) -> Self {
-        Field {
-            server: options.server,
-            voice: SocketAddr::new(options.server.ip(), options.voice_port),
-            is_over: AtomicBool::new(false),
-            messages: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            logins: AtomicU64::new(0),
-            slow_readers: AtomicU64::new(0),
-            half_open: AtomicU64::new(0),
-            junk: AtomicU64::new(0),
-            flooded: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-            first_failure: Mutex::new(None),
-        }
-    }
-
-    /// What was done so far, for people.
-    pub fn told(&self, elapsed: Duration) -> String {
-        let counters = [
-            ("chat messages", &self.messages),
-            ("refused messages", &self.refused),
-            ("logins", &self.logins),
-            ("readers that didn't read", &self.slow_readers),
-            ("half-open connections", &self.half_open),
-            ("junk datagrams", &self.junk),
-            ("datagrams of voice", &self.flooded),
-            ("failures", &self.failures),
-        ];
-        let mut told = Vec::new();
-        for (name, counter) in counters {
-            match counter.load(Ordering::Relaxed) {
-                0 => {}
-                count => told.push(format!("{count} {name}")),
-            }
-        }
-        let failure = self.first_failure.lock().ok().and_then(|it| it.clone());
-        let failure = failure.map_or(String::new(), |it| format!(" (the first: {it})"));
-        format!(
-            "{}{failure} in {:.1} s",
-            told.join(", "),
-            elapsed.as_secs_f64()
-        )
-    }
-
-    pub fn note_failure(&self, error: &io::Error) {
-        count(&self.failures);
-        if let Ok(mut first) = self.first_failure.lock() {
-            first.get_or_insert_with(|| error.to_string());
-        }
-    }
-
-    fn goes_on(&self) -> bool {
-        !self.is_over.load(Ordering::Relaxed)
-    }
-}
-
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
 
 /// Lets something happen so many times a second.
 struct Pace {
@@ -213,6 +134,32 @@ pub fn log_in_and_out(field: &Field, per_second: f64) -> io::Result<()> {
     while field.goes_on() {
         pace.wait();
         drop(Guest::log_in(field, "storm-login")?);
+    }
+    Ok(())
+}
+
+/// Connects, shakes hands, and goes as soon as that is over.
+pub fn shake_hands(field: &Field, per_second: f64) -> io::Result<()> {
+    let mut pace = Pace::new(per_second);
+    let mut buffer = [0; 4_096];
+    while field.goes_on() {
+        pace.wait();
+        let mut tcp = TcpStream::connect_timeout(&field.server, ANSWER_TIMEOUT)?;
+        tcp.set_nodelay(true)?;
+        tcp.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        let (mut wire, hello) = Wire::secure(field.server).map_err(io::Error::other)?;
+        tcp.write_all(&hello)?;
+        let mut inbound = FrameBuffer::new();
+        while !wire.is_ready() {
+            let len = match tcp.read(&mut buffer)? {
+                0 => return Err(ErrorKind::UnexpectedEof.into()),
+                len => len,
+            };
+            let received = wire.receive(&buffer[..len], &mut inbound);
+            tcp.write_all(&received.map_err(io::Error::other)?)?;
+        }
+        tcp.write_all(&wire.close())?;
+        count(&field.handshakes);
     }
     Ok(())
 }

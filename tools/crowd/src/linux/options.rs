@@ -3,7 +3,7 @@
 //! Parsing touches nothing outside, except that it looks a server's name up. The parent passes its
 //! own arguments on to the processes that it starts, with `--role` behind them.
 
-pub use super::choices::{Pattern, Payload, Receivers, Role, Storm};
+pub use super::choices::{Pattern, Payload, Receivers, Role, Secure, Side, Storm};
 use super::voice::STAMP_BYTES;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ pub struct Options {
     pub voice_port: u16,
     pub users: usize,
     pub speakers: usize,
+    pub secure: Secure,
     /// Datagrams a second from each speaker; 0 is as fast as can be.
     pub rate: f64,
     pub payload: Payload,
@@ -41,6 +42,7 @@ impl Default for Options {
             voice_port: 9_002,
             users: 100,
             speakers: 10,
+            secure: Secure::No,
             rate: 50.0,
             payload: Payload::Opus,
             pattern: Pattern::Even,
@@ -117,6 +119,14 @@ impl Options {
                     _ => return Err(not("read or ignore")),
                 }
             }
+            "secure" => {
+                self.secure = match value {
+                    "no" => Secure::No,
+                    "yes" => Secure::Yes,
+                    "both" => Secure::Both,
+                    _ => return Err(not("no, yes or both")),
+                }
+            }
             "storm" => {
                 self.storms = value
                     .split(',')
@@ -171,7 +181,7 @@ impl Options {
 }
 
 /// The options that [`Options::set`] takes, each with a value.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 13] = [
     "server",
     "voice-port",
     "users",
@@ -182,6 +192,7 @@ const SETTINGS: [&str; 12] = [
     "payload",
     "pattern",
     "receivers",
+    "secure",
     "storm",
     "role",
 ];
@@ -222,7 +233,7 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let line = "--server [::1]:7 --voice-port 8 --users 20 --speakers 2 --rate 0 --payload 300 --pattern together \
-            --receivers ignore --seconds 1.5 --pid 9 --floor --storm none,half-open --json --label x";
+            --receivers ignore --secure both --seconds 1.5 --pid 9 --floor --storm none,half-open --json --label x";
         let expected = Options {
             server: "[::1]:7".parse().expect("an address"),
             voice_port: 8,
@@ -232,6 +243,7 @@ mod tests {
             payload: Payload::Bytes(300),
             pattern: Pattern::Together,
             receivers: Receivers::Ignore,
+            secure: Secure::Both,
             seconds: 1.5,
             pid: Some(9),
             floor: true,
@@ -260,6 +272,7 @@ mod tests {
             "--payload 19",
             "--payload 1401",
             "--pattern odd",
+            "--secure maybe",
             "--storm rain",
             "--storm",
             "--rounds 0",

@@ -6,14 +6,15 @@
 //! one line.
 
 use super::histogram::Histogram;
-use super::options::{Options, Receivers};
+use super::options::{Options, Receivers, Side};
 use super::sys::{self, BATCH, Inbox};
-use super::user::{Side, User};
+use super::user::User;
 use super::voice::{Place, Received, Stamp, Stream};
 use super::worker::Share;
 use std::collections::HashSet;
 use std::io;
-use std::net::UdpSocket;
+use std::sync::Arc;
+use voiceapp_protocol::sealing::ClientOpener;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tally {
@@ -102,7 +103,7 @@ pub struct Hall {
     mode: Receivers,
     speakers: usize,
     run: u32,
-    /// The server's ids of all speakers, in their order.
+    /// The server's ids of this round's speakers, in their order.
     speaker_ids: Vec<u64>,
     is_speaker: HashSet<u64>,
     inbox: Inbox,
@@ -153,18 +154,21 @@ impl Hall {
         for (place, user) in users.iter().enumerate() {
             let socket = user.socket(side);
             // What is left from before would take room, and so hide drops to come from the counter.
-            while self.inbox.receive(socket)? == BATCH {}
-            self.drops_before[place] = sys::drops(socket)?;
+            while self.inbox.receive(&**socket)? == BATCH {}
+            self.drops_before[place] = sys::drops(&**socket)?;
         }
         Ok(())
     }
 
     /// Reads all that a user's socket holds.
-    pub fn read(&mut self, place: usize, index: usize, socket: &UdpSocket) -> io::Result<()> {
+    pub fn read(&mut self, place: usize, user: &mut User, side: Side) -> io::Result<()> {
+        let socket = Arc::clone(user.socket(side));
+        let mut opener = user.opener.as_deref_mut().filter(|_| side == Side::Sealed);
         loop {
-            let count = self.inbox.receive(socket)?;
+            let count = self.inbox.receive(&*socket)?;
             for slot in 0..count {
-                self.hear(place, index, slot);
+                let received = self.received(slot, opener.as_deref_mut());
+                self.hear(place, user.index, slot, received);
             }
             // A batch that was not full has emptied the socket, and what comes later makes an event
             // of its own.
@@ -174,11 +178,19 @@ impl Hall {
         }
     }
 
-    fn hear(&mut self, place: usize, index: usize, slot: usize) {
-        let heard = match self.inbox.datagram(slot).map(Received::read) {
-            Some(Received::Voice(heard)) => heard,
-            Some(Received::ProofAnswer) => return,
-            Some(Received::Unreadable) | None => {
+    fn received(&mut self, slot: usize, opener: Option<&mut ClientOpener>) -> Received {
+        match (self.inbox.datagram(slot), opener) {
+            (Some(datagram), Some(opener)) => Received::open(datagram, opener),
+            (Some(datagram), None) => Received::read(datagram),
+            (None, _) => Received::Unreadable,
+        }
+    }
+
+    fn hear(&mut self, place: usize, index: usize, slot: usize, received: Received) {
+        let heard = match received {
+            Received::Voice(heard) => heard,
+            Received::OfProof => return,
+            Received::Unreadable => {
                 self.tally.malformed += 1;
                 return;
             }
@@ -196,7 +208,7 @@ impl Hall {
         let speaker = stamp.speaker as usize;
         // The floor examines nothing, and so leaves the id as it came.
         let is_misnamed =
-            self.side == Side::Server && self.speaker_ids.get(speaker) != Some(&heard.user_id);
+            self.side != Side::Floor && self.speaker_ids.get(speaker) != Some(&heard.user_id);
         self.tally.misnamed += u64::from(is_misnamed);
         if speaker == index {
             // Nobody expects it, so it must not make up for one that is missing.
@@ -230,17 +242,22 @@ impl Hall {
     }
 
     /// Ends the round. Where nobody reads, what was delivered is what was dropped and what found room.
-    pub fn end(&mut self, users: &[User]) -> io::Result<String> {
+    pub fn end(&mut self, users: &mut [User]) -> io::Result<String> {
         self.tally.dropped = self.dropped(users)?;
         if self.mode == Receivers::Ignore {
             self.tally.delivered = std::mem::take(&mut self.tally.dropped);
             for user in users {
+                let socket = Arc::clone(user.socket(self.side));
+                let side = self.side;
+                let mut opener = user.opener.as_deref_mut().filter(|_| side == Side::Sealed);
                 let mut count = BATCH;
                 while count == BATCH {
-                    count = self.inbox.receive(user.socket(self.side))?;
+                    count = self.inbox.receive(&*socket)?;
                     self.tally.delivered += count as u64;
-                    let slots = (0..count).filter(|slot| self.is_of_others(*slot));
-                    self.tally.others += slots.count() as u64;
+                    for slot in 0..count {
+                        let received = self.received(slot, opener.as_deref_mut());
+                        self.tally.others += u64::from(self.is_of_others(&received));
+                    }
                 }
             }
         }
@@ -248,16 +265,15 @@ impl Hall {
     }
 
     /// Whether this is plainly the voice of other people.
-    fn is_of_others(&self, slot: usize) -> bool {
-        let heard = self.inbox.datagram(slot).map(Received::read);
-        matches!(heard, Some(Received::Voice(heard))
-            if self.side == Side::Server && !self.is_speaker.contains(&heard.user_id))
+    fn is_of_others(&self, received: &Received) -> bool {
+        matches!(received, Received::Voice(heard)
+            if self.side != Side::Floor && !self.is_speaker.contains(&heard.user_id))
     }
 
     fn dropped(&self, users: &[User]) -> io::Result<u64> {
         let mut sum = 0;
         for (user, before) in users.iter().zip(&self.drops_before) {
-            sum += u64::from(sys::drops(user.socket(self.side))?.wrapping_sub(*before));
+            sum += u64::from(sys::drops(&**user.socket(self.side))?.wrapping_sub(*before));
         }
         Ok(sum)
     }

@@ -4,9 +4,8 @@
 use super::figures::{FIGURES, Figure, errors, notes, told};
 use super::histogram::Histogram;
 use super::json::Json;
-use super::options::{Options, Pattern, Payload, Receivers, Storm};
-use super::run::{Contender, Outcome, Round};
-use super::user::Side;
+use super::options::{Options, Pattern, Payload, Receivers, Secure, Side, Storm};
+use super::run::{Contender, Memory, Outcome, Round};
 use std::fmt::Write;
 
 const TITLE_WIDTH: usize = 27;
@@ -33,37 +32,62 @@ pub fn title(options: &Options) -> String {
         Receivers::Read => "receivers read",
         Receivers::Ignore => "receivers don't read",
     };
+    let secure = match options.secure {
+        Secure::No => "",
+        Secure::Yes => " on TLS",
+        Secure::Both => " of each kind",
+    };
     let label = options.label.as_ref();
     let label = label.map_or(String::new(), |it| format!("{it}: "));
     let (users, speakers) = (options.users, options.speakers);
     format!(
-        "{label}{users} users, {speakers} speaking, {rate}, {payload}, {pattern}{receivers}, {} s",
+        "{label}{users} users{secure}, {speakers} speaking, {rate}, {payload}, {pattern}{receivers}, {} s",
         options.seconds
     )
 }
 
-/// What a contender is compared with: the floor, and for a storm the same server without it.
-fn rivals(outcome: &Outcome) -> Vec<(&'static str, &'static str, &Rounds)> {
-    let find = |side, storm| {
-        let wanted = Contender { side, storm };
-        outcome.contenders.iter().find(|(it, _)| *it == wanted)
-    };
-    let mut rivals = Vec::new();
-    if let Some(floor) = find(Side::Floor, Storm::None) {
-        rivals.push(("compared with the floor", "ratio_to_floor", floor));
-    }
-    let has_storm = outcome
-        .contenders
-        .iter()
-        .any(|(it, _)| it.storm != Storm::None);
-    if let (Some(calm), true) = (find(Side::Server, Storm::None), has_storm) {
-        rivals.push(("compared with no storm", "ratio_to_no_storm", calm));
-    }
-    rivals
+/// A way to compare contenders: its title, its key in JSON, and what a contender is compared with.
+struct Comparison {
+    title: &'static str,
+    key: &'static str,
+    rival: fn(Contender) -> Option<Contender>,
 }
 
-fn is_compared(contender: Contender, rival: Contender) -> bool {
-    contender.side == Side::Server && contender != rival
+const COMPARISONS: [Comparison; 3] = [
+    Comparison {
+        title: "compared with the floor",
+        key: "ratio_to_floor",
+        rival: |it| {
+            let (side, storm) = (Side::Floor, Storm::None);
+            (it.side != side).then_some(Contender { side, storm })
+        },
+    },
+    Comparison {
+        title: "compared with plain",
+        key: "ratio_to_plain",
+        rival: |it| {
+            let side = Side::Server;
+            (it.side == Side::Sealed).then_some(Contender { side, ..it })
+        },
+    },
+    Comparison {
+        title: "compared with no storm",
+        key: "ratio_to_no_storm",
+        rival: |it| {
+            let storm = Storm::None;
+            (it.storm != storm).then_some(Contender { storm, ..it })
+        },
+    },
+];
+
+impl Comparison {
+    /// The rounds of a contender's rival, if it was measured as well.
+    fn rival_in<'o>(&self, outcome: &'o Outcome, contender: Contender) -> Option<&'o [Round]> {
+        let wanted = (self.rival)(contender)?;
+        let mut all = outcome.contenders.iter();
+        all.find(|(it, _)| *it == wanted)
+            .map(|(_, rounds)| &rounds[..])
+    }
 }
 
 /// The report for people.
@@ -72,11 +96,20 @@ pub fn text(options: &Options, outcome: &Outcome) -> String {
     let _ = writeln!(
         out,
         "\nlogins: {} in {:.2} s, the slowest {:.1} ms, in {} process(es)",
-        options.users,
+        logins(options),
         outcome.login.as_secs_f64(),
         outcome.slowest_login.as_secs_f64() * 1e3,
         outcome.workers
     );
+    if let Some(Memory { before, after }) = outcome.memory {
+        let _ = writeln!(
+            out,
+            "memory of the server: {} KiB before the logins, {} KiB after them, {} KiB for each user",
+            told(before as f64 / 1_024.0, 0),
+            told(after as f64 / 1_024.0, 0),
+            told(kib_per_user(options, outcome).unwrap_or(0.0), 1)
+        );
+    }
     let rounds = match options.rounds {
         1 => "one round".to_owned(),
         rounds => format!("medians of {rounds} rounds"),
@@ -87,12 +120,17 @@ pub fn text(options: &Options, outcome: &Outcome) -> String {
             figure.told(figure.median(rounds))
         });
     }
-    for (title, _, rival) in rivals(outcome) {
-        write_head(&mut out, title, outcome);
+    for comparison in &COMPARISONS {
+        let rival = |contender| comparison.rival_in(outcome, contender);
+        let mut contenders = outcome.contenders.iter();
+        if !contenders.any(|(contender, _)| rival(*contender).is_some()) {
+            continue;
+        }
+        write_head(&mut out, comparison.title, outcome);
         for figure in FIGURES.iter().filter(|it| it.has_ratio) {
             write_line(&mut out, figure, outcome, |(contender, rounds)| {
-                let ratio = figure.ratio(rounds, &rival.1);
-                let ratio = ratio.filter(|_| is_compared(*contender, rival.0));
+                let rival = rival(*contender);
+                let ratio = rival.and_then(|rival| figure.ratio(rounds, rival));
                 ratio.map_or(String::new(), |it| format!("{} x", told(it, 2)))
             });
         }
@@ -112,6 +150,17 @@ pub fn text(options: &Options, outcome: &Outcome) -> String {
         let _ = write!(out, "\nWRONG: {error}");
     }
     out
+}
+
+/// How many have logged in.
+fn logins(options: &Options) -> usize {
+    options.users * options.secure.sides().len()
+}
+
+/// What each user has added to the server's memory.
+fn kib_per_user(options: &Options, outcome: &Outcome) -> Option<f64> {
+    let Memory { before, after } = outcome.memory?;
+    Some((after as f64 - before as f64) / 1_024.0 / logins(options) as f64)
 }
 
 /// The names of the contenders, on two lines if there are storms.
@@ -189,10 +238,12 @@ pub fn json(options: &Options, outcome: &Outcome) -> String {
     json.number("login_seconds", Some(outcome.login.as_secs_f64()));
     let slowest = outcome.slowest_login.as_secs_f64();
     json.number("slowest_login_seconds", Some(slowest));
+    let per_user = kib_per_user(options, outcome);
+    json.number("memory_kib_per_user", per_user);
     json.key("runs");
     json.open('[');
     for contender in &outcome.contenders {
-        write_contender(&mut json, contender, &rivals(outcome));
+        write_contender(&mut json, contender, outcome);
     }
     json.close(']');
     for (key, texts) in [
@@ -208,11 +259,7 @@ pub fn json(options: &Options, outcome: &Outcome) -> String {
     json.finish()
 }
 
-fn write_contender(
-    json: &mut Json,
-    (contender, rounds): &Rounds,
-    rivals: &[(&str, &str, &Rounds)],
-) {
+fn write_contender(json: &mut Json, (contender, rounds): &Rounds, outcome: &Outcome) {
     json.open('{');
     json.text("name", &contender.name());
     json.text("storm", contender.storm.name());
@@ -222,12 +269,12 @@ fn write_contender(
         json.number(figure.key, figure.median(rounds));
     }
     json.close('}');
-    for (_, key, rival) in rivals {
-        if is_compared(*contender, rival.0) {
-            json.key(key);
+    for comparison in &COMPARISONS {
+        if let Some(rival) = comparison.rival_in(outcome, *contender) {
+            json.key(comparison.key);
             json.open('{');
             for figure in FIGURES.iter().filter(|it| it.has_ratio) {
-                json.number(figure.key, figure.ratio(rounds, &rival.1));
+                json.number(figure.key, figure.ratio(rounds, rival));
             }
             json.close('}');
         }

@@ -5,16 +5,14 @@
 //! Rounds alternate, so that what else the machine does affects every contender alike.
 
 use super::floor::Floor;
-use super::options::{Options, Receivers, Storm};
+use super::options::{Options, Receivers, Secure, Side, Storm};
+use super::process;
 use super::progress::Progress;
 use super::receiver::Tally;
 use super::speaker::Spoken;
 use super::storm::Weather;
 use super::sys;
 use super::team::Team;
-use super::user::Side;
-use super::worker::side_name;
-use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -39,8 +37,8 @@ pub struct Contender {
 impl Contender {
     pub fn name(self) -> String {
         match self.storm {
-            Storm::None => side_name(self.side).to_owned(),
-            storm => format!("{} + {}", side_name(self.side), storm.name()),
+            Storm::None => self.side.name().to_owned(),
+            storm => format!("{} + {}", self.side.name(), storm.name()),
         }
     }
 }
@@ -70,10 +68,18 @@ pub struct Window {
     pub cpu_ns: Option<u64>,
 }
 
+/// The server's memory without the crowd, and with all of it logged in, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    pub before: u64,
+    pub after: u64,
+}
+
 /// Everything that there is to report.
 pub struct Outcome {
     pub login: Duration,
     pub slowest_login: Duration,
+    pub memory: Option<Memory>,
     pub workers: usize,
     pub contenders: Vec<(Contender, Vec<Round>)>,
 }
@@ -82,7 +88,7 @@ pub fn run(options: &Options, progress: &mut Progress) -> Result<Outcome, String
     let limit = sys::raise_descriptor_limit()
         .map_err(|error| format!("cannot raise the limit of descriptors: {error}"))?;
     if let Some(pid) = options.pid {
-        cpu_ns(pid)?;
+        process::cpu_ns(pid)?;
     }
     let mut floor = match options.floor {
         true => Some(Floor::begin()?),
@@ -90,9 +96,10 @@ pub fn run(options: &Options, progress: &mut Progress) -> Result<Outcome, String
     };
     let floor_port = floor.as_ref().map_or(0, |floor| floor.port);
     let mut team = Team::start(options, limit, floor_port)?;
+    let before = options.pid.map(process::memory).transpose()?;
     let (login, slowest_login) = team.log_in(progress)?;
-    let ids = team.ask("who", "ids", ANSWER_TIMEOUT)?.join(" ");
-    team.ask(&format!("ids {}", ids.trim()), "known", ANSWER_TIMEOUT)?;
+    let after = options.pid.map(process::memory).transpose()?;
+    let memory = before.zip(after);
     if let Some(floor) = &mut floor {
         let addresses = team.ask("where", "addresses", ANSWER_TIMEOUT)?;
         floor.open(&addresses.join(" "))?;
@@ -111,6 +118,7 @@ pub fn run(options: &Options, progress: &mut Progress) -> Result<Outcome, String
     Ok(Outcome {
         login,
         slowest_login,
+        memory: memory.map(|(before, after)| Memory { before, after }),
         workers: runner.team.workers(),
         contenders,
     })
@@ -134,11 +142,10 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     fn run_all(&mut self, progress: &mut Progress) -> Result<Vec<(Contender, Vec<Round>)>, String> {
+        let sides = self.options.secure.sides();
         let storms = self.options.storms.iter();
-        let servers = storms.map(|&storm| Contender {
-            side: Side::Server,
-            storm,
-        });
+        let servers =
+            storms.flat_map(|&storm| sides.iter().map(move |&side| Contender { side, storm }));
         let floor = self.floor.is_some().then_some(Contender {
             side: Side::Floor,
             storm: Storm::None,
@@ -162,16 +169,17 @@ impl Runner<'_> {
         };
         let side = contender.side;
         let pid = match side {
-            Side::Server => self.options.pid,
+            Side::Server | Side::Sealed => self.options.pid,
             Side::Floor => self.floor.as_ref().map(Floor::pid),
         };
+        self.assemble(side)?;
         self.speak(side, 0, WARM_UP_NS)?;
         self.wait_for_quiet(None)?;
         self.rounds_begun += 1;
-        let begin = format!("begin {} {}", side_name(side), self.rounds_begun);
+        let begin = format!("begin {} {}", side.name(), self.rounds_begun);
         self.team.ask(&begin, "begun", ANSWER_TIMEOUT)?;
 
-        let cpu_before = pid.map(cpu_ns).transpose()?;
+        let cpu_before = pid.map(process::cpu_ns).transpose()?;
         let duration_ns = (self.options.seconds * 1e9) as u64;
         let (start_ns, spoken) = self.speak(side, self.rounds_begun, duration_ns)?;
         let (first, last) = self.wait_for_quiet(pid)?;
@@ -197,16 +205,37 @@ impl Runner<'_> {
             window: Window {
                 elapsed: Duration::from_nanos(elapsed_ns),
                 delivered,
-                cpu_ns: look.cpu_ns.zip(cpu_before).map(|(now, then)| now - then),
+                cpu_ns: look
+                    .cpu_ns
+                    .zip(cpu_before)
+                    .map(|(now, then)| now.saturating_sub(then)),
             },
             storm: weather.map(Weather::end),
         })
     }
 
+    /// Has those in voice who take part in a round, and lets everyone know who speaks in it.
+    fn assemble(&mut self, side: Side) -> Result<(), String> {
+        let name = side.name();
+        if side == Side::Floor {
+            return Ok(());
+        }
+        if self.options.secure == Secure::Both {
+            let switch = format!("switch {name}");
+            self.team.ask(&switch, "switched", ANSWER_TIMEOUT)?;
+        }
+        let who = format!("who {name}");
+        let ids = self.team.ask(&who, "ids", ANSWER_TIMEOUT)?.join(" ");
+        let ids = format!("ids {}", ids.trim());
+        self.team.ask(&ids, "known", ANSWER_TIMEOUT)?;
+        Ok(())
+    }
+
     /// Makes all speakers speak, and returns when they began and the result.
     fn speak(&mut self, side: Side, round: u32, duration_ns: u64) -> Result<(u64, Spoken), String> {
         let start_ns = sys::monotonic_ns() + LEAD_NS;
-        let speak = format!("speak {} {round} {start_ns} {duration_ns}", side_name(side));
+        let name = side.name();
+        let speak = format!("speak {name} {round} {start_ns} {duration_ns}");
         let timeout = Duration::from_nanos(duration_ns) + ANSWER_TIMEOUT;
         let mut sum = Spoken::default();
         for line in self.team.ask(&speak, "spoken", timeout)? {
@@ -241,7 +270,7 @@ impl Runner<'_> {
 
     fn look(&mut self, pid: Option<u32>) -> Result<Look, String> {
         let at_ns = sys::monotonic_ns();
-        let cpu_ns = pid.map(cpu_ns).transpose()?;
+        let cpu_ns = pid.map(process::cpu_ns).transpose()?;
         let answers = self.team.ask("count", "arrived", ANSWER_TIMEOUT)?;
         let arrived = answers.iter().filter_map(|it| it.parse::<u64>().ok()).sum();
         Ok(Look {
@@ -250,21 +279,4 @@ impl Runner<'_> {
             cpu_ns,
         })
     }
-}
-
-/// The CPU time that a process has had so far, all its threads together and with the kernel's work on its behalf. It is
-/// exact while they sleep, and up to a timer tick old while they run.
-fn cpu_ns(pid: u32) -> Result<u64, String> {
-    let failed = |error| format!("cannot read the CPU time of process {pid}: {error}");
-    let mut sum = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task")).map_err(failed)? {
-        let path = task.map_err(failed)?.path().join("schedstat");
-        // A thread that ends meanwhile takes its figure with it.
-        let Ok(text) = fs::read_to_string(path) else {
-            continue;
-        };
-        let first = text.split(' ').next().and_then(|it| it.parse::<u64>().ok());
-        sum += first.unwrap_or(0);
-    }
-    Ok(sum)
 }

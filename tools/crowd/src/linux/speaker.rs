@@ -6,14 +6,14 @@
 use super::options::{Options, Pattern};
 use super::sys;
 use super::voice::Maker;
-use std::net::UdpSocket;
+use super::voice_socket::VoiceSocket;
 use std::sync::Arc;
 
 /// How many datagrams a flood sends between two readings of the clock.
 const FLOOD_BETWEEN_LOOKS: u32 = 16;
 
 /// The speakers: the index in the crowd, and the socket.
-pub type Voices = Vec<(u32, Arc<UdpSocket>)>;
+pub type Voices = Vec<(u32, Arc<VoiceSocket>)>;
 
 /// The result of one round of speaking.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -100,7 +100,7 @@ impl Speech<'_> {
         }
     }
 
-    fn send(&mut self, place: usize, index: u32, socket: &UdpSocket) {
+    fn send(&mut self, place: usize, index: u32, socket: &VoiceSocket) {
         let sequence = &mut self.sequences[place];
         let payload = self.options.payload;
         let datagram = self
@@ -122,8 +122,10 @@ fn datagrams(rate: f64, duration_ns: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::Receivers;
     use super::super::voice::Received;
     use super::*;
+    use std::net::UdpSocket;
     use std::time::Duration;
 
     #[test]
@@ -142,9 +144,8 @@ mod tests {
         let address = server.local_addr().expect("an address");
         let voices: Voices = (0..2)
             .map(|index| {
-                let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-                socket.connect(address).expect("a peer");
-                (index, Arc::new(socket))
+                let socket = VoiceSocket::open(address, Receivers::Ignore);
+                (index, Arc::new(socket.expect("a socket")))
             })
             .collect();
         let options = Options {

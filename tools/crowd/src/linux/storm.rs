@@ -5,7 +5,9 @@
 //! lets one client make another wait, and not so much that the processors themselves run out.
 //! `--help` has the rates.
 
-use super::gusts::{Field, chat, flood_with_voice, half_open, junk, log_in_and_out, read_slowly};
+use super::field::Field;
+use super::gusts::shake_hands;
+use super::gusts::{chat, flood_with_voice, half_open, junk, log_in_and_out, read_slowly};
 use super::options::{Options, Role, Storm};
 use super::sys;
 use super::team::{Helper, answer, read_line};
@@ -26,6 +28,9 @@ const HALF_OPEN: usize = 512;
 /// Users of one address who flood with voice, and how often each sends.
 const FLOODERS: usize = 250;
 const FLOOD_PER_SECOND: f64 = 100.0;
+/// Handshakes a second, and on how many connections at a time.
+const HANDSHAKES_PER_SECOND: f64 = 300.0;
+const HANDSHAKE_THREADS: usize = 8;
 const JUNK_SOCKETS: usize = 64;
 const JUNK_PER_SECOND: f64 = 20_000.0;
 /// Before measuring begins, so that the storm is a storm by then.
@@ -89,6 +94,13 @@ pub fn run(options: &Options, storm: Storm) {
     if storm == Storm::Voice {
         spawn(1, &field, |field, _| {
             flood_with_voice(field, FLOODERS, FLOOD_PER_SECOND)
+        });
+    }
+    // Nor is this: not every server has TLS.
+    if storm == Storm::Tls {
+        let rate = HANDSHAKES_PER_SECOND / HANDSHAKE_THREADS as f64;
+        spawn(HANDSHAKE_THREADS, &field, move |field, _| {
+            shake_hands(field, rate)
         });
     }
     if is(Storm::Junk) {

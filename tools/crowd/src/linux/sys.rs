@@ -245,12 +245,12 @@ impl Inbox {
         Ok(self.used)
     }
 
-    /// A received datagram; none if it was longer than its slot.
-    pub fn datagram(&self, place: usize) -> Option<&[u8]> {
+    /// A received datagram, to read or to open where it lies; none if it was longer than its slot.
+    pub fn datagram(&mut self, place: usize) -> Option<&mut [u8]> {
         let header = &self.headers[place];
         let is_whole = header.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
         let len = (header.msg_len as usize).min(SLOT_BYTES);
-        is_whole.then(|| &self.bytes[place * SLOT_BYTES..][..len])
+        is_whole.then(|| &mut self.bytes[place * SLOT_BYTES..][..len])
     }
 
     /// The port that it came from.

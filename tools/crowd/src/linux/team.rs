@@ -87,6 +87,7 @@ pub struct Team {
     workers: Vec<Helper>,
     /// The worker, and its line; none at its end.
     replies: Receiver<(usize, Option<String>)>,
+    /// How many users log in.
     users: usize,
 }
 
@@ -95,8 +96,9 @@ impl Team {
     /// floor. All of them mark their datagrams with the same number, which no other crowd is likely
     /// to have.
     pub fn start(options: &Options, limit: u64, floor_port: u16) -> Result<Self, String> {
-        let per_user = if floor_port == 0 { 2 } else { 3 };
-        let users_max = (limit as usize).saturating_sub(SPARE_DESCRIPTORS) / per_user;
+        let kinds = options.secure.sides().len();
+        let per_place = 2 * kinds + usize::from(floor_port != 0);
+        let users_max = (limit as usize).saturating_sub(SPARE_DESCRIPTORS) / per_place;
         if users_max == 0 {
             return Err(format!("{limit} file descriptors are too few"));
         }
@@ -120,7 +122,7 @@ impl Team {
         Ok(Team {
             workers,
             replies,
-            users: options.users,
+            users: options.users * kinds,
         })
     }
 

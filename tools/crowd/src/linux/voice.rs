@@ -5,8 +5,9 @@
 
 use super::options::Payload;
 use std::ops::Range;
+use voiceapp_protocol::sealing::ClientOpener;
 use voiceapp_protocol::{Frame, Packet, VoiceDatagram};
-use voiceapp_protocol::{VOICE_FRAME_BYTES_MAX, VOICE_HEADER_BYTES};
+use voiceapp_protocol::{SEAL_OVERHEAD_BYTES, VOICE_FRAME_BYTES_MAX, VOICE_HEADER_BYTES};
 
 /// Where a stamp's fields lie in a datagram's data.
 const RUN: Range<usize> = 0..4;
@@ -78,8 +79,8 @@ pub fn scramble(seed: u64) -> u64 {
 #[derive(Debug, PartialEq)]
 pub enum Received {
     Voice(Heard),
-    /// The address was proved twice, as the first answer took its time.
-    ProofAnswer,
+    /// The address is proved twice, as the first answer took its time.
+    OfProof,
     /// Unreadable for any client of the protocol.
     Unreadable,
 }
@@ -105,11 +106,29 @@ pub struct Stamp {
 }
 
 impl Received {
+    /// Reads what is sealed, and only that. Nothing but zeros inside the seal makes a datagram longer.
+    pub fn open(datagram: &mut [u8], opener: &mut ClientOpener) -> Self {
+        let len = datagram.len();
+        let Ok(opened) = opener.open(datagram) else {
+            return Received::Unreadable;
+        };
+        let is_whole = opened.inside.len() + SEAL_OVERHEAD_BYTES == len;
+        match Received::read(opened.inside) {
+            Received::Voice(heard) => Received::Voice(Heard {
+                is_padding_clean: heard.is_padding_clean && is_whole,
+                ..heard
+            }),
+            other => other,
+        }
+    }
+
     pub fn read(datagram: &[u8]) -> Self {
         let Ok(voice) = VoiceDatagram::check(datagram) else {
             let frame = Frame::first_of(datagram).ok();
             return match frame.and_then(|frame| frame.parse().ok()) {
-                Some(Packet::VoiceAuthResponse { success: true, .. }) => Received::ProofAnswer,
+                Some(
+                    Packet::VoiceAuthResponse { success: true, .. } | Packet::PathChallenge { .. },
+                ) => Received::OfProof,
                 _ => Received::Unreadable,
             };
         };
@@ -181,7 +200,8 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use voiceapp_protocol::UserId;
+    use voiceapp_protocol::sealing::Sealer;
+    use voiceapp_protocol::{KeyId, Suite, UserId, VoiceSecrets};
 
     #[test]
     fn what_is_made_can_be_read() {
@@ -222,7 +242,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_comes_late_is_no_fault() {
-        for (success, expected) in [(true, Received::ProofAnswer), (false, Received::Unreadable)] {
+        for (success, expected) in [(true, Received::OfProof), (false, Received::Unreadable)] {
             let mut bytes = Vec::new();
             let request_id = 2;
             let answer = Packet::VoiceAuthResponse {
@@ -232,6 +252,49 @@ mod tests {
             answer.encode(&mut bytes).expect("it is short");
             assert_eq!(Received::read(&bytes), expected);
         }
+    }
+
+    #[test]
+    fn what_is_sealed_is_read_once_and_only_with_its_key() {
+        let exported = std::array::from_fn(|place| place as u8);
+        let secrets = VoiceSecrets::of(KeyId(3), Suite::Aes256GcmSha384, &exported);
+        let mut sealer = Sealer::new(secrets.suite, KeyId(3), secrets.to_client);
+        let opener = |secret| ClientOpener::new(secrets.suite, KeyId(3), secret);
+        let mut maker = Maker::new(1);
+        let frame = maker.make(Payload::Bytes(100), 1, 2, 3, || 4);
+        let mut seal = |padding| {
+            let mut datagram = vec![0; frame.len() + SEAL_OVERHEAD_BYTES + padding];
+            sealer.seal(frame, &mut datagram).expect("there is room");
+            datagram
+        };
+        let mut ours = opener(secrets.to_client);
+        for padding in [0, 30] {
+            let datagram = seal(padding);
+            let Received::Voice(heard) = Received::open(&mut datagram.clone(), &mut ours) else {
+                panic!("it is voice");
+            };
+            let stamp = heard.stamp.expect("it is ours");
+            assert_eq!((stamp.speaker, heard.sequence), (2, 3));
+            assert!(heard.is_padding_clean);
+            let again = Received::open(&mut datagram.clone(), &mut ours);
+            assert_eq!(again, Received::Unreadable);
+        }
+        let mut longer = seal(0);
+        longer.push(0);
+        let Received::Voice(heard) = Received::open(&mut longer, &mut ours) else {
+            panic!("it is voice");
+        };
+        assert!(!heard.is_padding_clean);
+        let mut theirs = opener(secrets.to_server);
+        assert_eq!(
+            Received::open(&mut seal(0), &mut theirs),
+            Received::Unreadable
+        );
+        assert_eq!(
+            Received::open(&mut frame.to_vec(), &mut ours),
+            Received::Unreadable
+        );
+        assert_eq!(Received::read(&seal(0)), Received::Unreadable);
     }
 
     #[test]

@@ -4,21 +4,23 @@
 //! Commands come in as lines on standard input and answers go out as lines on standard output; the
 //! end of the input is the end of the process. One thread polls every socket, another one speaks.
 
-use super::options::Options;
+use super::options::{Options, Side};
 use super::receiver::Hall;
 use super::speaker::{Voices, speak};
 use super::sys;
 use super::team::answer;
-use super::user::{Side, Stage, User};
+use super::user::{Stage, User};
 use mio::{Events, Poll, Token, Waker};
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const COMMAND: Token = Token(usize::MAX);
+/// Users have places: first all of one kind, then of the other.
 const TOKENS_PER_USER: usize = 3;
 /// How often logins are checked and reported.
 const TICK: Duration = Duration::from_millis(50);
@@ -55,10 +57,14 @@ struct Worker<'a> {
     users: Vec<User>,
     /// Users who have completed all steps.
     ready: usize,
+    /// Whether users join and leave voice, for the next round.
+    is_switching: bool,
     slowest_login: Duration,
     may_log_in: bool,
     is_leaving: bool,
     hall: Hall,
+    /// What the present round goes through.
+    side: Side,
     scratch: Vec<u8>,
 }
 
@@ -87,12 +93,14 @@ impl<'a> Worker<'a> {
             poll,
             _waker: waker,
             commands,
-            users: Vec::with_capacity(share.count),
+            users: Vec::with_capacity(share.count * options.secure.sides().len()),
             ready: 0,
+            is_switching: false,
             slowest_login: Duration::ZERO,
             may_log_in: false,
             is_leaving: false,
             hall: Hall::new(options, share),
+            side: options.secure.sides()[0],
             scratch: vec![0; SCRATCH_BYTES],
         })
     }
@@ -102,7 +110,7 @@ impl<'a> Worker<'a> {
         let mut events = Events::with_capacity(1_024);
         let mut next_tick = Instant::now();
         loop {
-            let is_busy = self.may_log_in && self.ready < self.share.count;
+            let is_busy = self.may_log_in && self.ready < self.all();
             match self.poll.poll(&mut events, is_busy.then_some(TICK)) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     return Err(format!("cannot poll: {error}"));
@@ -117,10 +125,14 @@ impl<'a> Worker<'a> {
             }
             if is_busy {
                 self.start_logins()?;
-                if next_tick <= Instant::now() || self.ready == self.share.count {
+                if next_tick <= Instant::now() || self.ready == self.all() {
                     next_tick = Instant::now() + TICK;
                     self.handle_tick()?;
                 }
+            }
+            if self.is_switching && self.ready == self.all() {
+                self.is_switching = false;
+                answer("switched");
             }
             if self.is_leaving && self.users.iter().all(|it| it.stage == Stage::Lost) {
                 self.is_leaving = false;
@@ -146,11 +158,10 @@ impl<'a> Worker<'a> {
                 user.handle_proof(self.poll.registry(), self.options)?;
             }
             kind => {
-                let side = if kind == 1 { Side::Server } else { Side::Floor };
-                let socket = user.socket(side);
+                let side = if kind == 1 { user.kind } else { Side::Floor };
                 // An error of the socket concerns one datagram that it sent, and shows as one that
                 // is missing.
-                let _ = self.hall.read(place, user.index, socket);
+                let _ = self.hall.read(place % self.share.count, user, side);
             }
         }
         if !was_ready && user.stage == Stage::Ready {
@@ -161,14 +172,15 @@ impl<'a> Worker<'a> {
     }
 
     fn start_logins(&mut self) -> Result<(), String> {
-        while self.users.len() < self.share.count
-            && self.users.len() - self.ready < self.share.in_flight
+        let sides = self.options.secure.sides();
+        while self.users.len() < self.all() && self.users.len() - self.ready < self.share.in_flight
         {
             let place = self.users.len();
-            let index = self.share.first + place;
+            let index = self.share.first + place % self.share.count;
+            let side = sides[place / self.share.count];
             let registry = self.poll.registry();
             let token = place * TOKENS_PER_USER;
-            let user = User::connect(index, self.options, self.floor, registry, token)
+            let user = User::connect(index, side, self.options, self.floor, registry, token)
                 .map_err(|error| format!("user {index} cannot connect: {error}"))?;
             self.users.push(user);
         }
@@ -181,7 +193,8 @@ impl<'a> Worker<'a> {
             user.handle_tick(now)?;
         }
         answer(format_args!("progress {}", self.ready));
-        if self.ready == self.share.count {
+        if self.ready == self.all() {
+            self.may_log_in = false;
             answer(format_args!("ready {}", self.slowest_login.as_nanos()));
         }
         Ok(())
@@ -195,12 +208,16 @@ impl<'a> Worker<'a> {
                 self.may_log_in = true;
                 self.start_logins()?;
             }
-            ["who"] => answer(format_args!(
+            ["switch", side] => self.switch(Side::parse(side)?)?,
+            ["who", side] => answer(format_args!(
                 "ids{}",
-                self.speakers(|user| user.id.to_string())
+                self.speakers(Side::parse(side)?)
+                    .map(|user| format!(" {}", user.id))
+                    .collect::<String>()
             )),
             ["where"] => {
-                let addresses = self.users.iter().map(|user| {
+                let users = &self.users[self.present(Side::Floor)];
+                let addresses = users.iter().map(|user| {
                     let address = user.socket(Side::Floor).local_addr();
                     address.map_or(String::new(), |it| format!(" {it}"))
                 });
@@ -212,26 +229,28 @@ impl<'a> Worker<'a> {
                 answer("known");
             }
             ["begin", side, round] => {
+                self.side = Side::parse(side)?;
+                let users = &self.users[self.present(self.side)];
                 self.hall
-                    .begin(&self.users, read_side(side), number(round)? as u32)
+                    .begin(users, self.side, number(round)? as u32)
                     .map_err(failed)?;
                 answer("begun");
             }
             ["speak", side, round, start, duration] => {
                 let (start, duration) = (number(start)?, number(duration)?);
-                self.speak(read_side(side), number(round)? as u32, start, duration);
+                self.speak(Side::parse(side)?, number(round)? as u32, start, duration);
             }
-            ["count"] => answer(format_args!(
-                "arrived {}",
-                self.hall.arrived(&self.users).map_err(failed)?
-            )),
+            ["count"] => {
+                let users = &self.users[self.present(self.side)];
+                let arrived = self.hall.arrived(users).map_err(failed)?;
+                answer(format_args!("arrived {arrived}"));
+            }
             ["end"] => {
                 let lost = self.users.iter().filter(|it| it.stage == Stage::Lost);
                 self.hall.count_lost_users(lost.count());
-                answer(format_args!(
-                    "tally {}",
-                    self.hall.end(&self.users).map_err(failed)?
-                ));
+                let present = self.present(self.side);
+                let tally = self.hall.end(&mut self.users[present]).map_err(failed)?;
+                answer(format_args!("tally {tally}"));
             }
             ["leave"] => {
                 self.is_leaving = true;
@@ -242,20 +261,42 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// A value of each speaker among our users, with a space before each.
-    fn speakers(&self, what: impl Fn(&User) -> String) -> String {
-        let speakers = self.users.iter();
-        speakers
-            .filter(|user| user.index < self.options.speakers)
-            .map(|user| format!(" {}", what(user)))
-            .collect()
+    /// How many users there are, of all kinds.
+    fn all(&self) -> usize {
+        self.share.count * self.options.secure.sides().len()
+    }
+
+    /// The places of those who take part in a round.
+    fn present(&self, side: Side) -> Range<usize> {
+        let sides = self.options.secure.sides();
+        // The floor has nothing to do with kinds, and so it is used by the first.
+        let kind = sides.iter().position(|it| *it == side).unwrap_or(0);
+        kind * self.share.count..(kind + 1) * self.share.count
+    }
+
+    /// The speakers of a round among our users.
+    fn speakers(&self, side: Side) -> impl Iterator<Item = &User> {
+        let users = self.users[self.present(side)].iter();
+        users.filter(|user| user.index < self.options.speakers)
+    }
+
+    /// Has those in voice who take part in the next round, and nobody else.
+    fn switch(&mut self, side: Side) -> Result<(), String> {
+        for user in &mut self.users {
+            let is_present = user.kind == side;
+            if user.stage == Stage::Ready && user.is_in_voice != is_present {
+                user.set_in_voice(is_present)?;
+                self.ready -= 1;
+            }
+        }
+        self.is_switching = true;
+        Ok(())
     }
 
     /// Starts a thread that speaks, and reports to the parent itself when it is done.
     fn speak(&self, side: Side, round: u32, start_ns: u64, duration_ns: u64) {
-        let speakers = self.users.iter();
-        let voices: Voices = speakers
-            .filter(|user| user.index < self.options.speakers)
+        let voices: Voices = self
+            .speakers(side)
             .map(|user| (user.index as u32, Arc::clone(user.socket(side))))
             .collect();
         let (options, run) = (self.options.clone(), self.share.run);
@@ -266,22 +307,6 @@ impl<'a> Worker<'a> {
                 spoken.sent, spoken.failed, spoken.late_ns
             ));
         });
-    }
-}
-
-/// The name of a side in commands and reports.
-pub fn side_name(side: Side) -> &'static str {
-    match side {
-        Side::Server => "server",
-        Side::Floor => "floor",
-    }
-}
-
-fn read_side(name: &str) -> Side {
-    if name == side_name(Side::Floor) {
-        Side::Floor
-    } else {
-        Side::Server
     }
 }
 
