@@ -22,8 +22,9 @@ Puts a crowd of users on a running server, lets some of them speak, and reports 
 at what price. Linux only. Start the server so that it lets a crowd in and takes more than a person would say:
 
   voiceapp-server --max-users 20000 --max-connections-per-address 0 --max-connection-rate 0 --max-login-rate 0 \\
-    --max-broadcast-bandwidth 0 --max-broadcast-bandwidth-per-address 0 --max-chat-rate 0 --max-state-rate 0 \\
-    --max-voice-rate 0 --max-voice-bandwidth 0 --max-voice-rate-per-address 0 --max-voice-bandwidth-per-address 0
+    --max-guess-rate 0 --max-broadcast-bandwidth 0 --max-broadcast-bandwidth-per-address 0 --max-chat-rate 0 \\
+    --max-state-rate 0 --max-voice-rate 0 --max-voice-bandwidth 0 --max-voice-rate-per-address 0 \\
+    --max-voice-bandwidth-per-address 0
 
 Load
   --server HOST[:PORT]      the server's TCP side (default 127.0.0.1:9001)
