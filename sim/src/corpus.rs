@@ -5,6 +5,8 @@
 //! are those that `cargo fuzz` (see `fuzz/`) found and that add most to what is reached. An input that fails here can
 //! be handed to it, too.
 
+#[cfg(feature = "encryption")]
+use crate::SEALING;
 use crate::chance::Chance;
 use crate::{DECODERS, SPLITTER, Target, WORLD};
 use std::fs;
@@ -22,6 +24,12 @@ fn splitter() {
 #[test]
 fn decoders() {
     replay(DECODERS, 1_500);
+}
+
+#[cfg(feature = "encryption")]
+#[test]
+fn sealing() {
+    replay(SEALING, 1_500);
 }
 
 #[test]

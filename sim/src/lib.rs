@@ -56,6 +56,8 @@ pub type Target = (&'static str, fn(&[u8]));
 
 pub const SPLITTER: Target = ("splitter", codec::splitter::run);
 pub const DECODERS: Target = ("decoders", codec::decoders::run);
+#[cfg(feature = "encryption")]
+pub const SEALING: Target = ("sealing", codec::sealing::run);
 pub const WORLD: Target = ("world", |bytes| {
     runs::run_bytes(bytes);
 });
