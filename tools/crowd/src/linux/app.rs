@@ -33,6 +33,8 @@ Load
   --speakers S              how many of them speak (default 10)
   --secure no|yes|both      yes: users log in over TLS, and seal and open all of their voice; both: as many users of
                             either kind, of whom one kind is in voice and measured in turn with the other (default no)
+  --logins-at-once L        how many log in at the same time (default 64); with 1, the server's memory shows what users
+                            take, and not what waits for them while they come
   --rate D                  datagrams a second from each speaker (default 50); 0 is flat out
   --payload BYTES|opus      voice data in each, 20 to 1400 bytes; opus is 120 to 240, as Opus varies (default)
   --pattern even|together   speakers spread evenly over the interval (default), or all at one instant

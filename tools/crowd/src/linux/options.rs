@@ -18,6 +18,8 @@ pub struct Options {
     pub users: usize,
     pub speakers: usize,
     pub secure: Secure,
+    /// Logins under way at a time, all workers together.
+    pub logins_at_once: usize,
     /// Datagrams a second from each speaker; 0 is as fast as can be.
     pub rate: f64,
     pub payload: Payload,
@@ -43,6 +45,7 @@ impl Default for Options {
             users: 100,
             speakers: 10,
             secure: Secure::No,
+            logins_at_once: 64,
             rate: 50.0,
             payload: Payload::Opus,
             pattern: Pattern::Even,
@@ -100,6 +103,7 @@ impl Options {
             "voice-port" => self.voice_port = value.parse().map_err(|_| not("a port"))?,
             "users" => self.users = number()?,
             "speakers" => self.speakers = number()?,
+            "logins-at-once" => self.logins_at_once = number()?,
             "rate" => self.rate = value.parse().map_err(|_| not("a number"))?,
             "seconds" => self.seconds = value.parse().map_err(|_| not("a number"))?,
             "pid" => self.pid = Some(value.parse().map_err(|_| not("a process"))?),
@@ -148,6 +152,10 @@ impl Options {
         };
         refuse(self.users == 0, "--users: there must be one")?;
         refuse(
+            self.logins_at_once == 0,
+            "--logins-at-once: there must be one",
+        )?;
+        refuse(
             self.speakers == 0 || self.speakers > self.users,
             "--speakers: from 1 to the number of users",
         )?;
@@ -181,7 +189,7 @@ impl Options {
 }
 
 /// The options that [`Options::set`] takes, each with a value.
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 14] = [
     "server",
     "voice-port",
     "users",
@@ -193,6 +201,7 @@ const SETTINGS: [&str; 13] = [
     "pattern",
     "receivers",
     "secure",
+    "logins-at-once",
     "storm",
     "role",
 ];
@@ -233,7 +242,7 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let line = "--server [::1]:7 --voice-port 8 --users 20 --speakers 2 --rate 0 --payload 300 --pattern together \
-            --receivers ignore --secure both --seconds 1.5 --pid 9 --floor --storm none,half-open --json --label x";
+            --receivers ignore --secure both --logins-at-once 3 --seconds 1.5 --pid 9 --floor --storm none,half-open --json --label x";
         let expected = Options {
             server: "[::1]:7".parse().expect("an address"),
             voice_port: 8,
@@ -244,6 +253,7 @@ mod tests {
             pattern: Pattern::Together,
             receivers: Receivers::Ignore,
             secure: Secure::Both,
+            logins_at_once: 3,
             seconds: 1.5,
             pid: Some(9),
             floor: true,
@@ -273,6 +283,7 @@ mod tests {
             "--payload 1401",
             "--pattern odd",
             "--secure maybe",
+            "--logins-at-once 0",
             "--storm rain",
             "--storm",
             "--rounds 0",

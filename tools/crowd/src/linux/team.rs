@@ -15,8 +15,6 @@ use std::time::{Duration, Instant};
 
 /// Descriptors that a worker needs beside its users'.
 const SPARE_DESCRIPTORS: usize = 64;
-/// Logins under way at a time, all workers together.
-const IN_FLIGHT: usize = 64;
 
 /// Sends a line to the parent, in a process that it has started. If nothing reads it, the parent is
 /// gone, and there is nothing left to do.
@@ -111,7 +109,7 @@ impl Team {
             let (helper, output) = Helper::start(Role::Worker {
                 first,
                 count: options.users * (place + 1) / count - first,
-                in_flight: IN_FLIGHT.div_ceil(count),
+                in_flight: options.logins_at_once.div_ceil(count),
                 floor_port,
                 run,
             })?;
