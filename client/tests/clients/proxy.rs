@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use voiceapp_protocol::{SealedDatagram, VoiceDatagram};
 
 const LOST_PER_CENT: u64 = 5;
-const DELAY_MAX: Duration = Duration::from_millis(60);
+const DELAY_MAX: Duration = Duration::from_millis(100);
 
 /// The network itself, in whatever time it is told.
 pub struct BadNetwork {
