@@ -183,10 +183,12 @@ impl Acceptor {
     pub(crate) fn begin(&self) -> Session {
         let connection = ServerConnection::new(self.0.clone());
         let mut connection = connection.expect("the settings were accepted when they were made");
-        // One record at a time is given to it, and taken from it at once.
-        connection.set_buffer_limit(Some(RECORD_BYTES_MAX));
+        // One record at a time is given to it, and taken from it at once. A limit of its own would be spent by
+        // the answer to a new key of the client, and cut that record short.
+        connection.set_buffer_limit(None);
         Session {
             connection,
+            opened: Vec::new(),
             readable: 0,
             is_finished_by_peer: false,
         }
@@ -201,6 +203,8 @@ pub(crate) struct Broken;
 /// One side of a connection. Nothing stays in it that is to be sent.
 pub(crate) struct Session {
     connection: ServerConnection,
+    /// What was opened and moved out of the library's way, in front of what it holds itself.
+    opened: Vec<u8>,
     /// Bytes that came in, were opened, and wait to be [taken](Self::take).
     readable: usize,
     is_finished_by_peer: bool,
@@ -213,6 +217,7 @@ impl Session {
         debug_assert!(came.len() <= READ_BYTES && self.readable == 0);
         let mut result = Ok(());
         while !came.is_empty() && result.is_ok() {
+            self.make_room();
             result = match self.connection.read_tls(&mut came) {
                 // It listens to nothing any more.
                 Ok(0) => break,
@@ -220,12 +225,22 @@ impl Session {
                 Err(_) => Err(Broken),
             }
             .map(|state| {
-                self.readable = state.plaintext_bytes_to_read();
+                self.readable = self.opened.len() + state.plaintext_bytes_to_read();
                 self.is_finished_by_peer |= state.peer_has_closed();
             });
         }
         self.drain(out);
         result
+    }
+
+    /// Moves what was opened out of the library's way: behind a large record it takes nothing more in.
+    fn make_room(&mut self) {
+        let before = self.opened.len();
+        if self.readable > before {
+            self.opened.resize(self.readable, 0);
+            let moved = self.connection.reader().read(&mut self.opened[before..]);
+            self.opened.truncate(before + moved.unwrap_or(0));
+        }
     }
 
     /// How many bytes can be [taken](Self::take).
@@ -235,8 +250,17 @@ impl Session {
 
     /// Takes what came in and was opened.
     pub(crate) fn take(&mut self, into: &mut [u8]) -> usize {
-        // With nothing there it says "not now", or that the other side has finished.
-        let taken = self.connection.reader().read(into).unwrap_or(0);
+        let taken = match self.opened.is_empty() {
+            // With nothing there it says "not now", or that the other side has finished.
+            true => self.connection.reader().read(into).unwrap_or(0),
+            false => {
+                let len = into.len().min(self.opened.len());
+                into[..len].copy_from_slice(&self.opened[..len]);
+                self.opened.drain(..len);
+                self.opened.shrink_to(self.opened.len());
+                len
+            }
+        };
         self.readable -= taken;
         taken
     }

@@ -162,3 +162,46 @@ fn both_sides_export_the_same_secrets_once_the_handshake_is_over() {
     assert_eq!(suite, Some(expected));
     assert_eq!(acceptor().begin().export(label, &context, &mut own), None);
 }
+
+/// What a client's library does by itself after so many records (RFC 8446, section 5.5), the answer to which
+/// goes out before the next record.
+#[test]
+fn a_new_key_that_the_client_asks_for_takes_nothing_from_the_next_record() {
+    let (mut client, mut session) = pair(client(&[]), acceptor());
+    client.refresh_traffic_keys().expect("it is over");
+    let (mut there, mut back) = (Vec::new(), Vec::new());
+    client.write_tls(&mut there).expect("it is memory");
+    session.feed(&there, &mut back).expect("it is right");
+    let plain: Vec<u8> = (0..RECORD_BYTES_MAX).map(|place| place as u8).collect();
+    session.seal(&plain, &mut back);
+    let (mut rest, mut got) = (&back[..], Vec::new());
+    while !rest.is_empty() {
+        client.read_tls(&mut rest).expect("it is memory");
+        client.process_new_packets().expect("it is right");
+        // It has nothing more for now.
+        let _ = client.reader().read_to_end(&mut got);
+    }
+    assert!(got == plain, "{} bytes of {}", got.len(), plain.len());
+}
+
+/// A record is whole, and with it came more than the library has room for beside it.
+#[test]
+fn a_large_record_may_come_with_small_ones_behind_it() {
+    for small in [1, 100, 1_000, 4_000] {
+        let (mut client, mut session) = pair(client(&[]), acceptor());
+        let (mut there, mut out, mut sent) = (Vec::new(), Vec::new(), 0);
+        for len in [RECORD_BYTES_MAX].into_iter().chain(vec![small; 200]) {
+            client.writer().write_all(&vec![7; len]).expect("memory");
+            client.write_tls(&mut there).expect("it is memory");
+            sent += len;
+        }
+        let (mut got, mut buffer) = (0, [0; 10_000]);
+        for came in there.chunks(READ_BYTES) {
+            assert_eq!(session.feed(came, &mut out), Ok(()), "{small}");
+            while session.readable() > 0 {
+                got += session.take(&mut buffer);
+            }
+        }
+        assert_eq!((got, out.len()), (sent, 0), "{small}");
+    }
+}
