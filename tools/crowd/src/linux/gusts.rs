@@ -158,7 +158,7 @@ pub fn shake_hands(field: &Field, per_second: f64) -> io::Result<()> {
             let received = wire.receive(&buffer[..len], &mut inbound);
             tcp.write_all(&received.map_err(io::Error::other)?)?;
         }
-        tcp.write_all(&wire.close())?;
+        tcp.write_all(&wire.close().map_err(io::Error::other)?)?;
         count(&field.handshakes);
     }
     Ok(())

@@ -188,7 +188,7 @@ impl User {
 
     /// Disconnects. The server closes the connection when it has seen that.
     pub fn leave(&mut self) {
-        let _ = self.tcp.write_all(&self.wire.close());
+        let _ = self.wire.close().map(|bytes| self.tcp.write_all(&bytes));
         let _ = self.tcp.shutdown(Shutdown::Write);
     }
 

@@ -10,6 +10,8 @@ use voiceapp_client::link::tls::{Handshake, Tls};
 use voiceapp_client::trust::{Roots, Trust};
 use voiceapp_protocol::{FrameBuffer, KeyId, VoiceSecrets};
 
+const NOT_YET: &str = "there is no connection yet";
+
 pub struct Wire(Layer);
 
 enum Layer {
@@ -84,15 +86,16 @@ impl Wire {
         match &self.0 {
             Layer::Plain => Ok(plaintext),
             Layer::Tls(tls) => tls.seal(&plaintext),
-            Layer::ShakingHands(_) | Layer::Broken => Err("there is no connection yet".to_owned()),
+            Layer::ShakingHands(_) | Layer::Broken => Err(NOT_YET.to_owned()),
         }
     }
 
     /// What is to be sent at the end.
-    pub fn close(&self) -> Vec<u8> {
+    pub fn close(&self) -> Result<Vec<u8>, String> {
         match &self.0 {
-            Layer::Tls(tls) => tls.close(),
-            _ => Vec::new(),
+            Layer::Plain => Ok(Vec::new()),
+            Layer::Tls(tls) => Ok(tls.close()),
+            Layer::ShakingHands(_) | Layer::Broken => Err(NOT_YET.to_owned()),
         }
     }
 
