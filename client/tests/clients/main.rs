@@ -1,6 +1,8 @@
 //! The client with a server: what it is made of in virtual time, and the programs themselves.
 
 mod access;
+#[cfg(unix)]
+mod asking;
 mod encryption;
 mod examples;
 mod live;

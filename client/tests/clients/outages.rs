@@ -35,6 +35,11 @@ fn front(server: &Running) -> (u16, Receiver<(TcpStream, TcpStream)>) {
 /// The same for the server that listens on this port when a connection comes.
 pub fn front_of(server: Arc<AtomicU16>) -> (u16, Receiver<(TcpStream, TcpStream)>) {
     let (front, port) = listener();
+    (port, pass_on(front, server))
+}
+
+/// The same for connections to a listener, from now on.
+pub fn pass_on(front: TcpListener, server: Arc<AtomicU16>) -> Receiver<(TcpStream, TcpStream)> {
     let (sender, connections) = channel();
     thread::spawn(move || {
         while let Ok((client, _)) = front.accept() {
@@ -50,7 +55,7 @@ pub fn front_of(server: Arc<AtomicU16>) -> (u16, Receiver<(TcpStream, TcpStream)
             }
         }
     });
-    (port, connections)
+    connections
 }
 
 #[test]

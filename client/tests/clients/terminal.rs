@@ -17,17 +17,17 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
 
-struct Terminal {
+pub struct Terminal {
     keyboard: File,
     screen: Receiver<Vec<u8>>,
     shown: String,
     /// Held open, so that it can be looked at when the client is gone.
-    slave: OwnedFd,
-    child: Child,
+    pub slave: OwnedFd,
+    pub child: Child,
 }
 
 impl Terminal {
-    fn start(server: &Running, variables: &[(&str, &str)]) -> Terminal {
+    pub fn start(server: &Running, variables: &[(&str, &str)]) -> Terminal {
         Terminal::start_at(server, server.udp_port, variables)
     }
 
@@ -42,7 +42,7 @@ impl Terminal {
         Terminal::run(command)
     }
 
-    fn run(mut command: Command) -> Terminal {
+    pub fn run(mut command: Command) -> Terminal {
         let pty = openpty(None, None).expect("there are pseudo-terminals");
         let end = || pty.slave.try_clone().expect("there are descriptors");
         let child = command
@@ -72,7 +72,7 @@ impl Terminal {
     }
 
     /// Waits until this is shown, and gives all that was up to it, once.
-    fn await_shown(&mut self, text: &str) -> String {
+    pub fn await_shown(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(at) = self.shown.find(text) {
@@ -86,7 +86,7 @@ impl Terminal {
     }
 
     /// Types all of this at once.
-    fn type_in(&mut self, keys: impl AsRef<[u8]>) {
+    pub fn type_in(&mut self, keys: impl AsRef<[u8]>) {
         self.keyboard.write_all(keys.as_ref()).expect("it is read");
     }
 }

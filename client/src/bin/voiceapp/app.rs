@@ -4,6 +4,7 @@
 //! ```text
 //! app    the loop and its timers        connection   sessions, and what they tell
 //! commands   what is typed              sound        what is spoken and played
+//! asking     for the password
 //! ```
 
 use crate::console::Console;
@@ -38,6 +39,8 @@ pub struct App<'o> {
     pub connection: Connection,
     /// What the server is told, if it asks.
     pub password: Option<String>,
+    /// How often the user was asked for it since the last login.
+    pub questions: u8,
     /// Counts connections, so that late input of an earlier one is ignored.
     pub attempt: u64,
     pub backoff: Backoff,
@@ -69,6 +72,11 @@ pub enum Connection {
         session: Box<Session>,
     },
     Connecting,
+    /// The user is asked for the password.
+    Asking {
+        /// The server's words, if none comes.
+        refusal: String,
+    },
     Down {
         until: Instant,
     },
@@ -95,6 +103,7 @@ impl<'o> App<'o> {
             stop,
             connection: Connection::Connecting,
             password: options.password.clone(),
+            questions: 0,
             attempt: 0,
             backoff: Backoff::new(),
             give_up_at: None,
@@ -206,7 +215,7 @@ impl<'o> App<'o> {
         let connection = match &self.connection {
             Connection::Up { session, .. } => session.wake_at(),
             Connection::Down { until } => Some(*until),
-            Connection::Connecting => None,
+            Connection::Connecting | Connection::Asking { .. } => None,
         };
         let speech = self.mouth.wake_at().filter(|_| self.takes_speech());
         let voice = self.voice_given_up_at();

@@ -36,6 +36,7 @@ impl App<'_> {
             match line {
                 Line::TalkKey => self.turn_talk_key()?,
                 Line::Typed(line) => self.lines.push_back(line),
+                Line::Secret(password) => self.take_password(password)?,
                 // At a terminal the end of input means leave, after what was typed before.
                 Line::Ended if self.console.is_typed => self.lines.push_back("/quit".to_owned()),
                 Line::Ended => self.lines_have_ended = true,
@@ -84,6 +85,7 @@ impl App<'_> {
     /// Gives back the lines that were typed after the connection was lost, as it may not return.
     /// Before the first login they wait: it is a moment away.
     fn refuse_unsayable_lines(&mut self) -> Result<(), End> {
+        self.drop_early_lines()?;
         while self.logged_in_at.is_some() && !self.is_logged_in() && !self.may_quit() {
             let Some(line) = self.lines.pop_front() else {
                 break;

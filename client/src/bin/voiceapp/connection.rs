@@ -118,6 +118,7 @@ impl App<'_> {
     }
 
     fn try_again(&mut self, trouble: Trouble) -> Result<(), End> {
+        self.console.stop_asking()?;
         self.attempt += 1;
         // Without randomness the waits are merely the same for everyone.
         let wait = self.backoff.next(getrandom::u32().unwrap_or_default());
@@ -194,6 +195,10 @@ impl App<'_> {
             LoginFailure::Refused(_) => Trouble::Refused,
             LoginFailure::Unanswered => Trouble::Unreachable,
         };
+        if self.may_ask(failure) {
+            let refusal = failure.to_string();
+            return self.ask_for_password(refusal);
+        }
         let (reason, is_final) = (failure.to_string(), failure.reason().is_some_and(is_final));
         if self.give_up_at.is_none() || is_final {
             return Err(End::Troubled(trouble, reason));
@@ -260,6 +265,8 @@ impl App<'_> {
     fn handle_login(&mut self) -> Result<(), End> {
         let now = Instant::now();
         self.logged_in_at = Some(now);
+        self.questions = 0;
+        self.console.stop_asking()?;
         if self.options.is_playing() {
             self.play_at.get_or_insert(now);
         }

@@ -12,7 +12,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use std::cell::Cell;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -117,6 +117,29 @@ impl Console {
         self.terminal.is_some()
     }
 
+    /// Asks for a secret, below these notices. Only where lines are edited can its answer be hidden.
+    pub fn ask(&self, notices: &[&str], prompt: String) -> Result<(), End> {
+        let mut text = String::new();
+        for notice in notices {
+            text += &paint(notice, Tone::Trouble, self.has_colour);
+            text.push('\n');
+        }
+        let asked = self.terminal.as_ref().map(|it| it.ask(&text, prompt));
+        asked
+            .transpose()
+            .map_err(|error| unwritten(&error.to_string()))?;
+        Ok(())
+    }
+
+    /// Shows the line again, if a secret was asked for.
+    pub fn stop_asking(&self) -> Result<(), End> {
+        let stopped = self.terminal.as_ref().map(Terminal::stop_asking);
+        stopped
+            .transpose()
+            .map_err(|error| unwritten(&error.to_string()))?;
+        Ok(())
+    }
+
     /// Waits, at most this long, until the output is written, and restores the terminal.
     pub fn close(&mut self, at_most: Duration) -> Result<(), End> {
         let Some(writer) = self.writer.take() else {
@@ -153,7 +176,7 @@ impl Console {
         };
         let text = match self.is_json {
             true => json(event),
-            false => styled(event, self.has_colour),
+            false => paint(event, event.tone(), self.has_colour),
         };
         match writer.texts.try_send(text + "\n") {
             Ok(()) => Ok(true),
@@ -248,15 +271,15 @@ impl Output {
     }
 }
 
-fn styled(event: &Event, has_colour: bool) -> String {
-    let style = match event.tone() {
+fn paint(words: impl Display, tone: Tone, has_colour: bool) -> String {
+    let style = match tone {
         _ if !has_colour => Style::new(),
         Tone::Plain => Style::new(),
         Tone::Presence => Style::new().dimmed(),
         Tone::Chat => AnsiColor::Cyan.on_default(),
         Tone::Trouble => AnsiColor::Yellow.on_default(),
     };
-    format!("{style}{event}{style:#}")
+    format!("{style}{words}{style:#}")
 }
 
 /// The event with the time, in milliseconds since the Unix epoch.

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 )]
 pub enum Line {
     Typed(String),
+    /// The answer to a question, which is shown nowhere.
+    Secret(String),
     /// Not a line: the key that mutes or unmutes.
     TalkKey,
     Ended,

@@ -12,6 +12,7 @@
 //! else.
 
 mod app;
+mod asking;
 mod commands;
 mod connection;
 mod console;
@@ -62,6 +63,14 @@ mod terminal {
 
         pub fn printer(&self) -> impl FnMut(String) -> io::Result<()> + Send + 'static {
             |_| Ok(())
+        }
+
+        pub fn ask(&self, _: &str, _: String) -> io::Result<()> {
+            Ok(())
+        }
+
+        pub fn stop_asking(&self) -> io::Result<()> {
+            Ok(())
         }
 
         pub fn close(&self, _: Duration) {}

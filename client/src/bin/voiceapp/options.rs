@@ -22,7 +22,7 @@ Connect (SERVER is what --server takes):
                         without it, trust the first key of a server, and keep it
   --plain               connect without encryption: anyone on the way can read and listen
   --password-file FILE  the server's password is the first line of this file (default:
-                        $VOICEAPP_PASSWORD, else none)
+                        $VOICEAPP_PASSWORD, else a terminal asks if the server does)
   --password TEXT       the password itself, which other users of this machine can then read
   --name-secret-file F  the secret of a reserved name is the first line of this file (default:
                         $VOICEAPP_NAME_SECRET, else none)

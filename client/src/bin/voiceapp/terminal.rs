@@ -71,6 +71,16 @@ impl Terminal {
         move |text| shared.with_screen(|screen| screen.print(&text))
     }
 
+    /// Asks for a secret below this notice.
+    pub fn ask(&self, notice: &str, prompt: String) -> io::Result<()> {
+        self.shared.with_screen(|screen| screen.ask(notice, prompt))
+    }
+
+    /// Goes back to the line, if a secret was asked for.
+    pub fn stop_asking(&self) -> io::Result<()> {
+        self.shared.with_screen(Screen::stop_asking)
+    }
+
     /// Restores the terminal. It waits at most this long for a thread that is stuck writing.
     pub fn close(&self, at_most: Duration) {
         let screen = self.shared.lock_within(at_most);

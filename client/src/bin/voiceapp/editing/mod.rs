@@ -4,3 +4,4 @@
 mod editor;
 mod keys;
 pub mod screen;
+mod secret;

@@ -1,10 +1,11 @@
 //! What the terminal shows: lines that stay, and below them the one that is typed. It composes the
-//! output, and writes nothing.
+//! output, and writes nothing. A question for a secret takes the place of the line.
 //!
 //! The line that is typed never takes more than one row, so that the way back over it is known.
 
 use super::editor::Editor;
 use super::keys::{Key, KeyReader};
+use super::secret::Question;
 use crate::line::Line;
 use std::fmt::Write;
 
@@ -17,6 +18,8 @@ const ERASE_BELOW: &str = "\r\x1b[J";
 pub struct Screen {
     keys: KeyReader,
     editor: Editor,
+    /// What is asked for in the place of a line, until that is over.
+    question: Option<Question>,
     columns: usize,
     /// Where the cursor was left.
     cursor: usize,
@@ -38,6 +41,7 @@ impl Screen {
         Screen {
             keys: KeyReader::default(),
             editor: Editor::default(),
+            question: None,
             columns,
             cursor: 0,
             stays,
@@ -64,6 +68,20 @@ impl Screen {
         output
     }
 
+    /// Asks for a secret, below a notice. The line that was begun waits.
+    pub fn ask(&mut self, notice: &str, prompt: String) -> String {
+        self.question = Some(Question::new(prompt));
+        self.print(notice)
+    }
+
+    /// Goes back to the line.
+    pub fn stop_asking(&mut self) -> String {
+        match self.question.take() {
+            Some(_) => self.show(),
+            None => String::new(),
+        }
+    }
+
     /// The terminal has so many columns now. One row may have become several, and the cursor has
     /// moved with its position.
     pub fn resize(&mut self, columns: usize) -> String {
@@ -82,6 +100,9 @@ impl Screen {
         let mut typed = Typed::default();
         for key in self.keys.read(bytes) {
             match key {
+                Key::Suspend => typed.wants_suspension = true,
+                Key::ClearScreen => typed.output.push_str("\x1b[H\x1b[2J"),
+                key if self.question.is_some() => self.answer(key, &mut typed),
                 Key::Enter => self.enter(&mut typed),
                 Key::Interrupt if self.editor.text().is_empty() => {
                     typed.lines.push(Line::Interrupted);
@@ -91,8 +112,6 @@ impl Screen {
                 Key::EndOfInput if self.editor.text().is_empty() => typed.lines.push(Line::Ended),
                 Key::EndOfInput => self.editor.handle_key(Key::Delete),
                 Key::Talk => typed.lines.push(Line::TalkKey),
-                Key::Suspend => typed.wants_suspension = true,
-                Key::ClearScreen => typed.output.push_str("\x1b[H\x1b[2J"),
                 Key::Text(_) if self.editor.text().len() >= LINE_BYTES_MAX => {
                     self.enter(&mut typed);
                     self.editor.handle_key(key);
@@ -116,8 +135,26 @@ impl Screen {
         typed.lines.push(Line::Typed(line.trim_end().to_owned()));
     }
 
+    /// The question stays on the screen above what follows from its answer.
+    fn answer(&mut self, key: Key, typed: &mut Typed) {
+        let mut asked = ERASE_LINE.to_owned();
+        self.draw(&mut asked);
+        let line = self.question.as_mut().and_then(|it| it.handle_key(key));
+        if let Some(Line::Secret(_)) = &line {
+            typed.output.push_str(&asked);
+            typed.output.push('\n');
+        }
+        typed.lines.extend(line);
+    }
+
     /// One column stays free, as a terminal may go to the next row when the last is filled.
     fn draw(&mut self, output: &mut String) {
+        if let Some(question) = &self.question {
+            let (text, columns) = question.view(self.columns.saturating_sub(1));
+            output.push_str(text);
+            self.cursor = columns;
+            return;
+        }
         let room = self.columns.saturating_sub(PROMPT.len() + 1);
         let view = self.editor.view(room);
         output.push_str(PROMPT);
@@ -140,6 +177,7 @@ mod tests {
     fn lines(typed: &Typed) -> Vec<&str> {
         let text = |line: &'_ _| match line {
             Line::Typed(line) => Box::leak(line.clone().into_boxed_str()) as &str,
+            Line::Secret(_) => "(secret)",
             Line::TalkKey => "(talk)",
             Line::Ended => "(ended)",
             Line::Interrupted => "(interrupted)",
@@ -181,6 +219,28 @@ mod tests {
     fn the_key_to_talk_leaves_the_line_as_it_is() {
         let typed = screen().handle_bytes(b"a\x14b\r");
         assert_eq!(lines(&typed), ["(talk)", "ab"]);
+    }
+
+    #[test]
+    fn a_secret_is_not_shown_and_the_line_waits_for_it() {
+        let mut screen = screen();
+        screen.handle_bytes(b"hel");
+        assert_eq!(
+            screen.ask("wrong\n", "Password: ".into()),
+            "\r\x1b[Kwrong\nPassword: "
+        );
+        let typed = screen.handle_bytes(b"sesame");
+        assert_eq!(typed.output, "\r\x1b[KPassword: ");
+        assert_eq!(screen.print("more\n"), "\r\x1b[Kmore\nPassword: ");
+        // What is typed behind it may be the secret again.
+        let typed = screen.handle_bytes(b"\rsesame\r");
+        assert_eq!(lines(&typed), ["(secret)"]);
+        assert_eq!(typed.output, "\r\x1b[KPassword: \n\r\x1b[K");
+        assert_eq!(screen.stop_asking(), "\r\x1b[K> hel");
+        assert_eq!(screen.stop_asking(), "");
+        // It is not in the history.
+        let typed = screen.handle_bytes(b"\x1b[Alo\r");
+        assert_eq!(lines(&typed), ["hello"]);
     }
 
     #[test]
