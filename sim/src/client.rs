@@ -5,7 +5,7 @@ pub mod picture;
 
 use crate::chance::Chance;
 use crate::kernel::pipe::Pipe;
-use crate::model::TapHandle;
+use crate::model::{Facts, TapHandle};
 use crate::wire::{self, Payload};
 use picture::{Picture, Sent};
 use std::cell::RefCell;
@@ -65,6 +65,8 @@ pub struct Client {
     pub was_stranger: bool,
     /// What was queued for it before the present turn, if its buffer was full.
     pub queued_while_full: Option<usize>,
+    /// What its handshake has shown, where its connection is encrypted.
+    pub facts: Facts,
     pub picture: Picture,
 }
 
@@ -87,6 +89,7 @@ impl Client {
             has_written_much: false,
             was_stranger: true,
             queued_while_full: None,
+            facts: Facts::default(),
             picture: Picture::default(),
         }
     }
@@ -112,8 +115,8 @@ impl Client {
         self.unsent.extend_from_slice(frame);
     }
 
-    /// Writes a request, which then waits for its answer. `tail` follows the known fields, as a later version
-    /// of the protocol may have it.
+    /// Writes a request, which then waits for its answer. `tail` follows the known fields, as a newer or a
+    /// later version of the protocol has it.
     pub fn request(&mut self, request_id: u64, request: Request, tail: &[u8]) {
         let (packet_id, response, text) = match request {
             Request::LogIn(name) => (wire::LOGIN_REQUEST, wire::LOGIN_RESPONSE, Some(name)),
@@ -121,11 +124,6 @@ impl Client {
             Request::Leave => (wire::LEAVE_REQUEST, wire::LEAVE_RESPONSE, None),
             Request::Chat(message) => (wire::CHAT_REQUEST, wire::CHAT_RESPONSE, Some(message)),
             Request::Ping => (wire::PING_REQUEST, wire::PING_RESPONSE, None),
-        };
-        // Behind a name that is too short for capabilities: these clients ask for nothing.
-        let tail = match packet_id {
-            wire::LOGIN_REQUEST => &tail[..tail.len().min(3)],
-            _ => tail,
         };
         let mut payload = Payload::new().u64(request_id);
         if let Some(text) = &text {

@@ -5,6 +5,7 @@
 //! This file has most of the TCP side, rules 1 to 8. Who may come in is in [`door`], voice and mute states
 //! are in [`state`], the UDP side is in [`voice`], and [`tap`] gives it the server's inputs and compares.
 
+mod asking;
 mod broadcasts;
 mod bucket;
 mod door;
@@ -14,6 +15,7 @@ mod state;
 mod tap;
 mod voice;
 
+pub use asking::Facts;
 pub use door::{Ban, bits_of};
 pub use tap::{OWN_IP, PORT, TapHandle, WaitingVoice};
 
@@ -28,6 +30,7 @@ use voice::Allowances;
 use voiceapp_server::Limits;
 use voiceapp_server::cause::{Cause, Counters};
 use voiceapp_server::event::{ConnectionId, UdpPath};
+use voiceapp_server::simulation::About;
 
 /// Someone who is logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +52,7 @@ pub struct User {
     chat: Bucket,
     voice_datagrams: Bucket,
     voice_bytes: Bucket,
+    pub is_encrypted: bool,
 }
 
 impl User {
@@ -73,6 +77,9 @@ pub struct Connection {
     pub user: Option<User>,
     pub accepted: Duration,
     pub muted_before_login: bool,
+    pub facts: Facts,
+    /// The capabilities that it was granted, if it has asked.
+    pub granted: Option<u32>,
     /// Whether the server wants it to end. A stranger has no place any more from then on.
     pub is_ended: bool,
 }
@@ -88,6 +95,7 @@ pub struct Model {
     /// In the order in which they came.
     pub connections: Vec<Connection>,
     sources: Vec<Source>,
+    pub about: About,
     bans: Vec<Ban>,
     last_user_id: u64,
     last_chat_ms: u64,
@@ -108,6 +116,7 @@ impl Model {
             limits,
             connections: Vec::new(),
             sources: Vec::new(),
+            about: About::default(),
             bans: Vec::new(),
             last_user_id: 0,
             last_chat_ms: 0,
@@ -149,6 +158,7 @@ impl Model {
 
     /// The server wants a connection to end.
     pub fn end(&mut self, id: ConnectionId, cause: Cause) {
+        self.say_that_it_ends(id, cause);
         self.connection(id).is_ended = true;
         self.sent.ends.push((id, cause));
     }
@@ -164,7 +174,11 @@ impl Model {
     ) -> Option<()> {
         let first = fields.u64()?;
         match packet_id {
-            wire::LOGIN_REQUEST => self.login(at, from, first, fields.string()?),
+            wire::LOGIN_REQUEST => {
+                let name = fields.string()?;
+                let asked = wire::asked(fields.0)?;
+                self.login(at, from, first, name, asked);
+            }
             wire::JOIN_REQUEST => self.move_in_voice(at, from, first, wire::JOIN_RESPONSE, true),
             wire::LEAVE_REQUEST => self.move_in_voice(at, from, first, wire::LEAVE_RESPONSE, false),
             wire::CHAT_REQUEST => self.chat(at, unix_ms, from, first, fields.string()?),
@@ -198,7 +212,12 @@ impl Model {
         } else {
             (!may_say).then_some(Cause::BroadcastTooMuch)
         };
-        if !self.answer(from, request_id, wire::CHAT_RESPONSE, refused.is_none()) {
+        // Not allowed, or too often.
+        let reason = refused.map(|cause| match cause {
+            Cause::ChatEmpty | Cause::ChatTooLong => 11,
+            _ => 6,
+        });
+        if !self.answer(from, request_id, wire::CHAT_RESPONSE, reason) {
             return;
         }
         if let Some(cause) = refused {
@@ -270,20 +289,24 @@ impl Model {
         users.filter(|&user| which(user)).count()
     }
 
-    /// Answers a request, with false if it came before the login. True if the request is to take
+    /// Answers a request, with false for a reason or if it came before the login. True if the request is to take
     /// its course.
     pub fn answer(
         &mut self,
         to: ConnectionId,
         request_id: u64,
         response: u8,
-        success: bool,
+        refused: Option<u8>,
     ) -> bool {
         let is_logged_in = self.connection(to).user.is_some();
         if !is_logged_in {
             self.counters.count(Cause::RequestBeforeLogin);
         }
-        let answer = Payload::new().u64(request_id).bool(success && is_logged_in);
+        let is_yes = refused.is_none() && is_logged_in;
+        let mut answer = Payload::new().u64(request_id).bool(is_yes);
+        if self.connection(to).is_extended() {
+            answer = answer.bytes(&[refused.unwrap_or(0)]);
+        }
         self.sent.send(to, &answer.frame(response));
         is_logged_in
     }
@@ -291,6 +314,16 @@ impl Model {
     pub fn tell_others(&mut self, except: ConnectionId, frame: &[u8]) {
         for connection in &self.connections {
             if connection.user.is_some() && connection.id != except {
+                self.sent.send(connection.id, frame);
+            }
+        }
+    }
+
+    /// The same to those of them who know the newer packets.
+    fn tell_extended_others(&mut self, except: ConnectionId, frame: &[u8]) {
+        for connection in &self.connections {
+            let is_meant = connection.user.is_some() && connection.is_extended();
+            if is_meant && connection.id != except {
                 self.sent.send(connection.id, frame);
             }
         }

@@ -141,6 +141,9 @@ pub struct Odds {
     pub voice_flood: usize,
     /// Whether most are in voice and say much, so that more comes than can go out.
     pub is_loud: bool,
+    /// How many in a hundred ask for capabilities, and how many are on an encrypted connection.
+    pub asking: usize,
+    pub encrypted: usize,
     pub has_bans: bool,
     /// Whether somebody sets the wall clock now and then.
     pub sets_clock: bool,
@@ -176,6 +179,8 @@ impl Odds {
             voice_queue: 100_000,
             voice_flood: 0,
             is_loud: false,
+            asking: 0,
+            encrypted: 0,
             has_bans: false,
             sets_clock: false,
             events_max: 1_024,
@@ -291,6 +296,8 @@ impl Odds {
             voice_queue: chance.pick(&[100, 5_000, 5_000]),
             voice_flood: chance.pick(&[1, 300, 2_000]),
             is_loud,
+            asking: chance.pick(&[0, 50, 50, 100]),
+            encrypted: chance.pick(&[0, 50, 50, 100]),
             has_bans: chance.percent(50),
             sets_clock: chance.percent(20),
             events_max,

@@ -212,6 +212,26 @@ impl Story {
         })
     }
 
+    /// Logs in with this behind the name: capabilities, and fields.
+    pub fn ask(&mut self, name: &str, behind: Payload) -> Result<Person, Connection> {
+        let connection = self.connect();
+        let client = self.world.clients.get_mut(&connection.0);
+        let client = client.expect("it is here");
+        client.has_written_malformed = true;
+        client.picture.asked = wire::asked(&behind.0).unwrap_or_default();
+        self.last_request += 1;
+        let request = Request::LogIn(name.to_owned());
+        client.request(self.last_request, request, &behind.0);
+        self.world.settle_now();
+        let client = self.world.clients.get(&connection.0).ok_or(connection)?;
+        let picture = &client.picture;
+        Ok(Person {
+            connection,
+            id: picture.id.ok_or(connection)?,
+            token: picture.token,
+        })
+    }
+
     pub fn login(&mut self, name: &str) -> Person {
         let connection = self.connect();
         self.log_in(connection, name)

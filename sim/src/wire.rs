@@ -23,8 +23,17 @@ pub const USER_LEFT_VOICE: u8 = 0x43;
 pub const USER_LEFT_SERVER: u8 = 0x44;
 pub const USER_SENT_MESSAGE: u8 = 0x45;
 pub const USER_MUTE_STATE: u8 = 0x46;
+pub const USER_FLAGS: u8 = 0x4B;
+pub const ENDED: u8 = 0x4C;
 pub const VOICE_DATA: u8 = 0x61;
 pub const SEALED: u8 = 0x62;
+
+/// Capabilities.
+pub const EXTENDED: u32 = 1;
+pub const CAP_SEALED: u32 = 2;
+
+/// The bit of UserFlags that says that somebody's connection is encrypted.
+pub const IS_ENCRYPTED: u8 = 8;
 
 /// What a client may send on TCP.
 pub const FROM_CLIENTS: [u8; 6] = [
@@ -53,15 +62,18 @@ enum Field {
     Tagged(&'static [(u8, &'static [Field])]),
 }
 
+/// What a login may have behind its capabilities: a password, the proof of a name, a program and its version.
+const ASKED: &[(u8, &[Field])] = &[
+    (1, &[Field::Text]),
+    (2, &[Field::Text]),
+    (3, &[Field::Text, Field::Text]),
+];
+
 /// The fields of every packet, or None for an id that the protocol does not know.
 fn fields(id: u8) -> Option<&'static [Field]> {
     use Field::{Bool, List, OptionalU8, Rest, Tagged, Text, U8, U16, U32, U64};
     Some(match id {
-        0x01 => &[
-            U64,
-            Text,
-            Tagged(&[(1, &[Text]), (2, &[Text]), (3, &[Text, Text])]),
-        ],
+        0x01 => &[U64, Text, Tagged(ASKED)],
         0x05 => &[U64, Text],
         0x02 | 0x04 | 0x06 | 0x26 | 0x42..=0x44 | 0x63 | 0x64 => &[U64],
         0x03 => &[U64, U64],
@@ -145,6 +157,13 @@ fn canonical_tagged(known: &[(u8, &[Field])], bytes: &[u8]) -> Option<Vec<u8>> {
         .iter()
         .flat_map(|(tag, content)| frame(*tag, content));
     Some(caps.iter().copied().chain(fields).collect())
+}
+
+/// The capabilities behind the name of a login, if there are any. None where the fields behind these are
+/// malformed.
+pub fn asked(behind_name: &[u8]) -> Option<Option<u32>> {
+    let written = canonical_tagged(ASKED, behind_name)?;
+    Some(written.first_chunk().map(|caps| u32::from_be_bytes(*caps)))
 }
 
 fn text_len(bytes: &[u8]) -> Option<usize> {

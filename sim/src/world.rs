@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use voiceapp_server::cause::{Cause, Counters};
 use voiceapp_server::event::{ConnectionId, Now};
-use voiceapp_server::simulation::Loop;
+use voiceapp_server::simulation::{About, ConnectionFacts, Loop};
 use voiceapp_server::{BanList, HashKey};
 
 const LOG_LINES: usize = 300;
@@ -113,7 +113,16 @@ impl World {
         };
         let listener = FakeListener(backlog.clone());
         let watch = Box::new(tap.clone());
-        let core = Loop::new(now, limits, HashKey(1, 2), listener, (socket, PORT), watch);
+        let mut core = Loop::new(now, limits, HashKey(1, 2), listener, (socket, PORT), watch);
+        if chance.percent(odds.asking) {
+            let about = About {
+                name: chance.pick(&["", "here"]).to_string(),
+                welcome: chance.pick(&["", "hello, and be kind"]).to_string(),
+                voice_port: chance.pick(&[None, Some(PORT)]),
+            };
+            core.set_about(about.clone());
+            tap.get().model.about = about;
+        }
         World {
             core,
             tap,
@@ -188,10 +197,37 @@ impl World {
         let address = SocketAddr::from((ip, 10_000 + (serial % 50_000) as u16));
         self.backlog.borrow_mut().connect(pipe.clone(), address);
         let voice = self.fresh_voice_address(address);
-        self.clients
-            .insert(serial, Client::new(pipe, address, voice));
-        self.log.add(|| format!("{serial} connects from {address}"));
+        let mut client = Client::new(pipe, address, voice);
+        if self.chance.percent(self.odds.asking) {
+            let odd = self.chance.next() as u32;
+            client.picture.asked = Some(self.chance.pick(&[3, 3, 3, 1, 7, 0, 2, odd, u32::MAX]));
+        }
+        client.facts.is_encrypted = self.chance.percent(self.odds.encrypted);
+        let (asked, facts) = (client.picture.asked, client.facts);
+        self.clients.insert(serial, client);
+        self.log
+            .add(|| format!("{serial} connects from {address}, asks for {asked:?}, {facts:?}"));
         serial
+    }
+
+    /// Who has come in this turn has an encrypted connection before it says anything, if it has one at all.
+    fn shake_hands(&mut self) {
+        let now = self.clock.get();
+        for client in self.clients.values() {
+            let (pipe, facts) = (client.pipe.borrow(), client.facts);
+            let Some(id) = pipe.id.filter(|_| pipe.came_in_at == now) else {
+                continue;
+            };
+            if !facts.is_encrypted || pipe.is_dropped {
+                continue;
+            }
+            let shown = ConnectionFacts {
+                is_encrypted: true,
+                secrets: None,
+            };
+            self.core.set_facts(id, shown);
+            self.tap.get().model.connection(id).facts = facts;
+        }
     }
 
     fn fresh_voice_address(&mut self, home: SocketAddr) -> SocketAddr {
@@ -328,6 +364,7 @@ impl World {
         self.core.turn(now);
         self.check_pauses(pauses);
         self.check_full();
+        self.shake_hands();
         self.look_at_ended();
         self.core.recount();
         self.check_awake();

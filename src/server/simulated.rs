@@ -5,6 +5,7 @@ pub use super::accept::Listener;
 pub use super::connections::recount::{Look, Mark};
 pub use crate::connection::Stream;
 pub use crate::connection::delivery::Contact;
+pub use crate::management::{About, ConnectionFacts};
 pub use crate::switchboard::watch::{Input, Watch};
 pub use crate::udp::{DatagramSocket, Queued, Received, Seals, Slots};
 
@@ -95,6 +96,16 @@ impl<L: Listener, S: DatagramSocket> Loop<L, S> {
 
     pub fn set_bans(&mut self, bans: BanList) {
         self.0.set_bans(bans);
+    }
+
+    /// What the server says of itself.
+    pub fn set_about(&mut self, about: About) {
+        self.0.switchboard.set_about(about);
+    }
+
+    /// What a handshake would have shown of a connection that has not logged in.
+    pub fn set_facts(&mut self, id: ConnectionId, facts: ConnectionFacts) {
+        self.0.switchboard.set_facts(id, facts);
     }
 
     pub fn note_readiness(&mut self, id: ConnectionId, is_readable: bool, is_writable: bool) {

@@ -52,6 +52,40 @@ pub fn name_of(asked: &str) -> Option<String> {
     is_name.then(|| words.join(" "))
 }
 
+/// What a login asks for, and fields behind it: those that there are and others, once, twice, and longer than what is
+/// known of them. Says whether they are well formed.
+pub fn asked(caps: u32, chance: &mut Chance) -> (Vec<u8>, bool) {
+    let mut asked = Payload::new().u32(caps);
+    let mut seen = Vec::new();
+    let mut is_whole = true;
+    for _ in 0..chance.pick(&[0, 0, 1, 2, 5]) {
+        let tag = chance.pick(&[1, 2, 3, 3, 4, 9, 0, 255]);
+        let text = text(chance, 9);
+        let content = match tag {
+            1 | 2 => Payload::new().string(text.as_bytes()),
+            3 => Payload::new().string(text.as_bytes()).string(b"1.2"),
+            _ => Payload(chance.bytes(12)),
+        };
+        let content = match chance.below(60) {
+            0..=5 => content.bytes(b"later"),
+            // Too short, where somebody looks at it: the first time.
+            59 => {
+                is_whole &= tag == 0 || tag > 3 || seen.contains(&tag);
+                Payload(content.0[..5].to_vec())
+            }
+            _ => content,
+        };
+        seen.push(tag);
+        asked = asked.bytes(&content.frame(tag));
+    }
+    if chance.below(60) == 59 {
+        is_whole = false;
+        let end_len = chance.between(1, 2);
+        asked = asked.bytes(&chance.bytes(end_len));
+    }
+    (asked.0, is_whole)
+}
+
 pub fn message(chance: &mut Chance) -> String {
     let len = chance.between(1, 120);
     text(chance, len)

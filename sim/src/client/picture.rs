@@ -4,8 +4,9 @@
 //! without an answer, something after the last word.
 
 use super::junk;
+use crate::wire;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use voiceapp_server::protocol::{FrameBuffer, Packet, Participant, Participants};
+use voiceapp_server::protocol::{FrameBuffer, Granted, Packet, Participant, Participants, Reason};
 
 /// A person, as a client shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +30,17 @@ pub struct Picture {
     inbox: FrameBuffer,
     pub id: Option<u64>,
     pub token: u64,
-    /// The login was refused, and that is the last word.
+    /// The capabilities that it asks for, if it asks; and those that it was granted.
+    pub asked: Option<u32>,
+    pub granted: Option<u32>,
+    /// The name of the key for its voice, where that is sealed.
+    pub key_id: Option<u32>,
+    /// Who is on an encrypted connection, as far as it was told.
+    pub encrypted: BTreeSet<u64>,
+    /// The login was refused, and that is the last word, but for why the connection ends.
     pub was_refused: bool,
+    /// It was told why the connection ends, and that is the last word.
+    pub was_told_the_end: bool,
     /// It has written what is not a frame, and so cannot tell any more which of its requests the server has seen.
     pub is_garbled: bool,
     /// Its own state, as far as the server is known to have handled what brings it about.
@@ -75,7 +85,12 @@ impl Picture {
             if self.keeps_words {
                 self.words.push(describe(&packet));
             }
-            assert!(!self.was_refused, "something comes after a refusal");
+            assert!(!self.was_told_the_end, "something comes after the end");
+            let is_the_end = frame.id == wire::ENDED;
+            assert!(
+                !self.was_refused || is_the_end,
+                "something comes after a refusal"
+            );
             match frame.id {
                 0x40..0x60 => self.handle_event(&packet),
                 _ => self.handle_response(&packet),
@@ -135,13 +150,25 @@ impl Picture {
             }
             other => panic!("{packet:?} answers {other:?}"),
         };
+        if let Packet::JoinVoiceChannelResponse { reason, .. }
+        | Packet::LeaveVoiceChannelResponse { reason, .. }
+        | Packet::ChatMessageResponse { reason, .. } = *packet
+        {
+            assert_eq!(reason.is_some(), self.is_extended(), "a reason");
+            let is_unstated = reason == Some(Reason::Unstated);
+            assert!(reason.is_none() || is_unstated == success);
+        }
         match *packet {
             Packet::LoginResponse {
                 id,
                 voice_token,
                 participants,
+                granted,
                 ..
-            } => self.handle_login(id.0, voice_token.0, participants, text),
+            } => {
+                self.handle_granted(id.0, granted);
+                self.handle_login(id.0, voice_token.0, participants, text);
+            }
             Packet::ChatMessageResponse { .. } => match text {
                 Some(text) => {
                     // A message that is fit may be over a rate, which the author does not know.
@@ -162,6 +189,32 @@ impl Picture {
             _ => {}
         }
         self.apply_mutes();
+    }
+
+    pub fn is_extended(&self) -> bool {
+        self.granted.is_some_and(|caps| caps & wire::EXTENDED != 0)
+    }
+
+    /// Nothing is granted that was not asked for, and to who has not asked nothing is said of it.
+    fn handle_granted(&mut self, id: u64, granted: Option<Granted<'_>>) {
+        let Some(granted) = granted else {
+            assert!(self.asked.is_none() || self.is_garbled, "no word of it");
+            return;
+        };
+        let asked = self.asked.expect("nobody has asked");
+        let caps = granted.caps.0;
+        assert_eq!(caps & !asked, 0, "granted unasked");
+        assert_eq!(granted.refusal.is_some(), id == 0);
+        let key_id = granted.key_id.map(|key_id| key_id.0);
+        if id == 0 {
+            assert_eq!((caps, key_id), (0, None), "granted to nobody");
+            return;
+        }
+        assert_eq!(caps & wire::CAP_SEALED != 0, key_id.is_some());
+        if self.id.is_some() {
+            assert_eq!((self.granted, self.key_id), (Some(caps), key_id));
+        }
+        (self.granted, self.key_id) = (Some(caps), key_id);
     }
 
     fn handle_login(&mut self, id: u64, token: u64, list: Participants<'_>, name: Option<String>) {
@@ -215,6 +268,8 @@ impl Picture {
     }
 
     fn handle_event(&mut self, packet: &Packet<'_>) {
+        let is_newer = matches!(packet, Packet::UserFlags { .. } | Packet::Ended { .. });
+        assert!(!is_newer || self.is_extended(), "a newer packet");
         let own = self.id.expect("no event comes before the login");
         let not_own = |id: u64| {
             assert_ne!(id, own, "an event about oneself");
@@ -230,6 +285,7 @@ impl Picture {
                 let id = not_own(user_id.0);
                 assert!(self.people.remove(&id).is_some(), "{id} was never here");
                 assert!(!self.audible.contains(&id), "{id} is still in voice");
+                self.encrypted.remove(&id);
             }
             Packet::UserJoinedVoice { user_id } => {
                 let id = not_own(user_id.0);
@@ -243,6 +299,12 @@ impl Picture {
                 let person = self.person(id);
                 (person.in_voice, person.is_muted) = (false, false);
             }
+            Packet::UserFlags { user_id, flags } => {
+                assert_eq!(flags.0, wire::IS_ENCRYPTED);
+                self.person(user_id.0);
+                self.encrypted.insert(user_id.0);
+            }
+            Packet::Ended { .. } => self.was_told_the_end = true,
             Packet::UserMuteState { user_id, is_muted } => {
                 self.person(not_own(user_id.0)).is_muted = is_muted;
             }
@@ -301,6 +363,8 @@ fn describe(packet: &Packet<'_>) -> String {
             timestamp_ms,
             message,
         } => format!("{user_id} said at {timestamp_ms}: {message}"),
+        Packet::UserFlags { user_id, .. } => format!("encrypted: {user_id}"),
+        Packet::Ended { reason, text } => format!("ended ({}): {text}", reason.number()),
         Packet::UserMuteState { user_id, is_muted } => {
             let state = if is_muted { "muted" } else { "unmuted" };
             format!("{state}: {user_id}")

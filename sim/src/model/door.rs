@@ -4,7 +4,7 @@
 
 use super::broadcasts::Broadcasts;
 use super::bucket::Bucket;
-use super::{Connection, Model};
+use super::{Connection, Facts, Model};
 use std::net::IpAddr;
 use std::time::Duration;
 use voiceapp_server::Limits;
@@ -82,6 +82,8 @@ impl Model {
             user: None,
             accepted: at,
             muted_before_login: false,
+            facts: Facts::default(),
+            granted: None,
             is_ended: false,
         });
         if let Some(oldest) = oldest {

@@ -1,5 +1,6 @@
 //! The oracle's part of logging in: who may, and what a newcomer is told, rules 1 and 2.
 
+use super::asking::flags_of;
 use super::bucket::Bucket;
 use super::{Model, User};
 use crate::client::junk;
@@ -7,18 +8,32 @@ use crate::wire::{self, Payload};
 use std::time::Duration;
 use voiceapp_server::cause::Cause;
 use voiceapp_server::event::ConnectionId;
-use voiceapp_server::limits::{CHAT_BURST, STATE_BURST, VOICE_BURST};
+use voiceapp_server::limits::{BROADCAST_OVERHEAD_BYTES, CHAT_BURST, STATE_BURST, VOICE_BURST};
 use voiceapp_server::name;
 
 impl Model {
-    pub fn login(&mut self, at: Duration, from: ConnectionId, request_id: u64, name: &str) {
+    pub fn login(
+        &mut self,
+        at: Duration,
+        from: ConnectionId,
+        request_id: u64,
+        asked_name: &str,
+        asked: Option<u32>,
+    ) {
         // Which other names there are is a module's of the server, with its own tests.
-        let accepted = match junk::is_plain(name) {
-            true => junk::name_of(name),
-            false => name::accept(name).ok(),
+        let accepted = match junk::is_plain(asked_name) {
+            true => junk::name_of(asked_name),
+            false => name::accept(asked_name).ok(),
         };
         let name = accepted.clone().unwrap_or_default();
         let own = self.connection(from).user.clone();
+        let is_encrypted = self.connection(from).facts.is_encrypted;
+        // What everyone is made to read of a newcomer, with the flags.
+        let cost = 15 + name.len();
+        let cost = match is_encrypted {
+            true => cost + 12 + BROADCAST_OVERHEAD_BYTES,
+            false => cost,
+        };
         let refusal = if own.is_some() {
             let may = self.may_log_in(at, from);
             (!may).then_some(Cause::LoginTooFast)
@@ -28,7 +43,7 @@ impl Model {
             Some(Cause::LoginServerFull)
         } else if !self.may_log_in(at, from) {
             Some(Cause::LoginTooFast)
-        } else if !self.may_broadcast(at, from, 15 + name.len(), 1) {
+        } else if !self.may_broadcast(at, from, cost, 1) {
             Some(Cause::BroadcastTooMuch)
         } else {
             None
@@ -36,7 +51,14 @@ impl Model {
         if let Some(cause) = refusal {
             self.is_refused = true;
             self.counters.count(cause);
-            let nobody = Payload::new().u64(request_id).u64(0).u64(0).u16(0);
+            let mut nobody = Payload::new().u64(request_id).u64(0).u64(0).u16(0);
+            let has_asked = match own {
+                Some(_) => self.connection(from).granted.is_some(),
+                None => asked.is_some(),
+            };
+            if has_asked {
+                nobody = nobody.bytes(&self.refusal_of(cause, asked_name).0);
+            }
             self.sent.send(from, &nobody.frame(wire::LOGIN_RESPONSE));
             return;
         }
@@ -47,17 +69,22 @@ impl Model {
             others.retain(|other| other.id != own.id);
             return self.tell_list(from, request_id, token, &own, &others);
         }
-        self.broadcast(at, from, 15 + name.len(), 1);
+        self.broadcast(at, from, cost, 1);
         self.last_user_id += 1;
         let is_muted = self.connection(from).muted_before_login;
-        let newcomer = self.new_user(self.last_user_id, &name, is_muted);
+        let mut newcomer = self.new_user(self.last_user_id, &name, is_muted);
+        newcomer.is_encrypted = is_encrypted;
         let connection = self.connection(from);
+        connection.granted = asked.map(|caps| connection.possible(caps));
         connection.user = Some(newcomer.clone());
         let token = connection.token;
         self.users_at_most = self.users_at_most.max(others.len() + 1);
         self.tell_list(from, request_id, token, &newcomer, &others);
         let announcement = newcomer.put(Payload::new()).frame(wire::USER_JOINED_SERVER);
         self.tell_others(from, &announcement);
+        if is_encrypted {
+            self.tell_extended_others(from, &flags_of(newcomer.id));
+        }
     }
 
     fn new_user(&self, id: u64, name: &str, is_muted: bool) -> User {
@@ -79,10 +106,12 @@ impl Model {
             chat: Bucket::per_second(limits.chat_rate, CHAT_BURST),
             voice_datagrams: Bucket::per_second(datagrams, VOICE_BURST * datagrams),
             voice_bytes: Bucket::per_second(bytes, longest.max(VOICE_BURST * bytes)),
+            is_encrypted: false,
         }
     }
 
-    /// The list, and whatever of it does not fit; then who is in voice; then who is muted.
+    /// The list, and whatever of it does not fit; then who is in voice; then who is muted; and then, for who knows
+    /// what that is, who is on an encrypted connection.
     fn tell_list(
         &mut self,
         to: ConnectionId,
@@ -91,7 +120,8 @@ impl Model {
         own: &User,
         others: &[User],
     ) {
-        let mut len = 8 + 8 + 8 + 2 + own.wire_len();
+        let granted = self.granted(to);
+        let mut len = 8 + 8 + 8 + 2 + own.wire_len() + granted.0.len();
         let mut count = 0;
         while count < others.len() && len + others[count].wire_len() <= 65_535 {
             len += others[count].wire_len();
@@ -110,6 +140,7 @@ impl Model {
         for user in listed {
             response = user.put(response);
         }
+        let response = response.bytes(&granted.0);
         self.sent.send(to, &response.frame(wire::LOGIN_RESPONSE));
         for other in &others[count..] {
             let announcement = other.put(Payload::new()).frame(wire::USER_JOINED_SERVER);
@@ -122,6 +153,15 @@ impl Model {
         for other in others.iter().filter(|other| other.told_muted) {
             let state = Payload::new().u64(other.id).bool(true);
             self.sent.send(to, &state.frame(wire::USER_MUTE_STATE));
+        }
+        if self.connection(to).is_extended() {
+            let all = others.iter().chain([&own]);
+            let encrypted = all.filter(|user| user.is_encrypted);
+            let mut encrypted: Vec<u64> = encrypted.map(|user| user.id).collect();
+            encrypted.sort();
+            for id in encrypted {
+                self.sent.send(to, &flags_of(id));
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ impl Model {
         response: u8,
         into: bool,
     ) {
-        if !self.answer(from, request_id, response, true) {
+        if !self.answer(from, request_id, response, None) {
             return;
         }
         let user = self.user(from);

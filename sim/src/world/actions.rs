@@ -164,8 +164,19 @@ impl World {
             false => 0,
         };
         let tail = self.chance.bytes(tail_len);
+        let asked = self.clients[&serial].picture.asked;
+        let (tail, is_whole) = match (&request, asked) {
+            (Request::LogIn(_), Some(caps)) => junk::asked(caps, &mut self.chance),
+            // Behind a name that is too short for capabilities.
+            (Request::LogIn(_), None) => (tail[..tail_len.min(3)].to_vec(), true),
+            _ => (tail, true),
+        };
         let client = self.clients.get_mut(&serial).expect("it is here");
         client.request(request_id, request, &tail);
+        if !is_whole {
+            client.has_written_malformed = true;
+            client.wants_to_finish = true;
+        }
     }
 
     fn perform(&mut self, serial: u64, action: Action) {

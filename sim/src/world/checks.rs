@@ -274,6 +274,8 @@ impl World {
             assert!(is_answered || is_cut_off, "unanswered: {:?}", picture.sent);
             assert!(!picture.has_part_of_a_frame());
             assert!(!is_refused || picture.was_refused);
+            let is_last = cause != Cause::ClosedByPeer && picture.is_extended();
+            assert!(!is_last || picture.was_told_the_end, "no word of its end");
         }
     }
 

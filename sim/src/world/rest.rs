@@ -261,6 +261,11 @@ impl World {
                 picture.audible.iter().eq(audible.map(|(id, _)| id)),
                 "{name}"
             );
+            if picture.is_extended() {
+                let users = tap.model.users().into_iter();
+                let encrypted = users.filter(|user| user.is_encrypted).map(|user| user.id);
+                assert!(encrypted.eq(picture.encrypted.iter().copied()), "{name}");
+            }
             let own = tap.model.users().into_iter().find(|user| user.id == id);
             let own = own.expect("it is logged in");
             if !picture.is_garbled {
