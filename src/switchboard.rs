@@ -334,13 +334,19 @@ impl Switchboard {
         let Some(claim) = claim else {
             return Ok(None);
         };
-        match self.objection_to(&claim, is_own) {
+        let heard = match self.objection_to(&claim, is_own) {
             Some(cause) => {
                 self.relay.refuse(claim, cause);
                 Err(cause)
             }
             None => Ok(self.relay.challenge(now, claim)),
-        }
+        };
+        #[cfg(feature = "simulation")]
+        self.watched(Input::Heard(match &heard {
+            Ok(challenge) => Ok(challenge.as_ref()),
+            Err(cause) => Err((*cause).into()),
+        }));
+        heard
     }
 
     fn objection_to(

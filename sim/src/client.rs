@@ -5,6 +5,7 @@ pub mod picture;
 
 use crate::chance::Chance;
 use crate::kernel::pipe::Pipe;
+use crate::keys::Keys;
 use crate::model::{Facts, TapHandle};
 use crate::wire::{self, Payload};
 use picture::{Picture, Sent};
@@ -67,6 +68,8 @@ pub struct Client {
     pub queued_while_full: Option<usize>,
     /// What its handshake has shown, where its connection is encrypted.
     pub facts: Facts,
+    /// The keys for its voice, where it may be sealed.
+    pub keys: Option<Keys>,
     pub picture: Picture,
 }
 
@@ -90,6 +93,7 @@ impl Client {
             was_stranger: true,
             queued_while_full: None,
             facts: Facts::default(),
+            keys: None,
             picture: Picture::default(),
         }
     }
@@ -100,6 +104,11 @@ impl Client {
             remote: self.voice,
             local: self.dialled,
         }
+    }
+
+    /// Whether it was granted that its voice is sealed.
+    pub fn is_sealed(&self) -> bool {
+        self.picture.key_id.is_some() && self.keys.is_some()
     }
 
     /// Whether it may still do things.

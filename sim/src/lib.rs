@@ -39,6 +39,11 @@ mod codec;
 #[cfg(test)]
 mod corpus;
 mod kernel;
+#[cfg(feature = "encryption")]
+mod keys;
+#[cfg(not(feature = "encryption"))]
+#[path = "no_keys.rs"]
+mod keys;
 mod model;
 mod odds;
 mod runs;

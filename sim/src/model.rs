@@ -11,6 +11,7 @@ mod bucket;
 mod door;
 mod login;
 mod outputs;
+mod sealed;
 mod state;
 mod tap;
 mod voice;
@@ -24,6 +25,7 @@ use broadcasts::Broadcasts;
 use bucket::Bucket;
 use door::Source;
 use outputs::Outputs;
+use sealed::{Envelopes, Seal};
 use std::net::IpAddr;
 use std::time::Duration;
 use voice::Allowances;
@@ -53,6 +55,8 @@ pub struct User {
     voice_datagrams: Bucket,
     voice_bytes: Bucket,
     pub is_encrypted: bool,
+    /// Where the voice is sealed.
+    pub seal: Option<Seal>,
 }
 
 impl User {
@@ -104,6 +108,7 @@ pub struct Model {
     sent: Outputs,
     pub counters: Counters,
     allowances: Allowances,
+    pub envelopes: Envelopes,
     /// What everyone was made to read.
     broadcasts: Broadcasts,
     /// The frame that is handled was a login that is refused.
@@ -124,6 +129,7 @@ impl Model {
             sent: Outputs::default(),
             counters: Counters::new(),
             allowances: Allowances::default(),
+            envelopes: Envelopes::default(),
             broadcasts: Broadcasts::of_all(&limits),
             is_refused: false,
         }
@@ -249,6 +255,9 @@ impl Model {
         }
         let place = self.connections.iter().position(|c| c.id == id);
         let gone = self.connections.remove(place.expect("it is connected"));
+        if let Some(key_id) = gone.facts.key_id {
+            self.envelopes.forget(key_id, u64::MAX);
+        }
         let Some(user) = gone.user else { return };
         let who = Payload::new().u64(user.id);
         if user.told_in_voice {

@@ -44,6 +44,14 @@ pub enum Action {
     SendOddDatagram,
     MoveAddress,
     TakeOverAddress,
+    Replay,
+    ForgeSealed,
+    FloodWithForged,
+    ForgetSeal,
+    HurryOn,
+    SealFarAhead,
+    EchoWrongly,
+    SealOddly,
     ReadSlowly,
     StopReading,
     ReadOn,
@@ -56,7 +64,7 @@ pub enum Action {
 }
 
 /// How often each is chosen: by a stranger, by a user.
-const WEIGHTS: [(Action, [usize; 2]); 40] = [
+const WEIGHTS: [(Action, [usize; 2]); 48] = [
     (Action::LogIn, [60, 1]),
     (Action::LogInBadly, [4, 1]),
     (Action::LogInOften, [1, 1]),
@@ -88,6 +96,14 @@ const WEIGHTS: [(Action, [usize; 2]); 40] = [
     (Action::SendOddDatagram, [1, 3]),
     (Action::MoveAddress, [1, 3]),
     (Action::TakeOverAddress, [1, 1]),
+    (Action::Replay, [1, 3]),
+    (Action::ForgeSealed, [1, 3]),
+    (Action::FloodWithForged, [0, 1]),
+    (Action::ForgetSeal, [0, 1]),
+    (Action::HurryOn, [0, 1]),
+    (Action::SealFarAhead, [0, 1]),
+    (Action::EchoWrongly, [0, 1]),
+    (Action::SealOddly, [0, 2]),
     (Action::ReadSlowly, [1, 3]),
     (Action::StopReading, [1, 5]),
     (Action::ReadOn, [2, 4]),

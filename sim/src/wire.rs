@@ -27,6 +27,8 @@ pub const USER_FLAGS: u8 = 0x4B;
 pub const ENDED: u8 = 0x4C;
 pub const VOICE_DATA: u8 = 0x61;
 pub const SEALED: u8 = 0x62;
+pub const PATH_CHALLENGE: u8 = 0x63;
+pub const PATH_RESPONSE: u8 = 0x64;
 
 /// Capabilities.
 pub const EXTENDED: u32 = 1;

@@ -7,6 +7,7 @@ mod bans;
 mod checks;
 mod datagrams;
 mod rest;
+mod sealed;
 
 use crate::chance::{Chance, Digest};
 use crate::client::Client;
@@ -14,6 +15,7 @@ use crate::kernel::air::{Air, FakeSocket};
 use crate::kernel::line::Line;
 use crate::kernel::listener::{Backlog, FakeListener};
 use crate::kernel::pipe::{Clock, Ledger, Pipe};
+use crate::keys::Keys;
 use crate::model::{PORT, TapHandle};
 use crate::odds::Odds;
 use std::cell::{Cell, RefCell};
@@ -202,7 +204,11 @@ impl World {
             let odd = self.chance.next() as u32;
             client.picture.asked = Some(self.chance.pick(&[3, 3, 3, 1, 7, 0, 2, odd, u32::MAX]));
         }
-        client.facts.is_encrypted = self.chance.percent(self.odds.encrypted);
+        if self.chance.percent(self.odds.encrypted) {
+            client.facts.is_encrypted = true;
+            client.keys = Keys::of(serial);
+            client.facts.key_id = client.keys.as_ref().map(Keys::key_id);
+        }
         let (asked, facts) = (client.picture.asked, client.facts);
         self.clients.insert(serial, client);
         self.log
@@ -223,10 +229,14 @@ impl World {
             }
             let shown = ConnectionFacts {
                 is_encrypted: true,
-                secrets: None,
+                secrets: client.keys.as_ref().map(|keys| keys.secrets),
             };
             self.core.set_facts(id, shown);
-            self.tap.get().model.connection(id).facts = facts;
+            let mut tap = self.tap.get();
+            tap.model.connection(id).facts = facts;
+            if let Some(keys) = &client.keys {
+                tap.ears.entry(keys.key_id()).or_insert_with(|| keys.ear());
+            }
         }
     }
 
@@ -375,6 +385,7 @@ impl World {
         };
         self.clock.set(now.instant + Duration::from_micros(took));
         self.turn_ended = self.clock.get();
+        self.deliver_mail();
         // What a budget has left behind is reported by nobody.
         let is_left = self.core.is_left_behind();
         assert!(!is_left || self.due() == Some(self.turn_ended), "it sleeps");

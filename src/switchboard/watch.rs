@@ -5,7 +5,7 @@ use super::{Deliver, Switchboard};
 use crate::bans::BanList;
 use crate::cause::{Cause, Ended};
 use crate::event::{ConnectionId, Now, UdpPath, UserId, VoiceToken};
-use crate::relay::Verdict;
+use crate::relay::{SealedAnswer, Verdict};
 use std::net::IpAddr;
 
 /// One input, with what was answered to the caller.
@@ -48,6 +48,9 @@ pub enum Input<'a> {
     },
     /// The claim of the last datagram was judged.
     Claim(&'a Verdict<'a, 'a>),
+    /// Voice may be heard or not that came from an address that its user has not proved, and what that address is
+    /// asked.
+    Heard(Result<Option<&'a SealedAnswer>, Cause>),
     /// The turn of a datagram of this user has come.
     Turn {
         speaker: UserId,

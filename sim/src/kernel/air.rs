@@ -4,6 +4,7 @@
 use super::pipe::Clock;
 use crate::chance::Chance;
 use crate::model::{TapHandle, WaitingVoice};
+use crate::wire;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -23,6 +24,9 @@ pub const SERVER_ADDRESSES: [Option<IpAddr>; 4] = [
     Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2))),
     Some(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))),
 ];
+
+/// How many of those whose voice is sealed a frame is sealed for.
+const SEALED_FOR: usize = 8;
 
 /// How often, in a hundred, each thing happens to a datagram.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,6 +78,10 @@ pub struct Air {
     pub taken: u64,
     pub sent: u64,
     pub answered: u64,
+    /// Addresses that were asked because of voice, which is sent on as well.
+    pub asked: u64,
+    /// Sealed answers, on their way to clients.
+    pub mail: Vec<(SocketAddr, Vec<u8>)>,
     pub records: bool,
     pub record: Vec<Sent>,
     // In the present poll.
@@ -111,6 +119,8 @@ impl Air {
             taken: 0,
             sent: 0,
             answered: 0,
+            asked: 0,
+            mail: Vec::new(),
             records: false,
             record: Vec::new(),
             receives: 0,
@@ -224,6 +234,16 @@ impl Air {
     }
 }
 
+/// Whether these are the ones who are to hear.
+fn check_listeners(listeners: &[UdpPath], expected: &[(UdpPath, u64)]) {
+    let mut sorted = listeners.to_vec();
+    sorted.sort_by_key(|peer| peer.remote);
+    assert!(
+        expected.iter().map(|(peer, _)| peer).eq(&sorted),
+        "who hears it"
+    );
+}
+
 fn damage(bytes: &mut Vec<u8>, chance: &mut Chance) {
     match chance.below(3) {
         0 => bytes.truncate(chance.below(bytes.len() + 1)),
@@ -280,33 +300,67 @@ impl DatagramSocket for FakeSocket {
     }
 
     fn send(&mut self, frames: &[Queued<'_>], listeners: &[UdpPath], seals: &mut dyn Seals) {
-        assert!(seals.paths().is_empty(), "nobody here was granted a seal");
         let tap = &mut *self.tap.get();
         let air = &mut tap.air;
         air.sent_in_poll += frames.len();
-        let most = sent_per_poll_max(listeners.len());
+        let count = listeners.len() + seals.paths().len();
+        let most = sent_per_poll_max(count);
         assert!(
             air.sent_in_poll <= most && !frames.is_empty(),
             "sent for too long"
         );
-        let expected = tap.model.listeners();
-        let mut sorted = listeners.to_vec();
-        sorted.sort_by_key(|peer| peer.remote);
-        assert!(
-            expected.iter().map(|(peer, _)| peer).eq(&sorted),
-            "who hears it"
-        );
+        let expected = tap.model.listeners(false);
+        let sealed = tap.model.listeners(true);
+        check_listeners(listeners, &expected);
+        check_listeners(seals.paths(), &sealed);
         for frame in frames {
             let voice = VoiceDatagram::check(frame.frame).expect("listeners can read it");
             let id = voice.user_id().0;
-            let sender = listeners[frame.sender];
-            assert!(expected.contains(&(sender, id)), "somebody else's voice");
+            let sender = listeners.get(frame.sender).copied();
+            let sealed_sender = seals.paths().get(frame.sealed_sender).copied();
+            let is_own = match (sender, sealed_sender) {
+                (Some(sender), None) => expected.contains(&(sender, id)),
+                (None, Some(sender)) => sealed.contains(&(sender, id)),
+                (None, None) => !sealed.iter().any(|(_, listener)| *listener == id),
+                (Some(_), Some(_)) => false,
+            };
+            assert!(is_own, "somebody else's voice");
             let line = tap.voice.entry(id).or_default();
             air.check_frame(self.clock.get(), frame, line);
-            air.deliveries += listeners.len() - 1;
-            air.relayed += u64::from(listeners.len() > 1);
+            let heard = count - usize::from(sender.or(sealed_sender).is_some());
+            air.deliveries += heard;
+            air.relayed += u64::from(heard > 0);
+            let here = seals.paths().len();
+            // With many, some of them will do.
+            let first = match here > SEALED_FOR && !air.records {
+                true => air.chance.below(here),
+                false => 0,
+            };
+            let some = if air.records {
+                here
+            } else {
+                SEALED_FOR.min(here)
+            };
+            for place in (first..first + some).map(|place| place % here) {
+                if place != frame.sealed_sender {
+                    let path = seals.paths()[place];
+                    let zeros = air.chance.pick(&[0, 0, 1, 60]);
+                    let mut datagram = vec![0; frame.frame.len() + 31 + zeros];
+                    assert!(seals.seal(place, frame.frame, &mut datagram), "no seal");
+                    let listener = sealed.iter().find(|(peer, _)| *peer == path);
+                    let (_, listener) = listener.expect("it hears voice");
+                    let key_id = tap.model.key_of(*listener);
+                    let ear = tap.ears.get_mut(&key_id).expect("it has an ear");
+                    let inside = ear.hear(&mut datagram);
+                    let (voice, behind) = inside.split_at(frame.frame.len());
+                    assert!(voice == frame.frame && behind.iter().all(|&it| it == 0));
+                }
+            }
             if air.records {
-                let to = sorted.iter().filter(|&&to| to != sender).copied().collect();
+                let all = expected.iter().chain(&sealed).map(|(peer, _)| *peer);
+                let senders = [sender, sealed_sender];
+                let mut to: Vec<UdpPath> = all.filter(|it| !senders.contains(&Some(*it))).collect();
+                to.sort_by_key(|peer| peer.remote);
                 let frame = frame.frame.to_vec();
                 air.record.push(Sent::Voice { frame, to });
             }
@@ -319,6 +373,9 @@ impl DatagramSocket for FakeSocket {
         let expected = tap.answers.pop_front().expect("somebody has asked");
         assert_eq!((datagram, to), (&*expected.0, &expected.1));
         tap.air.answered += u64::from(!datagram.is_empty());
+        if datagram.first() == Some(&wire::SEALED) {
+            tap.air.mail.push((to.remote, datagram.to_vec()));
+        }
         if tap.air.records {
             let (datagram, to) = expected;
             tap.air.record.push(Sent::Answer { datagram, to });

@@ -2,6 +2,7 @@
 
 use super::asking::flags_of;
 use super::bucket::Bucket;
+use super::sealed::Seal;
 use super::{Model, User};
 use crate::client::junk;
 use crate::wire::{self, Payload};
@@ -76,6 +77,7 @@ impl Model {
         newcomer.is_encrypted = is_encrypted;
         let connection = self.connection(from);
         connection.granted = asked.map(|caps| connection.possible(caps));
+        newcomer.seal = connection.sealed_with().map(Seal::new);
         connection.user = Some(newcomer.clone());
         let token = connection.token;
         self.users_at_most = self.users_at_most.max(others.len() + 1);
@@ -107,6 +109,7 @@ impl Model {
             voice_datagrams: Bucket::per_second(datagrams, VOICE_BURST * datagrams),
             voice_bytes: Bucket::per_second(bytes, longest.max(VOICE_BURST * bytes)),
             is_encrypted: false,
+            seal: None,
         }
     }
 

@@ -3,10 +3,12 @@
 //! kernel beside it, as what that may send is what the model says.
 
 use super::outputs::Outputs;
-use super::voice::Fate;
+use super::sealed::SealedClaim;
+use super::voice::{Fate, Found};
 use super::{Ban, Model};
 use crate::kernel::air::Air;
 use crate::kernel::pipe::Buffer;
+use crate::keys::{Ear, key_of};
 use crate::wire;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +17,7 @@ use std::time::{Duration, Instant};
 use voiceapp_server::Limits;
 use voiceapp_server::cause::Cause;
 use voiceapp_server::event::{ConnectionId, Now, UdpPath};
-use voiceapp_server::relay::Verdict;
+use voiceapp_server::relay::{SealedAnswer, Verdict};
 use voiceapp_server::simulation::{Input, Watch};
 
 /// The server's voice port, and an address of its machine.
@@ -39,7 +41,11 @@ pub struct Tap {
     /// The bans that are about to be put into force.
     pub next_bans: Vec<Ban>,
     /// The claim that was examined last.
-    claim: (Now, UdpPath, Vec<u8>),
+    claim: (Now, UdpPath, Vec<u8>, Option<SealedClaim>),
+    /// Whose voice was examined last, if it came from an address that is to be asked.
+    asks: Option<(Now, UdpPath, ConnectionId, u64)>,
+    /// What hears for those whose voice is sealed, by key.
+    pub ears: BTreeMap<u32, Ear>,
     /// What was delivered to each connection and its client has not read, by token.
     pub unread: BTreeMap<u64, Buffer>,
     /// What waits of each user, the oldest first.
@@ -62,7 +68,9 @@ impl TapHandle {
             start: now.instant,
             got: Outputs::default(),
             next_bans: Vec::new(),
-            claim: (now, UdpPath { remote, local }, Vec::new()),
+            claim: (now, UdpPath { remote, local }, Vec::new(), None),
+            asks: None,
+            ears: BTreeMap::new(),
             unread: BTreeMap::new(),
             voice: BTreeMap::new(),
             answers: VecDeque::new(),
@@ -133,6 +141,7 @@ impl Tap {
                 dropped,
             } => self.datagram(now, path, datagram, is_late, dropped),
             Input::Claim(verdict) => self.claim(verdict),
+            Input::Heard(heard) => self.heard(heard),
             Input::Turn { speaker, dropped } => {
                 assert_eq!(dropped, self.model.turn(speaker), "a turn of {speaker}");
                 let waits = self.voice.get(&speaker.0).is_some_and(|it| !it.is_empty());
@@ -154,13 +163,16 @@ impl Tap {
         let is_old = now.instant - arrived_at + Duration::from_millis(2) > self.air.voice_age;
         assert!(!is_late || is_old, "living voice is taken for old");
         let at = self.at(now);
-        let expected = self.model.datagram(at, source, datagram, is_late);
-        assert_eq!(dropped, expected.err(), "from {source:?}: {datagram:?}");
+        let expected = self.model.datagram(at, source, &arrival.bytes, is_late);
+        let refused = expected.as_ref().err().copied();
+        assert_eq!(dropped, refused, "from {source:?}: {datagram:?}");
         match expected {
-            Ok(Some(speaker)) => {
-                let mut frame = wire::voice_frame(&arrival.bytes)
-                    .expect("it is voice")
-                    .to_vec();
+            Ok(Found::Voice {
+                speaker,
+                mut frame,
+                asks,
+            }) => {
+                self.asks = asks.map(|owner| (now, source, owner, speaker));
                 frame[3..11].copy_from_slice(&speaker.to_be_bytes());
                 let line = self.voice.entry(speaker).or_default();
                 line.push_back(WaitingVoice {
@@ -169,32 +181,78 @@ impl Tap {
                     has_stamp,
                 });
             }
-            Ok(None) => self.claim = (now, source, datagram.to_vec()),
+            Ok(Found::Claim(sealed)) => self.claim = (now, source, arrival.bytes, sealed),
+            // It was opened where it lies.
+            Err(_) if datagram.first() == Some(&wire::SEALED) => {}
             Err(_) => assert_eq!(datagram, arrival.bytes, "a dropped one was written to"),
         }
     }
 
     fn claim(&mut self, verdict: &Verdict<'_, '_>) {
-        let (now, from, datagram) = &self.claim;
+        let (now, from, datagram, sealed) = self.claim.clone();
         let is_own = from.remote == SocketAddr::new(OWN_IP, PORT);
-        let at = now.instant - self.start;
+        let at = (self.at(now), now.unix_ms);
         let fate = match *verdict {
             Verdict::Answer(answer) => Fate::Answer(answer.to_vec()),
             Verdict::AnswerAndEnd(answer) => Fate::AnswerAndEnd(answer.to_vec()),
             Verdict::Drop(cause) => Fate::Drop(cause.into()),
             Verdict::Relay { .. } => panic!("a claim is not relayed"),
-            Verdict::AnswerSealed(_) => panic!("nobody here has a seal"),
+            Verdict::AnswerSealed(answer) => self.unseal(now, from, answer),
         };
         let was_answered = !matches!(fate, Fate::Drop(_));
-        let expected = self.model.claim(at, *from, datagram, is_own, was_answered);
+        let asked = (&datagram[..], sealed);
+        let expected = self.model.claim(at, from, asked, is_own, was_answered);
         assert_eq!(fate, expected, "from {from:?}: {datagram:?}");
         match fate {
-            Fate::Answer(answer) => self.answers.push_back((answer, *from)),
+            Fate::Answer(answer) => self.answers.push_back((answer, from)),
             Fate::AnswerAndEnd(answer) => {
-                self.answers.push_back((answer, *from));
-                self.answers.push_back((Vec::new(), *from));
+                self.answers.push_back((answer, from));
+                self.answers.push_back((Vec::new(), from));
+            }
+            Fate::Sealed(..) | Fate::Question(_) => {
+                let Verdict::AnswerSealed(answer) = verdict else {
+                    unreachable!("it was sealed");
+                };
+                self.answers.push_back((answer.to_vec(), from));
             }
             Fate::Drop(_) => {}
+        }
+    }
+
+    /// What a sealed answer to this path says, which only its user can read.
+    fn unseal(&mut self, now: Now, to: UdpPath, mut answer: SealedAnswer) -> Fate {
+        let key_id = key_of(&answer);
+        let ear = self.ears.get_mut(&key_id).expect("somebody has the key");
+        let inside = ear.hear(&mut answer);
+        let value = inside.strip_prefix(&[wire::PATH_CHALLENGE, 0, 8]);
+        let Some(value) = value else {
+            return Fate::Sealed(key_id, inside);
+        };
+        let value: [u8; 8] = value[..8].try_into().expect("eight bytes");
+        let (remote, value) = (to.remote, u64::from_be_bytes(value));
+        let envelopes = &mut self.model.envelopes;
+        envelopes.asked(now.unix_ms, remote, key_id, value);
+        assert_eq!(inside[11..], [0], "zeros behind it");
+        Fate::Question(key_id)
+    }
+
+    /// Voice came from an address that is not proved.
+    fn heard(&mut self, heard: Result<Option<&SealedAnswer>, Cause>) {
+        let (now, from, owner, speaker) = self.asks.take().expect("such voice has come");
+        let is_own = from.remote == SocketAddr::new(OWN_IP, PORT);
+        let expected = self.model.hear(self.at(now), from, owner, is_own);
+        let is_asked = heard.map(|question| question.is_some());
+        assert_eq!(is_asked, expected, "voice from {from:?}");
+        match heard {
+            Err(_) => drop(self.voice.entry(speaker).or_default().pop_back()),
+            Ok(None) => {}
+            Ok(Some(question)) => {
+                let fate = self.unseal(now, from, *question);
+                let key_id = self.model.connection(owner).sealed_with();
+                assert_eq!(Some(fate), key_id.map(Fate::Question));
+                self.answers.push_back((question.to_vec(), from));
+                self.air.asked += 1;
+            }
         }
     }
 
@@ -217,8 +275,8 @@ impl Tap {
             None => self.air.begin_poll(),
             Some((work, waiting)) => {
                 assert!(self.answers.is_empty(), "an answer was not sent");
-                let listeners = self.model.listeners().len();
-                self.air.end_poll(work, waiting, listeners);
+                let listeners = [false, true].map(|it| self.model.listeners(it).len());
+                self.air.end_poll(work, waiting, listeners.iter().sum());
             }
         }
     }

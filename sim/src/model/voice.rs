@@ -6,6 +6,7 @@
 //! left, and what would be left if everyone shared one place.
 
 use super::door::network_of;
+use super::sealed::SealedClaim;
 use super::{Connection, Model, User};
 use crate::wire::{self, Fields, Payload};
 use std::net::IpAddr;
@@ -14,35 +15,48 @@ use voiceapp_server::cause::Cause;
 use voiceapp_server::event::{ConnectionId, UdpPath, UserId};
 use voiceapp_server::limits::{FALSE_ANSWER_INTERVAL, FALSE_ANSWERS_BURST};
 
+/// What a datagram was found to be.
+#[derive(Debug)]
+pub enum Found {
+    /// Voice that is to have its turn, as its speaker has sent it. It may come from an address that its user has not
+    /// proved, and that is to be asked.
+    Voice {
+        speaker: u64,
+        frame: Vec<u8>,
+        asks: Option<ConnectionId>,
+    },
+    Claim(Option<SealedClaim>),
+}
+
 /// What becomes of a claim.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fate {
     Answer(Vec<u8>),
     /// With an empty datagram behind it.
     AnswerAndEnd(Vec<u8>),
+    /// Under the seal of this key.
+    Sealed(u32, Vec<u8>),
+    /// The address is asked, under the same.
+    Question(u32),
     Drop(Cause),
 }
 
 impl Model {
-    /// Examines a datagram. Whose voice it is, if it is to have its turn; or none, for a claim.
+    /// Examines a datagram, as it came.
     pub fn datagram(
         &mut self,
         at: Duration,
         from: UdpPath,
         datagram: &[u8],
         is_late: bool,
-    ) -> Result<Option<u64>, Cause> {
+    ) -> Result<Found, Cause> {
         let result = match datagram.first() {
             Some(&wire::VOICE_DATA) if is_late => Err(Cause::VoiceTooLate),
-            Some(&wire::VOICE_DATA) => self.voice(at, from, datagram).map(Some),
+            Some(&wire::VOICE_DATA) => self.voice(at, from, datagram),
             // Whatever is in it.
-            Some(&wire::VOICE_AUTH_REQUEST) => Ok(None),
+            Some(&wire::VOICE_AUTH_REQUEST) => Ok(Found::Claim(None)),
+            Some(&wire::SEALED) => self.open(at, from, datagram, is_late),
             _ => Err(match wire::split(datagram) {
-                // Nobody here has a seal.
-                Some((wire::SEALED, payload)) => match payload.len() {
-                    0..28 => Cause::DatagramMalformed,
-                    _ => Cause::SealUnknownKey,
-                },
                 Some(_) => Cause::DatagramUnknownId,
                 None => wire::cut_off(datagram),
             }),
@@ -50,7 +64,7 @@ impl Model {
         result.inspect_err(|&cause| self.counters.count(cause))
     }
 
-    fn voice(&mut self, at: Duration, from: UdpPath, datagram: &[u8]) -> Result<u64, Cause> {
+    fn voice(&mut self, at: Duration, from: UdpPath, datagram: &[u8]) -> Result<Found, Cause> {
         let frame = wire::voice_frame(datagram)?;
         if frame.len() - 19 > self.limits.voice_bytes {
             return Err(Cause::DatagramTooLong);
@@ -59,7 +73,25 @@ impl Model {
         let mut users = self.connections.iter_mut();
         let is_speaker = |it: &&mut Connection| it.user.as_ref().is_some_and(|it| proved(it.peer));
         let connection = users.find(is_speaker).ok_or(Cause::VoiceUnknownSource)?;
-        let (ip, from) = (connection.ip, connection.id);
+        let is_sealed = |user: &User| user.seal.is_some();
+        if connection.user.as_ref().is_some_and(is_sealed) {
+            return Err(Cause::VoiceNotSealed);
+        }
+        let id = connection.id;
+        Ok(Found::Voice {
+            speaker: self.admit(at, id, frame)?,
+            frame: frame.to_vec(),
+            asks: None,
+        })
+    }
+
+    /// Whose voice it is, if they may speak and it is not too much.
+    pub fn admit(&mut self, at: Duration, from: ConnectionId, frame: &[u8]) -> Result<u64, Cause> {
+        if frame.len() - 19 > self.limits.voice_bytes {
+            return Err(Cause::DatagramTooLong);
+        }
+        let connection = self.connection(from);
+        let ip = connection.ip;
         let speaker = connection.user.as_mut().expect("it is logged in");
         speaker.may_speak()?;
         let bytes = frame.len() as u32;
@@ -90,10 +122,10 @@ impl Model {
         dropped
     }
 
-    /// Everyone who receives voice, with their ids.
-    pub fn listeners(&self) -> Vec<(UdpPath, u64)> {
+    /// Everyone who receives voice, sealed or plain, with their ids.
+    pub fn listeners(&self, is_sealed: bool) -> Vec<(UdpPath, u64)> {
         let users = self.connections.iter().flat_map(|c| &c.user);
-        let here = users.filter(|user| user.in_voice);
+        let here = users.filter(|user| user.in_voice && user.seal.is_some() == is_sealed);
         let mut listeners: Vec<_> = here.filter_map(|it| Some((it.peer?, it.id))).collect();
         listeners.sort_by_key(|(peer, _)| peer.remote);
         listeners
@@ -102,13 +134,18 @@ impl Model {
     /// Judges a claim. `was_answered` is what the server did, which counts only where it has a choice.
     pub fn claim(
         &mut self,
-        at: Duration,
+        (at, unix_ms): (Duration, u64),
         from: UdpPath,
-        datagram: &[u8],
+        (datagram, sealed): (&[u8], Option<SealedClaim>),
         is_own_address: bool,
         was_answered: bool,
     ) -> Fate {
-        let fate = self.judge(at, from, datagram, is_own_address, was_answered);
+        let fate = match sealed {
+            Some(claim) => {
+                self.judge_sealed((at, unix_ms), from, claim, is_own_address, was_answered)
+            }
+            None => self.judge(at, from, datagram, is_own_address, was_answered),
+        };
         if let Fate::Drop(cause) = fate {
             self.counters.count(cause);
         }
@@ -131,9 +168,24 @@ impl Model {
             .connections
             .iter()
             .find(|c| c.user.is_some() && Some(c.token) == token);
-        let is_permitted = owner.is_some_and(|owner| {
+        let is_near = |owner: &Connection| {
             self.limits.voice_from_anywhere || network_of(owner.ip) == network_of(from.remote.ip())
+        };
+        // Its owner is one whose voice is sealed, and so does not lose it to anyone without a seal.
+        let is_taken = self.connections.iter().any(|it| {
+            let user = it.user.as_ref().filter(|user| user.seal.is_some());
+            let peer = user.and_then(|user| user.peer);
+            peer.is_some_and(|peer| peer.remote == from.remote)
         });
+        let refusal = match owner {
+            None => Some(Cause::VoiceAuthUnknownToken),
+            Some(it) if it.user.as_ref().is_some_and(|it| it.seal.is_some()) => {
+                Some(Cause::VoiceAuthNotSealed)
+            }
+            Some(it) if !is_near(it) => Some(Cause::VoiceAuthElsewhere),
+            Some(_) => is_taken.then_some(Cause::VoiceAuthTaken),
+        };
+        let is_permitted = refusal.is_none();
         let has_it =
             owner.is_some_and(|it| it.user.as_ref().is_some_and(|it| it.peer == Some(from)));
         let owner = owner.map(|owner| owner.id);
@@ -158,10 +210,7 @@ impl Model {
         if !self.allowances.permit(at, from.remote.ip(), was_answered) {
             return Fate::Drop(Cause::VoiceAuthUnanswered);
         }
-        self.counters.count(match owner {
-            Some(_) => Cause::VoiceAuthElsewhere,
-            None => Cause::VoiceAuthUnknownToken,
-        });
+        self.counters.count(refusal.expect("it is not permitted"));
         match token {
             0 => Fate::AnswerAndEnd(answer(false)),
             _ => Fate::Answer(answer(false)),
@@ -169,7 +218,7 @@ impl Model {
     }
 
     /// The newest proof wins: this address is nobody else's any more.
-    fn bind(&mut self, owner: ConnectionId, from: UdpPath) {
+    pub fn bind(&mut self, owner: ConnectionId, from: UdpPath) {
         for connection in &mut self.connections {
             let Some(user) = &mut connection.user else {
                 continue;
@@ -185,7 +234,9 @@ impl Model {
 
 impl User {
     fn may_speak(&self) -> Result<(), Cause> {
-        match (self.in_voice && self.peer.is_some(), self.is_muted) {
+        // Sealed voice says by itself whose it is.
+        let is_known = self.peer.is_some() || self.seal.is_some();
+        match (self.in_voice && is_known, self.is_muted) {
             (false, _) => Err(Cause::VoiceNotInChannel),
             (true, true) => Err(Cause::VoiceMuted),
             (true, false) => Ok(()),
@@ -203,7 +254,7 @@ pub struct Allowances {
 
 impl Allowances {
     /// Whether there must be an answer: the server's choice, unless the bounds leave none.
-    fn permit(&mut self, at: Duration, source: IpAddr, was_answered: bool) -> bool {
+    pub fn permit(&mut self, at: Duration, source: IpAddr, was_answered: bool) -> bool {
         let source = network_of(source);
         let known = self
             .of_sources

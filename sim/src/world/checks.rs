@@ -306,14 +306,19 @@ impl World {
 
     /// Every datagram that was taken from the kernel was sent on, answered, counted as dropped, or waits.
     pub fn check_books(&self) {
-        let answered = [Cause::VoiceAuthUnknownToken, Cause::VoiceAuthElsewhere];
+        let answered = [
+            Cause::VoiceAuthUnknownToken,
+            Cause::VoiceAuthElsewhere,
+            Cause::VoiceAuthNotSealed,
+            Cause::VoiceAuthTaken,
+        ];
         let counters = self.core.counters();
         let dropped = counters
             .occurred()
             .filter(|(cause, _)| cause.kind() == CauseKind::Datagram && !answered.contains(cause));
         let dropped: u64 = dropped.map(|(_, count)| count).sum();
         let (air, waiting) = (&self.tap.get().air, self.core.voice_waiting());
-        let done = air.sent + air.answered + dropped;
+        let done = air.sent + air.answered - air.asked + dropped;
         assert_eq!(air.taken, done + waiting as u64, "lost silently");
         let is_left = waiting > 0 || !air.is_told_empty;
         assert!(self.core.voice_is_ready() || !is_left, "voice is forgotten");

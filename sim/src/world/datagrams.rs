@@ -29,40 +29,40 @@ impl World {
                     client.dialled = self.chance.pick(&SERVER_ADDRESSES);
                 }
                 let path = client.path();
-                self.prove(path, own);
+                self.prove(serial, path, own);
             }
             Action::ProveDeparted => {
                 let departed = self.departed_tokens.back().copied();
-                self.prove(path, departed.unwrap_or(7));
+                self.prove(serial, path, departed.unwrap_or(7));
             }
-            Action::ProveStolen => self.prove(path, victim),
-            Action::ProveZero => self.prove(path, 0),
+            Action::ProveStolen => self.prove(serial, path, victim),
+            Action::ProveZero => self.prove(serial, path, 0),
             Action::ProveRandom => {
                 let token = self.chance.field();
-                self.prove(path, token);
+                self.prove(serial, path, token);
             }
             Action::ProveOwn => {
                 let remote = SocketAddr::new(OWN_IP, PORT);
-                self.prove(UdpPath { remote, ..path }, own);
+                self.prove(serial, UdpPath { remote, ..path }, own);
             }
             Action::FloodWithProofs => {
                 for _ in 0..2 * FALSE_ANSWERS_BURST {
                     let token = self.chance.field();
-                    self.prove(path, token);
+                    self.prove(serial, path, token);
                 }
             }
-            Action::ForgeProof => self.prove(forged, own),
+            Action::ForgeProof => self.prove(serial, forged, own),
             Action::Speak => {
                 for _ in 0..self.chance.between(1, 3) {
                     let len = self.chance.between(100, 300).min(longest);
-                    self.speak(path, len);
+                    self.speak(serial, path, len);
                 }
             }
             Action::SpeakMuch => {
                 let count = self.chance.pick(&[100, 200, self.odds.voice_flood]);
                 let len = self.chance.pick(&[1, longest]);
                 for _ in 0..count {
-                    self.speak(path, len);
+                    self.speak(serial, path, len);
                 }
             }
             Action::SpeakOddly => {
@@ -77,9 +77,9 @@ impl World {
                     2_030,
                 ];
                 let len = self.chance.pick(&edges);
-                self.speak(path, len);
+                self.speak(serial, path, len);
             }
-            Action::ForgeVoice => self.speak(forged, longest.min(240)),
+            Action::ForgeVoice => self.speak(serial, forged, longest.min(240)),
             Action::SendOddDatagram => {
                 let datagram = junk::odd_datagram(&mut self.chance);
                 self.tap.get().air.send(self.clock.get(), path, &datagram);
@@ -91,25 +91,29 @@ impl World {
                 self.clients.get_mut(&serial).expect("it is here").voice = fresh;
             }
             Action::TakeOverAddress => client.voice = elsewhere,
-            other => unreachable!("{other:?} has nothing to do with datagrams"),
+            sealed => self.perform_under_seal(serial, sealed, path, forged),
         }
     }
 
-    pub fn prove(&mut self, from: UdpPath, token: u64) {
+    /// A client sends a proof.
+    pub fn prove(&mut self, serial: u64, from: UdpPath, token: u64) {
         let payload = Payload::new().u64(self.chance.field()).u64(token);
-        let datagram = payload.frame(wire::VOICE_AUTH_REQUEST);
-        self.tap.get().air.send(self.clock.get(), from, &datagram);
+        self.send_as(serial, from, &payload.frame(wire::VOICE_AUTH_REQUEST));
     }
 
-    /// Sends so many bytes of voice, no two of the same.
-    pub fn speak(&mut self, from: UdpPath, len: usize) {
+    /// A client sends so many bytes of voice, no two of the same.
+    pub fn speak(&mut self, serial: u64, from: UdpPath, len: usize) {
+        let voice = self.voice(len);
+        self.send_as(serial, from, &voice);
+    }
+
+    pub fn voice(&mut self, len: usize) -> Vec<u8> {
         self.next_sequence += 1;
-        let voice = Payload::new()
+        Payload::new()
             .u64(self.chance.field())
             .u32(self.next_sequence)
             .u32(self.next_sequence.wrapping_mul(960))
             .bytes(&vec![0xA5; len])
-            .frame(wire::VOICE_DATA);
-        self.tap.get().air.send(self.clock.get(), from, &voice);
+            .frame(wire::VOICE_DATA)
     }
 }

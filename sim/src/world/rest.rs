@@ -57,7 +57,7 @@ impl World {
             let client = self.clients.get_mut(&serial).expect("it is here");
             client.voice = fresh;
             let (path, token) = (client.path(), client.picture.token);
-            self.prove(path, token);
+            self.prove(serial, path, token);
             proofs.insert(fresh, serial);
         }
         self.settle(true);
@@ -72,7 +72,7 @@ impl World {
         for serial in &speakers {
             let path = self.clients[serial].path();
             let len = self.odds.limits.voice_bytes.min(240);
-            self.speak(path, len);
+            self.speak(*serial, path, len);
         }
         self.settle(true);
         let record = std::mem::take(&mut self.tap.get().air.record);
