@@ -3,7 +3,8 @@
 //!
 //! There is one of each. `chance` is where every decision comes from: a seed, or the bytes of a fuzzer. `odds` says
 //! what kind of run it is. `kernel` has the connections, the listening socket and the datagrams, as unkind as a kernel
-//! may be. `client` is the client: what it writes, and what it makes of what it reads. `model` is the oracle: what
+//! may be. `client` is the client: what it writes, and what it makes of what it reads; some ask for
+//! capabilities, and some seal their voice, with what is in `keys`. `model` is the oracle: what
 //! the server must do, told as plainly as the protocol tells it. `world` moves the time, drives the loop, and looks at
 //! everything after each turn. The loop is the server's own, by its feature `simulation`.
 //!

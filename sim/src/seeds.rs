@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use voiceapp_server::cause::{Cause, Counters};
 
 /// Few, dozens, and a crowd.
-const FIXED_SEEDS: [u64; 9] = [40, 18, 31, 8, 35, 28, 15, 21, 5];
+const FIXED_SEEDS: [u64; 9] = [40, 15, 23, 72, 29, 4, 8, 21, 69];
 /// What those must run into, so that they do not come to miss it one day without anyone noticing.
-const MUST_OCCUR: [Cause; 43] = [
+const MUST_OCCUR: [Cause; 53] = [
     Cause::VoiceUnknownSource,
     Cause::VoiceNotInChannel,
     Cause::VoiceMuted,
@@ -26,6 +26,16 @@ const MUST_OCCUR: [Cause; 43] = [
     Cause::VoiceAuthUnanswered,
     Cause::VoiceAuthBanned,
     Cause::VoiceAuthOwnAddress,
+    Cause::VoiceAuthNotSealed,
+    Cause::VoiceAuthTaken,
+    Cause::VoiceNotSealed,
+    Cause::SealUnknownKey,
+    Cause::SealNotAuthentic,
+    Cause::SealReplayed,
+    Cause::SealOutOfReach,
+    Cause::SealUnopened,
+    Cause::SealPathWrong,
+    Cause::SealPathUnchallenged,
     Cause::LoginBadName,
     Cause::LoginServerFull,
     Cause::LoginTooFast,

@@ -69,10 +69,13 @@ impl World {
         let speakers = self.serials().into_iter().filter(is_open);
         let speakers: Vec<u64> = speakers.take(LAST_SPEAKERS).collect();
         self.tap.get().air.record.clear();
+        let before = self.core.counters();
         for serial in &speakers {
             let path = self.clients[serial].path();
             let len = self.odds.limits.voice_bytes.min(240);
             self.speak(*serial, path, len);
+            // Several may be of one address, which has a rate.
+            self.pass(A_WHILE / 10);
         }
         self.settle(true);
         let record = std::mem::take(&mut self.tap.get().air.record);
@@ -90,7 +93,17 @@ impl World {
             let others = speakers.iter().filter(|&it| it != serial).count();
             let expected = if client.picture.in_voice { others } else { 0 };
             let heard = heard.get(serial).copied().unwrap_or_default();
-            assert_eq!(heard, expected, "what {} hears", client.name);
+            let after = self.core.counters();
+            let news = after
+                .occurred()
+                .filter(|&(it, count)| count > before.get(it));
+            assert_eq!(
+                heard,
+                expected,
+                "what {} hears: {:?}",
+                client.name,
+                news.collect::<Vec<_>>()
+            );
         }
     }
 
