@@ -84,6 +84,12 @@ impl Server {
         if host.is_empty() {
             return Err(format!("{server:?} names no host"));
         }
+        // It begins a line of `known_servers`, up to a blank, and that may not be a comment.
+        if host.contains(|c: char| c.is_whitespace() || c.is_control()) || host.starts_with('#') {
+            return Err(format!(
+                "{server:?} is no host: no name has such characters"
+            ));
+        }
         self.host = host.to_owned();
         self.port = port.map_or(Ok(PORT), parse_port)?;
         Ok(())
@@ -127,6 +133,12 @@ mod tests {
             ("host:65536", None),
             ("[::1", None),
             ("[::1]9001", None),
+            ("ho st", None),
+            ("host\n:1", None),
+            ("[::1%1 roots\nhost]:1", None),
+            ("#host", None),
+            ("voiceapp://host\u{2028}", None),
+            ("fe80::1%eth0", Some(("fe80::1%eth0", 9001))),
             ("voiceapp://host", Some(("host", 9001))),
             ("VoiceApp://host:1/", Some(("host", 1))),
             ("voiceapp://[::1]:2/#", Some(("::1", 2))),
