@@ -116,7 +116,8 @@ pub(super) fn configured(
         };
         let read = |path: &Path| files::read(path, CERTIFICATE_FILE_BYTES_MAX);
         let chain = read(&certificate).map_err(error(&certificate, "tls_certificate"))?;
-        let secret = read(&key).map_err(error(&key, "tls_key"))?;
+        let secret = files::read_secret(&key, CERTIFICATE_FILE_BYTES_MAX);
+        let secret = secret.map_err(error(&key, "tls_key"))?;
         Identity::parse(&chain, &secret)
             .map_err(io::Error::other)
             .map_err(error(&certificate, "tls_certificate"))
@@ -146,7 +147,7 @@ fn is_there(path: &Path) -> bool {
 }
 
 fn read_kept(path: &Path) -> Result<Identity, ServerError> {
-    let identity = files::read(path, CERTIFICATE_FILE_BYTES_MAX)
+    let identity = files::read_secret(path, CERTIFICATE_FILE_BYTES_MAX)
         .and_then(|text| Identity::parse(&text, &text).map_err(io::Error::other));
     identity.map_err(|source| of_state(path, source))
 }

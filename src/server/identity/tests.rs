@@ -135,6 +135,23 @@ fn where_nothing_can_be_kept_it_is_for_one_run_and_nobody_is_invited() {
     }
 }
 
+#[cfg(unix)]
+fn show_to_all(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is the test's own");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_kept_key_that_every_user_can_read_is_not_used() {
+    let folder = Folder::new();
+    let config = folder.config();
+    lasting(&config);
+    show_to_all(&folder.0.join("deep").join(FILE), 0o604);
+    let error = config.find_identity().expect_err("others can read it");
+    assert!(error.to_string().contains("chmod"), "{error}");
+}
+
 #[test]
 fn files_that_the_settings_name_are_used_or_are_an_error() {
     let folder = Folder::new();
@@ -142,9 +159,14 @@ fn files_that_the_settings_name_are_used_or_are_an_error() {
     let text = Identity::make().expect("there is randomness");
     let path = |name: &str| folder.0.join(name);
     let cut = text.find("-----BEGIN PRIVATE").expect("it is there");
-    fs::write(path("certificate"), &text[..cut]).expect("there is room");
-    fs::write(path("key"), &text[cut..]).expect("there is room");
-    fs::write(path("other"), Identity::make().expect("it is made")).expect("there is room");
+    let other = Identity::make().expect("it is made");
+    for (name, content) in [
+        ("certificate", &text[..cut]),
+        ("key", &text[cut..]),
+        ("other", &other),
+    ] {
+        write_new(&path(name), content).expect("there is room");
+    }
     let config = |certificate, key| Config {
         tls_certificate: Some(path(certificate)),
         tls_key: Some(path(key)),
@@ -162,6 +184,13 @@ fn files_that_the_settings_name_are_used_or_are_an_error() {
         let error = config.find_identity().expect_err("it is wrong").to_string();
         assert!(error.contains(named), "{error}");
         assert!(config.check_files().is_err(), "{error}");
+    }
+    #[cfg(unix)]
+    for mode in [0o644, 0o602] {
+        show_to_all(&path("key"), mode);
+        let error = config("certificate", "key").find_identity();
+        let error = error.expect_err("every user can read or change it");
+        assert!(error.to_string().contains("tls_key"), "{error}");
     }
     let off = Config {
         tls: TlsUse::Off,
