@@ -116,46 +116,13 @@ impl Identity {
         params.not_after = (now + VALIDITY).into();
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(not_made)?;
         let certificate = params.self_signed(&key).map_err(not_made)?;
-        let mut text = section("CERTIFICATE", certificate.der());
-        text += &section("PRIVATE KEY", key.serialized_der());
-        Ok(text)
+        Ok(certificate.pem() + &key.serialize_pem())
     }
 
     /// What clients know the key by.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
-}
-
-/// A section of a PEM file (RFC 7468).
-fn section(label: &str, der: &[u8]) -> String {
-    const LINE: usize = 64;
-    let base64 = base64(der);
-    let mut text = format!("-----BEGIN {label}-----\n");
-    for line in base64.as_bytes().chunks(LINE) {
-        text.extend(line.iter().copied().map(char::from));
-        text.push('\n');
-    }
-    text + &format!("-----END {label}-----\n")
-}
-
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let bits = three
-            .iter()
-            .fold(0, |bits, &byte| bits << 8 | u32::from(byte));
-        let bits = bits << (8 * (3 - three.len()));
-        for place in 0..4 {
-            text.push(match place <= three.len() {
-                true => char::from(ALPHABET[(bits >> (18 - 6 * place) & 63) as usize]),
-                false => '=',
-            });
-        }
-    }
-    text
 }
 
 /// What every connection begins with.

@@ -20,13 +20,12 @@ pub enum To {
     ThoseBut(Audience, ConnectionId),
 }
 
-/// What a client understands. What both understand goes to everyone, and whatever it is that happens, it is
-/// encoded at most once for each.
+/// What a client understands. A frame that both kinds understand goes to everyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// The packets that every client knows.
     Old,
-    /// Those of [`Caps::EXTENDED`](crate::protocol::Caps::EXTENDED) as well.
+    /// The packets of [`Caps::EXTENDED`](crate::protocol::Caps::EXTENDED) as well.
     Extended,
 }
 

@@ -93,8 +93,8 @@ impl ServerHandle {
         self.wake();
     }
 
-    /// Makes the server read its ban file and its certificate's files again, and returns at once. The result is in
-    /// the log. A file that cannot be read changes nothing. Requested more than once a second, it is read once
+    /// Makes the server read its ban file, its password file and its certificate's files again, and returns at
+    /// once. The result is in the log. A file that cannot be read changes nothing. Requested more than once a second, it is read once
     /// a second, and in any case once more after the last request.
     pub fn reload(&self) {
         self.request(Request::Reload);

@@ -1,5 +1,7 @@
-//! What is read at start, and again when somebody asks for it: on a thread of its own, because a disk may take
-//! its time and voice may not wait for it.
+//! What the server reads at start, and again on request.
+//!
+//! Each reading has a thread of its own: a disk may be slow, and voice must not wait for it. A request that
+//! comes during a reading is not lost: another reading follows.
 
 use super::spare::Spare;
 use super::{ServerError, ServerHandle};
@@ -12,20 +14,20 @@ pub(super) type Read<T> = dyn Fn() -> Result<T, ServerError> + Send + Sync;
 
 /// Something that can be read again: see the [module](self).
 pub(super) struct Reread<T> {
-    /// What it is, as the log has it.
+    /// Its name in the log.
     name: &'static str,
-    /// What follows where it cannot be read.
+    /// The consequence if it cannot be read, for the log.
     stays: &'static str,
-    /// How it is read, if there is anything to read.
+    /// Reads it. There is none if nothing is configured.
     read: Option<Arc<Read<T>>>,
     handle: ServerHandle,
     sender: Sender<Result<T, ServerError>>,
     receiver: Receiver<Result<T, ServerError>>,
     is_reading: bool,
-    /// Whether somebody has asked again since the reading began, and may have changed the file after
-    /// it was read.
+    /// Whether another request came since the reading began. The file may have changed after it was
+    /// read.
     is_asked_again: bool,
-    /// For the file, so that it can be read when all descriptors are used up.
+    /// A descriptor for the file, so that it can be read when all others are in use.
     spare: Spare,
 }
 
@@ -50,23 +52,22 @@ impl<T: Send + 'static> Reread<T> {
         }
     }
 
-    /// Begins to read it.
-    pub(super) fn reload(&mut self) {
+    /// Begins to read it. Returns whether anything is configured to be read.
+    pub(super) fn reload(&mut self) -> bool {
         let name = self.name;
         let Some(read) = self.read.clone() else {
-            info!("there is no {name} to read again");
-            return;
+            return false;
         };
         if self.is_reading {
-            info!("the {name} is still being read, and will be once more after that");
+            info!("the {name} is still being read, and is read once more after that");
             self.is_asked_again = true;
-            return;
+            return true;
         }
         let (sender, handle) = (self.sender.clone(), self.handle.clone());
         let mut spare = std::mem::replace(&mut self.spare, Spare::none());
         let reading = thread::Builder::new().name(name.into()).spawn(move || {
             spare.release();
-            // If the server has ended meanwhile, nobody wants it any more.
+            // This fails if the server has stopped meanwhile, and does no harm.
             let _ = sender.send(read());
             handle.wake();
         });
@@ -74,9 +75,10 @@ impl<T: Send + 'static> Reread<T> {
             Ok(_) => self.is_reading = true,
             Err(error) => error!("cannot read the {name}, {}: {error}", self.stays),
         }
+        true
     }
 
-    /// What has been read since somebody asked for it.
+    /// The content, once, when a reading that was requested is complete.
     pub(super) fn fresh(&mut self) -> Option<T> {
         if !self.is_reading {
             return None;
@@ -99,11 +101,24 @@ mod tests {
     use mio::{Poll, Token};
     use std::sync::Mutex;
 
-    #[test]
-    fn what_changes_while_it_is_read_is_read_again() {
+    fn handle() -> (Poll, ServerHandle) {
         let poll = Poll::new().expect("the system has one");
         let (asker, _) = super::super::request::queue();
-        let handle = ServerHandle::new(poll.registry(), Token(0), asker).expect("it can be woken");
+        let handle = ServerHandle::new(poll.registry(), Token(0), asker);
+        (poll, handle.expect("it can be woken"))
+    }
+
+    #[test]
+    fn what_is_not_configured_is_not_read() {
+        let (_poll, handle) = handle();
+        let mut nothing = Reread::<u8>::new("number", "it stays", None, handle);
+        assert!(!nothing.reload());
+        assert_eq!(nothing.fresh(), None);
+    }
+
+    #[test]
+    fn what_changes_while_it_is_read_is_read_again() {
+        let (_poll, handle) = handle();
         let content = Arc::new(Mutex::new(1));
         let read = {
             let content = content.clone();
@@ -111,7 +126,7 @@ mod tests {
         };
         let mut number = Reread::new("number", "it stays", Some(Arc::new(read)), handle);
 
-        number.reload();
+        assert!(number.reload());
         // It has been read, and nobody has looked yet.
         let first = number
             .receiver

@@ -106,10 +106,10 @@ impl Server {
         Ok(())
     }
 
-    /// Says how others can know this server.
+    /// Logs the invitation, by which clients know this server.
     fn log_invitation(&self) {
         let ip = self.management_address.ip();
-        // What a machine is called by others it cannot know.
+        // A machine cannot know the name that others have for it.
         let host = match ip.is_unspecified() {
             true => "HOST".into(),
             false => ip.to_string(),
@@ -127,9 +127,7 @@ impl Server {
             info!("statistics\n{}", statistics.to_string().trim_end());
         }
         if self.reload_pace.is_due(self.turn_ended, &self.handle) {
-            self.ban_file.reload();
-            self.passwords.reload();
-            self.certificate.reload();
+            self.reload();
         }
         if let Some(bans) = self.ban_file.fresh() {
             info!(
@@ -152,6 +150,18 @@ impl Server {
                 "the certificate was read again, for new connections: sha256 {}",
                 identity.fingerprint()
             );
+        }
+    }
+
+    /// Begins to read again what is configured. A line in the log follows for each.
+    fn reload(&mut self) {
+        let begun = [
+            self.ban_file.reload(),
+            self.passwords.reload(),
+            self.certificate.reload(),
+        ];
+        if !begun.contains(&true) {
+            info!("no file to read again is configured");
         }
     }
 

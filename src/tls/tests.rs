@@ -78,20 +78,6 @@ fn what_is_no_certificate_or_no_key_says_what_it_is() {
     assert!(matches!(error(&broken, key), IdentityError::Refused(_)));
 }
 
-#[test]
-fn base64_is_as_the_standard_has_it() {
-    for (bytes, text) in [
-        ("", ""),
-        ("f", "Zg=="),
-        ("fo", "Zm8="),
-        ("foo", "Zm9v"),
-        ("foobar", "Zm9vYmFy"),
-    ] {
-        assert_eq!(base64(bytes.as_bytes()), text);
-    }
-    assert_eq!(base64(&[0xfb, 0xff, 0xbf]), "+/+/");
-}
-
 /// The fingerprint is that of the key in the certificate, which a client sees.
 #[test]
 fn a_client_finds_the_fingerprint_in_the_certificate() {

@@ -134,6 +134,10 @@ fn the_binary_reads_its_bans_again_at_sighup_and_keeps_them_if_they_are_bad() {
     server.signal("HUP");
     let log = server.log_until("the bans stay as they are");
     assert!(log.contains("line 2: \"127.0.0.300\""), "{log}");
+    assert!(
+        !log.contains("to read again"),
+        "nothing else is configured, and needs no line"
+    );
     assert!(!is_welcome(place, BAD) && is_welcome(place, GOOD));
     file.write("127.0.0.3\n");
     server.signal("HUP");
