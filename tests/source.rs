@@ -23,13 +23,14 @@ const PURE_FILES: [&str; 16] = [
     "src/relay.rs",
     "src/switchboard.rs",
 ];
-const PURE_FOLDERS: [&str; 6] = [
+const PURE_FOLDERS: [&str; 7] = [
     "src/cause",
     "src/limits",
     "src/management",
     "src/name",
     "protocol/src",
     "src/relay",
+    "src/switchboard",
 ];
 
 /// Sockets, clocks, randomness and whatever else is not handed in. A `HashMap` made without a

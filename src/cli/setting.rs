@@ -3,6 +3,7 @@
 use crate::config::Config;
 
 /// One setting, named by its option. It has the same name in the file.
+#[derive(Clone, Copy)]
 pub struct Setting {
     /// The option, without the dashes.
     pub option: &'static str,
@@ -29,7 +30,7 @@ pub struct Setting {
 pub enum Group {
     /// Every operator looks at these.
     Essential,
-    /// Who may log in, and what newcomers read.
+    /// Logins: passwords and names, and what newcomers read.
     Access,
     /// What clients may do. The defaults are for some hundred people.
     Limits,

@@ -131,72 +131,20 @@ impl Config {
 
     /// Checks that no value contradicts another.
     pub(crate) fn check_together(&self) -> Result<(), ConfigError> {
-        let limits = self.limits;
-        let cannot_be_reached = "cannot be reached with";
-        for (field, rate, other, of_more, because) in [
-            (
-                "limits.login_rate",
-                limits.login_rate,
-                "limits.connection_rate",
-                limits.connection_rate,
-                ": each login needs a connection",
-            ),
-            (
-                "limits.voice_rate",
-                limits.voice_rate,
-                "limits.voice_rate_per_address",
-                limits.voice_rate_per_address,
-                "",
-            ),
-            (
-                "limits.voice_bandwidth",
-                limits.voice_bandwidth,
-                "limits.voice_bandwidth_per_address",
-                limits.voice_bandwidth_per_address,
-                "",
-            ),
-            (
-                "limits.broadcast_bandwidth_per_address",
-                limits.broadcast_bandwidth_per_address,
-                "limits.broadcast_bandwidth",
-                limits.broadcast_bandwidth,
-                "",
-            ),
-        ] {
-            if rate > of_more && of_more > 0 {
-                return Err(ConfigError::Together {
-                    field: (field, rate.to_string()),
-                    relation: cannot_be_reached,
-                    other: (other, of_more.to_string()),
-                    because: because.into(),
-                });
-            }
-        }
+        check_rates_together(&self.limits)?;
+        self.check_metrics()?;
+        self.check_certificate()?;
+        check_sizes_together(&self.limits)
+    }
+
+    /// The metrics port is a port of its own.
+    fn check_metrics(&self) -> Result<(), ConfigError> {
         if let Some(metrics) = self.metrics_address.filter(|it| self.would_listen_at(*it)) {
             return Err(ConfigError::Together {
                 field: ("metrics_address", metrics.to_string()),
                 relation: "is taken by",
                 other: ("management_port", self.management_port.to_string()),
                 because: ": give each a port of its own".into(),
-            });
-        }
-        let (bandwidth, frame) = (limits.voice_bandwidth, limits.voice_frame_bytes());
-        if bandwidth > 0 && (bandwidth as usize) < frame {
-            return Err(ConfigError::Together {
-                field: ("limits.voice_bandwidth", bandwidth.to_string()),
-                relation: "is less than one datagram a second of",
-                other: ("limits.voice_bytes", limits.voice_bytes.to_string()),
-                because: format!(" ({frame} bytes with its header)"),
-            });
-        }
-        self.check_certificate()?;
-        let one = outbound_bytes_max(limits.users);
-        if limits.outbound_bytes < one {
-            return Err(ConfigError::Together {
-                field: ("limits.outbound_bytes", limits.outbound_bytes.to_string()),
-                relation: "has no room for one login among",
-                other: ("limits.users", limits.users.to_string()),
-                because: format!(": that takes up to {} MiB", one.div_ceil(MIB)),
             });
         }
         Ok(())
@@ -237,6 +185,73 @@ impl Config {
         };
         meet && port == self.management_port && port != 0
     }
+}
+
+/// No rate is above one that it counts towards.
+fn check_rates_together(limits: &Limits) -> Result<(), ConfigError> {
+    for (field, rate, other, of_more, because) in [
+        (
+            "limits.login_rate",
+            limits.login_rate,
+            "limits.connection_rate",
+            limits.connection_rate,
+            ": each login needs a connection",
+        ),
+        (
+            "limits.voice_rate",
+            limits.voice_rate,
+            "limits.voice_rate_per_address",
+            limits.voice_rate_per_address,
+            "",
+        ),
+        (
+            "limits.voice_bandwidth",
+            limits.voice_bandwidth,
+            "limits.voice_bandwidth_per_address",
+            limits.voice_bandwidth_per_address,
+            "",
+        ),
+        (
+            "limits.broadcast_bandwidth_per_address",
+            limits.broadcast_bandwidth_per_address,
+            "limits.broadcast_bandwidth",
+            limits.broadcast_bandwidth,
+            "",
+        ),
+    ] {
+        if rate > of_more && of_more > 0 {
+            return Err(ConfigError::Together {
+                field: (field, rate.to_string()),
+                relation: "cannot be reached with",
+                other: (other, of_more.to_string()),
+                because: because.into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// One voice datagram fits into a second of voice, and one login into what is queued.
+fn check_sizes_together(limits: &Limits) -> Result<(), ConfigError> {
+    let (bandwidth, frame) = (limits.voice_bandwidth, limits.voice_frame_bytes());
+    if bandwidth > 0 && (bandwidth as usize) < frame {
+        return Err(ConfigError::Together {
+            field: ("limits.voice_bandwidth", bandwidth.to_string()),
+            relation: "is less than one datagram a second of",
+            other: ("limits.voice_bytes", limits.voice_bytes.to_string()),
+            because: format!(" ({frame} bytes with its header)"),
+        });
+    }
+    let one = outbound_bytes_max(limits.users);
+    if limits.outbound_bytes < one {
+        return Err(ConfigError::Together {
+            field: ("limits.outbound_bytes", limits.outbound_bytes.to_string()),
+            relation: "has no room for one login among",
+            other: ("limits.users", limits.users.to_string()),
+            because: format!(": that takes up to {} MiB", one.div_ceil(MIB)),
+        });
+    }
+    Ok(())
 }
 
 fn check_limits(limits: &Limits) -> Result<(), ConfigError> {
@@ -285,6 +300,10 @@ fn check_limits(limits: &Limits) -> Result<(), ConfigError> {
     )?;
     let age = Duration::from_millis(20)..=Duration::from_secs(60);
     within("limits.voice_age", limits.voice_age, age)?;
+    check_rates(limits)
+}
+
+fn check_rates(limits: &Limits) -> Result<(), ConfigError> {
     for (field, rate) in [
         ("limits.connection_rate", limits.connection_rate),
         ("limits.login_rate", limits.login_rate),
@@ -329,62 +348,4 @@ fn within<T: PartialOrd + fmt::Debug>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_config_made_by_hand_is_checked_and_its_fields_are_named() {
-        assert_eq!(Config::default().check(), Ok(()));
-        let error = |change: fn(&mut Config)| {
-            let mut config = Config::default();
-            change(&mut config);
-            config.check().expect_err("it cannot be used").to_string()
-        };
-        for (said, expected) in [
-            (
-                error(|it| it.limits.users = 0),
-                "limits.users: 0 is not from 1 to 100000",
-            ),
-            (
-                error(|it| it.limits.users = MAX_USERS_CEILING + 1),
-                "limits.users: 100001 is not from 1 to 100000",
-            ),
-            (
-                error(|it| it.limits.stall_timeout = Duration::ZERO),
-                "limits.stall_timeout: 0ns is not from 1s to 300s",
-            ),
-            (
-                error(|it| it.limits.chat_rate = RATE_CEILING + 1),
-                "limits.chat_rate: 500000001 is not from 0 to 500000000",
-            ),
-            (
-                error(|it| it.ban_file = Some("".into())),
-                "ban_file: \"\" is not a path",
-            ),
-            (
-                error(|it| it.bind_address = Some(Ipv4Addr::BROADCAST.into())),
-                "bind_address: 255.255.255.255 is not an address of one machine",
-            ),
-            (
-                error(|it| it.pin_to_cpu = Some(1_024)),
-                "pin_to_cpu: 1024 is not from 0 to 1023",
-            ),
-            (
-                error(|it| it.realtime_priority = 100),
-                "realtime_priority: 100 is not from 0 to 99",
-            ),
-            (
-                error(|it| it.limits.login_rate = 121),
-                "limits.login_rate 121 cannot be reached with limits.connection_rate 120: each \
-                 login needs a connection",
-            ),
-            (
-                error(|it| it.metrics_address = Some(([127, 0, 0, 1], 9001).into())),
-                "metrics_address 127.0.0.1:9001 is taken by management_port 9001: give each a \
-                 port of its own",
-            ),
-        ] {
-            assert_eq!(said, expected);
-        }
-    }
-}
+mod tests;

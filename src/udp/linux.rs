@@ -6,6 +6,7 @@
 //! within one call.
 
 mod address;
+mod hand_over;
 mod outbound;
 mod sealed;
 

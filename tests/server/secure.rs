@@ -120,6 +120,8 @@ pub fn expect_end(tcp: &mut TcpStream) {
         match tcp.read(&mut bytes) {
             Ok(0) => return,
             Ok(_) => {}
+            // A signal interrupts a read that has a timeout.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
             Err(error) => panic!("it goes on: {error}"),
         }

@@ -1,6 +1,7 @@
 //! The sending half: messages are collected and handed over many at a time, each with one datagram
 //! or with several for one recipient.
 
+use super::hand_over::{Single, may_be_the_segments, piece_of, send_all};
 use super::sealed::Arena;
 use super::{Headers, set_option};
 use crate::event::UdpPath;
@@ -54,12 +55,6 @@ pub(in crate::udp) struct Outbound {
 // SAFETY: the raw pointers in the headers and pieces are written before each use.
 unsafe impl Send for Outbound {}
 
-/// A header for one datagram outside any batch.
-struct Single {
-    header: Headers<1>,
-    is_ipv6: bool,
-}
-
 /// What is sent, and to whom: borrowed for as long as messages are queued that point into it.
 #[derive(Clone, Copy)]
 pub(super) struct Batch<'a> {
@@ -89,10 +84,7 @@ impl Outbound {
             refusals: 0,
             groups: Groups::new(),
             arena: Arena::new(),
-            single: Single {
-                header: Headers::new(),
-                is_ipv6,
-            },
+            single: Single::new(is_ipv6),
         }
     }
 
@@ -340,61 +332,6 @@ impl Outbound {
     }
 }
 
-impl Single {
-    /// Sends one datagram, and counts how that went.
-    fn send(&mut self, socket: &UdpSocket, bytes: &[u8], to: &UdpPath, traffic: &mut Traffic) {
-        let mut piece = piece_of(bytes);
-        self.header.write(0, to, self.is_ipv6, None);
-        let header = &mut self.header.headers[0].msg_hdr;
-        header.msg_iov = &raw mut piece;
-        header.msg_iovlen = 1;
-        // SAFETY: the header points to the piece on the stack, and that to bytes that are borrowed
-        // through the call.
-        match unsafe { send_all(socket, &mut self.header.headers[..]) } {
-            Ok(_) => traffic.count_sent(1, bytes.len()),
-            Err(error) => traffic.count_failures(&error, 1),
-        }
-    }
-}
-
-/// Hands messages to the kernel, and returns how many it took: at least one, or it is an error of
-/// the first.
-///
-/// # Safety
-///
-/// The headers' pieces must point to memory that lives through the call. Their addresses and
-/// control messages do, as part of [`Headers`].
-unsafe fn send_all(socket: &UdpSocket, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
-    loop {
-        // SAFETY: as above; the kernel only reads what the headers point to.
-        let count = unsafe {
-            libc::sendmmsg(
-                socket.as_raw_fd(),
-                headers.as_mut_ptr(),
-                headers.len() as libc::c_uint,
-                (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
-            )
-        };
-        match usize::try_from(count) {
-            Ok(count) => return Ok(count),
-            Err(_) => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
-        }
-    }
-}
-
-/// A piece that the kernel only reads.
-pub(super) fn piece_of(bytes: &[u8]) -> libc::iovec {
-    libc::iovec {
-        iov_base: bytes.as_ptr().cast_mut().cast(),
-        iov_len: bytes.len(),
-    }
-}
-
 impl Message {
     fn datagrams(self) -> usize {
         match self {
@@ -402,18 +339,4 @@ impl Message {
             Message::Group { datagrams, .. } | Message::Sealed { datagrams, .. } => datagrams,
         }
     }
-}
-
-/// Whether an error can mean that the kernel or the device does not take segments, or not of this
-/// length.
-fn may_be_the_segments(error: &io::Error) -> bool {
-    let code = error.raw_os_error().unwrap_or(0);
-    [
-        libc::EINVAL,
-        libc::EIO,
-        libc::EOPNOTSUPP,
-        libc::ENOPROTOOPT,
-        libc::EMSGSIZE,
-    ]
-    .contains(&code)
 }

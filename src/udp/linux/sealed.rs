@@ -1,7 +1,8 @@
 //! Sending to those whose datagrams are sealed: what goes to one listener is sealed side by side, so that it
 //! can be one message, and as many messages as fit go to the kernel together.
 
-use super::outbound::{Batch, Message, Outbound, piece_of};
+use super::hand_over::piece_of;
+use super::outbound::{Batch, Message, Outbound};
 use crate::cause::UdpFailed;
 use crate::limits::{SEALED_BYTES_PER_CALL, SENDS_PER_CALL};
 use crate::protocol::SEAL_OVERHEAD_BYTES;
