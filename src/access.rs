@@ -1,7 +1,7 @@
-//! Who may log in: passwords, and names that are reserved.
+//! Access: passwords, and reserved names.
 //!
-//! A client of the oldest ones has no place for a password. Where that is allowed, it stands behind the
-//! name, after a colon, and is cut off before anything else looks at the name (rule 16c).
+//! The oldest clients have no field for a password. Where the settings permit it, the password follows the
+//! name, after a colon. It is cut off before anything else reads the name (rule 16c).
 
 mod passwords;
 
@@ -14,16 +14,16 @@ use crate::secret::Secret;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Who may log in. The default is everyone, with every name.
+/// The conditions of a login. By default everyone may log in, under every name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Each lets a client in. Without any, nobody needs one.
+    /// Each is enough to log in. Without any, none is needed.
     pub passwords: PasswordList,
-    /// Names that need a proof.
+    /// Names that need a secret.
     pub reserved_names: ReservedNames,
     /// Whether a client that sends no capabilities may log in as `name:password`.
     pub password_in_name: bool,
-    /// Whether a name that is in use is refused to others.
+    /// Whether a name that is in use is refused.
     pub unique_names: bool,
 }
 
@@ -57,7 +57,7 @@ impl Access {
             Some((name, password)) => (name, Some(password)),
             None => (username, None),
         };
-        // Where passwords are asked for, some type theirs behind the name also if that is of no use.
+        // Where passwords are needed, some users type theirs behind the name even if it has no effect there.
         let shown = match self.password_in_name || !self.passwords.is_empty() {
             true => before,
             false => username,

@@ -1,4 +1,6 @@
-//! What a server's key is known by, and the invitation that carries it to those who are to come.
+//! The fingerprint of a server's key, and the invitation that contains it.
+//!
+//! A client that follows an invitation knows the right key before its first connection.
 
 use std::fmt;
 

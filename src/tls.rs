@@ -1,8 +1,8 @@
 //! TLS 1.3, as far as the server needs it: a certificate with its key, and one side of a connection.
 //!
 //! The names of the libraries that do the work (rustls with ring, rcgen) are in this file alone. It moves
-//! bytes and owns no socket. What the library holds is bounded here: whatever it wants to send is taken from
-//! it at once, and it is given no more of what came in than [`READ_BYTES`] at a time.
+//! bytes and owns no socket. It bounds what the library holds: it takes out at once what the library wants
+//! to send, and hands in at most [`READ_BYTES`] at a time.
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -23,10 +23,10 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// What the library takes at a time of what came in.
+/// Bytes that are handed to the library at a time.
 pub(crate) const READ_BYTES: usize = 4_096;
 
-/// What a record of TLS holds at most, and what it adds to that: a header, a type and a tag (RFC 8446, section 5.2).
+/// The most that a record of TLS holds, and what it adds: a header, a type and a tag (RFC 8446, section 5.2).
 pub(crate) const RECORD_BYTES_MAX: usize = 16_384;
 pub(crate) const RECORD_OVERHEAD_BYTES: usize = 5 + 1 + 16;
 
@@ -34,22 +34,22 @@ pub(crate) const RECORD_OVERHEAD_BYTES: usize = 5 + 1 + 16;
 const PROTOCOLS: [&[u8]; 2] = [b"voiceapp/1", HTTP];
 const HTTP: &[u8] = b"http/1.1";
 
-/// How long a certificate is valid that the server makes. Clients hold on to its key, so that there is nothing
-/// to gain from a new one.
+/// How long a certificate that the server makes is valid. Clients remember its key, so a new one gains
+/// nothing.
 const VALIDITY: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
-/// Clocks of clients may be behind.
+/// The clocks of clients may be behind.
 const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3_600);
 
 /// Why a certificate and its key cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum IdentityError {
-    /// It is no PEM file (RFC 7468), or what it holds is broken.
+    /// It is not a PEM file (RFC 7468), or its content is broken.
     Pem(String),
     NoCertificate,
     NoKey,
-    /// The library does not know or take the key, or it is another certificate's.
+    /// The library does not support the key, or the key belongs to another certificate.
     Refused(String),
-    /// There is none yet, and it could not be made.
+    /// There is none yet, and it cannot be made.
     NotMade(String),
 }
 
@@ -69,7 +69,7 @@ impl fmt::Display for IdentityError {
 
 impl std::error::Error for IdentityError {}
 
-/// Who the server is: a certificate, those that vouch for it, and its key.
+/// The server's identity: its certificate, those that vouch for it, and its key.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     certified: Arc<CertifiedKey>,
@@ -77,7 +77,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Reads certificates, the server's own first, and its key. Both may be one file.
+    /// Reads certificates, the server's own first, and its key. One file may hold both.
     pub(crate) fn parse(certificates: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
         let broken = |error: pem::Error| IdentityError::Pem(error.to_string());
         let chain = CertificateDer::pem_slice_iter(certificates)
@@ -104,7 +104,7 @@ impl Identity {
         })
     }
 
-    /// Makes a certificate that nobody vouches for but itself, and returns it with its key as a PEM file.
+    /// Makes a self-signed certificate, and returns it with its key as a PEM file.
     pub(crate) fn make() -> Result<String, IdentityError> {
         let not_made = |error: rcgen::Error| IdentityError::NotMade(error.to_string());
         let name = "voiceapp-server";
@@ -119,18 +119,18 @@ impl Identity {
         Ok(certificate.pem() + &key.serialize_pem())
     }
 
-    /// What clients know the key by.
+    /// The fingerprint of the key, by which clients know the server.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 }
 
-/// What every connection begins with.
+/// The settings that every session begins with.
 #[derive(Clone)]
 pub(crate) struct Acceptor(Arc<ServerConfig>);
 
 impl Acceptor {
-    /// TLS 1.3 alone. A session can't be resumed, so that nothing is kept of it, and there is no early data, which
+    /// TLS 1.3 alone. Sessions cannot be resumed, so nothing is kept of them. There is no early data: it
     /// could be replayed.
     pub(crate) fn new(identity: &Identity) -> Self {
         let provider: Arc<CryptoProvider> = provider::default_provider().into();
@@ -162,12 +162,12 @@ impl Acceptor {
     }
 }
 
-/// The other side has broken the rules of TLS, or somebody in between has touched its bytes. An alert is
-/// ready to be sent.
+/// The other side broke the rules of TLS, or its bytes were changed on the way. An alert is ready to be
+/// sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
 
-/// One side of a connection. Nothing stays in it that is to be sent.
+/// One side of a connection. It keeps nothing that is to be sent.
 pub(crate) struct Session {
     connection: ServerConnection,
     /// What was opened and moved out of the library's way, in front of what it holds itself.
@@ -186,7 +186,7 @@ impl Session {
         while !came.is_empty() && result.is_ok() {
             self.make_room();
             result = match self.connection.read_tls(&mut came) {
-                // It listens to nothing any more.
+                // The library reads nothing after the end.
                 Ok(0) => break,
                 Ok(_) => self.connection.process_new_packets().map_err(|_| Broken),
                 Err(_) => Err(Broken),
@@ -215,10 +215,10 @@ impl Session {
         self.readable
     }
 
-    /// Takes what came in and was opened.
+    /// Takes bytes that came in and were opened.
     pub(crate) fn take(&mut self, into: &mut [u8]) -> usize {
         let taken = match self.opened.is_empty() {
-            // With nothing there it says "not now", or that the other side has finished.
+            // An error means that nothing is there, or that the other side has finished.
             true => self.connection.reader().read(into).unwrap_or(0),
             false => {
                 let len = into.len().min(self.opened.len());
@@ -262,13 +262,13 @@ impl Session {
         self.is_finished_by_peer
     }
 
-    /// Whether the client wants to speak HTTP, by its own word.
+    /// Whether the client says that it speaks HTTP.
     pub(crate) fn is_for_http(&self) -> bool {
         self.connection.alpn_protocol() == Some(HTTP)
     }
 
-    /// Fills in secrets that nobody but the two sides knows (RFC 8446, section 7.5), and says what suite they
-    /// belong to. Nothing before the handshake is over.
+    /// Fills in secrets that only the two sides know (RFC 8446, section 7.5), and returns their suite. There
+    /// is none before the handshake is complete.
     pub(crate) fn export(&self, label: &[u8], context: &[u8], into: &mut [u8]) -> Option<Suite> {
         let suite = match self.connection.negotiated_cipher_suite()?.suite() {
             CipherSuite::TLS13_AES_128_GCM_SHA256 => Suite::Aes128GcmSha256,

@@ -25,7 +25,7 @@ pub enum Event {
         /// Everyone who is logged in.
         users: usize,
     },
-    /// What the server says of itself to those who come.
+    /// The server's description of itself, after a login.
     Welcome {
         /// What it is called, or nothing.
         server: String,

@@ -1,10 +1,10 @@
-//! What of a connection is encrypted, as its user is shown it.
+//! Which parts of a connection are encrypted, as the client shows them to its user.
 
 use super::trust::{Fingerprint, Grounds};
 use serde::Serialize;
 use std::fmt::{self, Display, Formatter};
 
-/// What of a connection is encrypted.
+/// Which parts of a connection are encrypted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Protection {
     /// What goes over TCP: names, messages, who is here.

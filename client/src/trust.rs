@@ -4,7 +4,7 @@
 //! was kept in `known_servers` for this host and port, or if the system's roots vouch for its
 //! certificate. Else the first key is trusted and kept, and any other is refused from then on.
 //!
-//! Where the roots have vouched once, that is kept in the place of a key: otherwise a stranger on the
+//! If the roots have vouched once, `known_servers` keeps that in place of a key. Otherwise a stranger on the
 //! network path could present its own certificate as if this were the first connection.
 //!
 //! All of this is decided here from what is handed in. [`mod@file`] reads and writes `known_servers`.
@@ -27,7 +27,7 @@ use std::path::PathBuf;
 /// What a client trusts, beside a key that the user names.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    /// Where keys are kept. Without such a file there is no first connection.
+    /// The file that keeps keys. Without it, no key is trusted because it is the first.
     pub known_servers: Option<PathBuf>,
     /// The authorities that can vouch for a certificate.
     pub roots: Roots,
@@ -56,7 +56,7 @@ pub enum Grounds {
     FirstUse,
 }
 
-/// What is known when a key is presented.
+/// The facts when a server presents a key.
 pub struct Question<'a> {
     /// The host and the port, as `known_servers` has them.
     pub place: &'a str,
@@ -68,18 +68,18 @@ pub struct Question<'a> {
     pub known: Result<&'a Known, &'a str>,
 }
 
-/// What becomes of a connection.
+/// The decision on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The key is the right one.
     Accept(Grounds),
     /// The key is the right one, and this is to be kept in `known_servers`.
     AcceptAndKeep(Grounds, Kept),
-    /// Nothing is said to this server.
+    /// The key is not trusted, and nothing is sent.
     Refuse(Unfit),
 }
 
-/// Decides. `is_vouched` asks the roots, and is called only if the answer depends on them.
+/// Decides whether to trust a key. `is_vouched` asks the roots, only if the decision depends on them.
 pub fn decide(question: &Question<'_>, is_vouched: impl FnOnce() -> bool) -> Decision {
     let presented = question.presented;
     let kept = question.known.map(|known| known.of(question.place));

@@ -74,7 +74,7 @@ bits! {
 }
 
 bits! {
-    /// What others should know of someone.
+    /// What others should know of a user.
     UserFlags(u8) {
         /// An operator has muted them.
         MUTED_BY_OPERATOR = 1,
@@ -107,7 +107,7 @@ impl fmt::Debug for Password<'_> {
     }
 }
 
-/// What a client is.
+/// A client's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Program<'a> {
     /// Its name.
@@ -125,12 +125,12 @@ pub struct Refusal<'a> {
     pub text: &'a str,
 }
 
-/// What a server says of itself.
+/// A server's description of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Greeting<'a> {
-    /// What it is called, or nothing.
+    /// Its name, or nothing.
     pub name: &'a str,
-    /// What it has to say to newcomers, or nothing.
+    /// Its text for newcomers, or nothing.
     pub welcome: &'a str,
 }
 

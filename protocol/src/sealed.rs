@@ -57,8 +57,8 @@ pub struct SealedDatagram<B> {
 }
 
 impl<B: AsRef<[u8]>> SealedDatagram<B> {
-    /// Checks that `bytes` starts with a whole sealed datagram. Whether it is authentic only the key
-    /// tells.
+    /// Checks that `bytes` starts with a whole sealed datagram. Only the key can show whether it is
+    /// authentic.
     ///
     /// # Errors
     ///

@@ -1,5 +1,7 @@
-//! What both ends of a TLS connection take from it for sealed voice: which key, of which suite, and a
-//! secret for each direction. Plain values, which nothing here uses.
+//! What both ends of a TLS connection derive from it for sealed voice: a key id, a suite, and a secret for
+//! each direction.
+//!
+//! These are plain values. The feature `sealing` computes with them.
 
 use core::fmt;
 
@@ -27,7 +29,7 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// The suites of TLS 1.3 whose encryption and hash sealed voice knows: it takes those of the connection.
+/// The suites of TLS 1.3 that sealed voice supports. It uses the connection's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suite {
     /// TLS_AES_128_GCM_SHA256.
@@ -39,7 +41,7 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// The one with this number, which is the registry's (RFC 8446, appendix B.4).
+    /// The suite with this number of the registry (RFC 8446, appendix B.4).
     pub fn of(number: u16) -> Option<Self> {
         match number {
             0x1301 => Some(Suite::Aes128GcmSha256),
@@ -68,21 +70,21 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// All that sealed voice between a server and one client is made of.
+/// The secrets of sealed voice between a server and one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VoiceSecrets {
-    /// What the server calls it.
+    /// The id that the server gave it.
     pub key_id: KeyId,
-    /// That of the TLS connection.
+    /// The suite of the TLS connection.
     pub suite: Suite,
-    /// For what the client seals.
+    /// The secret for what the client seals.
     pub to_server: Secret,
-    /// For what the server seals.
+    /// The secret for what the server seals.
     pub to_client: Secret,
 }
 
 impl VoiceSecrets {
-    /// Those in what the exporter gave, 64 bytes: the client's secret comes first.
+    /// Splits the exporter's 64 bytes: the client's secret comes first.
     pub fn of(key_id: KeyId, suite: Suite, exported: &[u8; 2 * SECRET_BYTES]) -> Self {
         let (mut to_server, mut to_client) = ([0; SECRET_BYTES], [0; SECRET_BYTES]);
         to_server.copy_from_slice(&exported[..SECRET_BYTES]);

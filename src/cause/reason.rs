@@ -56,7 +56,7 @@ impl Ended {
         }
     }
 
-    /// For people. Who cannot hear anything any more is not asked.
+    /// A text for people. Causes after which nothing reaches the client have none.
     pub(crate) fn said(self) -> &'static str {
         match self {
             Ended::Banned => "your address was banned",

@@ -1,7 +1,7 @@
 //! What lies between a connection's bytes and its stream: nothing, or TLS.
 //!
-//! The first byte from the client decides, for good. What TLS has sealed waits here until the kernel takes it,
-//! at most one record and what a handshake answers, and counts as the connection's own.
+//! The first byte from the client decides, for good. Sealed bytes wait here until the kernel takes them: at
+//! most one record and the answers of a handshake. They count as queued for the connection.
 
 use super::Stream;
 use crate::cause::Ended;
@@ -16,7 +16,7 @@ mod records;
 #[cfg(all(test, feature = "encryption"))]
 mod tests;
 
-/// What a client begins to speak.
+/// The language of a client's first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Speech {
     Frames,
@@ -44,18 +44,18 @@ pub(crate) enum Wire {
     Tls(Box<TlsWire>),
 }
 
-/// What came of an attempt to read by TLS.
+/// The result of reading through TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TlsStep {
     /// Bytes that came in.
     pub(crate) received: usize,
-    /// Records that are whole by them.
+    /// Records that they complete.
     pub(crate) records: usize,
-    /// Bytes that are to be sent because of it, beside what was queued.
+    /// Bytes to send in answer, beyond what was queued.
     pub(crate) answered: usize,
     /// Whether it was a step of the handshake, and whether the last.
     pub(crate) handshake: Option<HandshakeStep>,
-    /// Why the connection is of no use any more, if it is not.
+    /// Why the connection must be closed, if it must.
     pub(crate) failure: Option<Ended>,
 }
 
@@ -65,21 +65,21 @@ pub(crate) enum HandshakeStep {
     Last,
 }
 
-/// What so many bytes are once they are sealed.
+/// The length of so many bytes once they are sealed.
 pub(super) fn sealed_len(plain: usize) -> usize {
     plain + plain.div_ceil(RECORD_BYTES_MAX) * RECORD_OVERHEAD_BYTES
 }
 
-/// One side of TLS, with what it has sealed.
+/// One side of TLS, with the bytes that it has sealed.
 pub(crate) struct TlsWire {
     session: Session,
     sealed: Vec<u8>,
     /// How much of that the kernel has taken.
     sent: usize,
     records: Records,
-    /// What the client has sent for its handshake.
+    /// Bytes that the client has sent for its handshake.
     handshake_bytes: usize,
-    /// Whether the client has said anything that is not TLS's own.
+    /// Whether the client has sent anything inside TLS.
     has_spoken: bool,
 }
 
@@ -99,7 +99,7 @@ impl TlsWire {
         self.session.is_handshaking()
     }
 
-    /// What both ends can seal voice with.
+    /// The secrets with which both ends can seal voice.
     pub(super) fn voice_secrets(&self, key_id: KeyId) -> Option<VoiceSecrets> {
         let mut exported = [0; 2 * SECRET_BYTES];
         let context = key_id.context();
@@ -119,8 +119,8 @@ impl TlsWire {
         self.records.partial() + self.session.readable()
     }
 
-    /// Reads once, unless something was left of what was read before, and hands over as many of the client's
-    /// bytes as there is room for.
+    /// Hands over as many of the client's bytes as there is room for. Reads once first, unless bytes are
+    /// left from before.
     pub(super) fn read<S: Stream>(
         &mut self,
         stream: &mut S,
@@ -194,7 +194,7 @@ impl TlsWire {
         step
     }
 
-    /// Seals what is next of what is to be sent, if nothing waits that is sealed already. Returns how much.
+    /// Seals the next bytes to send, unless sealed ones still wait. Returns how many it sealed.
     pub(super) fn seal(&mut self, plain: &[u8]) -> usize {
         if !self.waiting().is_empty() || plain.is_empty() || self.is_handshaking() {
             return 0;

@@ -15,8 +15,8 @@ pub(crate) const PENDING_BYTES: usize = 4_096;
 /// they hold at most 4 MiB.
 pub(crate) const LARGE_PENDING_MAX: usize = 64;
 
-/// Bytes of a client in its handshake of TLS: the longest there are, with keys for an age of quantum computers and
-/// many extensions, are below 4 KiB. With [`Limits::handshakes`](super::Limits::handshakes) it bounds what handshakes hold.
+/// Bytes that a client sends in its handshake of TLS. The longest, with post-quantum keys and many
+/// extensions, are below 4 KiB. With [`Limits::handshakes`](super::Limits::handshakes) it bounds what handshakes hold.
 pub(crate) const HANDSHAKE_BYTES_MAX: usize = 16 * 1_024;
 
 /// Units of work that a step of a handshake counts as. The costliest, a signature and an agreement on a key, take as

@@ -16,8 +16,9 @@ pub struct Limits {
     pub pending_connections: usize,
     /// Handshakes of TLS under way at a time: 4 to
     /// [`PENDING_CONNECTIONS_CEILING`](super::PENDING_CONNECTIONS_CEILING), and a quarter of them from one
-    /// address, if there is a limit on its [connections](Self::connections_per_address). One more of all ends
-    /// the oldest; one more of its address is ended itself. A client is through in a round trip or two.
+    /// address, if there is a limit on its [connections](Self::connections_per_address). One more of all
+    /// closes the oldest; one more of its address is closed itself. A client completes it in one or two round
+    /// trips.
     pub handshakes: usize,
     /// Connections from one address at a time, or 0; and a quarter of
     /// [`pending_connections`](Self::pending_connections) before login.
@@ -114,7 +115,7 @@ impl Limits {
         connections_per_address: 100,
         connection_rate: 120,
         login_rate: 60,
-        // A family that has forgotten it, and no hope for who guesses.
+        // A family that has forgotten the password can try; guessing it is hopeless.
         guess_rate: 10,
         login_timeout: Duration::from_secs(10),
         stall_timeout: Duration::from_secs(10),

@@ -1,4 +1,4 @@
-//! Who is admitted: passwords, reserved names, and names that are in use.
+//! Admission: passwords, reserved names, and names that are in use.
 
 use super::{ManagementServer, joined_cost};
 use crate::access::{Access, Credentials, PasswordList};
@@ -18,17 +18,17 @@ pub(super) struct Admitted {
 }
 
 impl ManagementServer {
-    /// Admits these from now on. Who is logged in stays.
+    /// Sets the conditions of logins from now on. Users who are logged in stay.
     pub fn set_access(&mut self, access: Access) {
         self.access = access;
     }
 
-    /// Lets in from now on who has one of these passwords.
+    /// Replaces the passwords, for logins from now on.
     pub fn set_passwords(&mut self, passwords: PasswordList) {
         self.access.passwords = passwords;
     }
 
-    /// Whether someone may log in now. What is secret is looked at first: a stranger learns nothing else.
+    /// Whether a login is accepted. Secrets are checked first, so that a stranger learns nothing else.
     pub(super) fn check_login(
         &mut self,
         now: Now,
@@ -116,14 +116,14 @@ impl ManagementServer {
         }
     }
 
-    /// Somebody has this name from now on.
+    /// Records that a user has this name from now on.
     pub(super) fn take_name(&mut self, name: &str) {
         if self.access.unique_names {
             *self.names_in_use.entry(name::folded(name)).or_default() += 1;
         }
     }
 
-    /// Somebody who had this name is gone.
+    /// Records that a user with this name is gone.
     pub(super) fn leave_name(&mut self, name: &str) {
         if self.names_in_use.is_empty() {
             return;

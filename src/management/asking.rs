@@ -1,7 +1,7 @@
-//! What connections ask for when they log in, and what they are granted: what they can do, as far as it is
-//! possible on them.
+//! What clients ask for when they log in, and what they are granted: their capabilities, as far as the
+//! connection permits.
 //!
-//! A client that asks for nothing gets the bytes that every client has always had (rule 13a). To one that does, each
+//! A client that asks for nothing gets the same bytes as the oldest clients (rule 13a). For one that asks, each
 //! refusal has a reason, and [`Ended`](Packet::Ended) is the last frame before its connection is closed.
 
 use super::{Audience, ManagementServer, Outbox, Session, SessionState, To};
@@ -9,12 +9,12 @@ use crate::cause::Ended;
 use crate::event::{ConnectionId, VoiceSecrets};
 use crate::protocol::{self, Caps, Granted, KeyId, LoginFlags, Packet, Reason, Refusal, UserFlags};
 
-/// What is known of a connection beside its address. What is possible on it follows from this.
+/// The facts of a connection, beside its address. They decide what is possible on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionFacts {
-    /// Whether nobody on the way can read it.
+    /// Whether it is encrypted.
     pub is_encrypted: bool,
-    /// What voice can be sealed with that nobody else knows.
+    /// The secrets that can seal its voice.
     pub secrets: Option<VoiceSecrets>,
 }
 
@@ -36,19 +36,19 @@ impl ConnectionFacts {
     }
 }
 
-/// What the server says of itself to those who ask.
+/// The server's description of itself, for clients that ask.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
-    /// What it is called, or nothing.
+    /// Its name, or nothing.
     pub name: String,
-    /// What it has to say to newcomers, or nothing.
+    /// Its text for newcomers, or nothing.
     pub welcome: String,
     /// The UDP port that voice goes to, if it is known.
     pub voice_port: Option<u16>,
 }
 
 impl About {
-    /// What a login is granted, beside what its client can do.
+    /// What a login is granted, beside capabilities.
     pub(super) fn grant(&self, caps: Caps, key_id: Option<KeyId>) -> Granted<'_> {
         let is_silent = self.name.is_empty() && self.welcome.is_empty();
         Granted {
@@ -65,7 +65,7 @@ impl About {
     }
 }
 
-/// What a refused login is granted (rule 13e): nothing, and the reason. A stranger hears nothing of the server.
+/// What a refused login is granted (rule 13e): nothing, and the reason. A stranger learns nothing about the server.
 pub(super) fn refusal(reason: Reason, text: &str) -> Granted<'_> {
     Granted {
         refusal: Some(Refusal { reason, text }),
@@ -74,7 +74,7 @@ pub(super) fn refusal(reason: Reason, text: &str) -> Granted<'_> {
 }
 
 impl Session {
-    /// What is granted of this.
+    /// The part of this that is granted.
     pub(super) fn possible(&self, asked: Caps) -> Caps {
         asked & self.facts.possible()
     }
@@ -85,7 +85,7 @@ impl Session {
         granted.contains(Caps::EXTENDED)
     }
 
-    /// What its voice is sealed with, if that was granted.
+    /// The secrets that seal its voice, if that was granted.
     pub(super) fn granted_secrets(&self) -> Option<VoiceSecrets> {
         let granted = self.granted.unwrap_or_default();
         let secrets = self.facts.secrets;
@@ -94,12 +94,12 @@ impl Session {
 }
 
 impl ManagementServer {
-    /// Says this of the server from now on.
+    /// Sets the description of the server from now on.
     pub fn set_about(&mut self, about: About) {
         self.about = about;
     }
 
-    /// What there is to know of a connection, before it logs in.
+    /// Sets the facts of a connection, before it logs in.
     pub fn set_facts(&mut self, connection: ConnectionId, facts: ConnectionFacts) {
         if let Some(session) = self.session(connection)
             && matches!(session.state, SessionState::Pending { .. })
@@ -111,26 +111,26 @@ impl ManagementServer {
         }
     }
 
-    /// Whether no connection has a key of this name, so that the next may have it.
+    /// Whether no connection has a key with this id, so that the next may have it.
     pub fn is_free(&self, key_id: KeyId) -> bool {
         !self.key_ids.contains(&key_id)
     }
 
-    /// A connection has these facts no more.
+    /// Frees the key id of a connection that is gone.
     pub(super) fn forget_key_of(&mut self, facts: ConnectionFacts) {
         if let Some(secrets) = facts.secrets {
             self.key_ids.remove(&secrets.key_id);
         }
     }
 
-    /// Says to everyone who understands it that the server stops, and that nothing more comes.
+    /// Notifies each client that understands it that the server stops.
     pub(crate) fn say_goodbye(&self, outbox: &mut Outbox) {
         let to = To::Those(Audience::Extended);
         outbox.send(to, &farewell(Ended::ServerStopped));
     }
 }
 
-/// What a client hears of the end of its connection (rule 13i).
+/// The last frame on a connection that is closed (rule 13i).
 pub(super) fn farewell(cause: Ended) -> Packet<'static> {
     let (reason, text) = (cause.reason(), cause.said());
     Packet::Ended { reason, text }

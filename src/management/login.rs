@@ -205,8 +205,8 @@ impl ManagementServer {
         }
     }
 
-    /// A second login on one connection is answered with what the first has given, within the rate of
-    /// logins: the answer is long.
+    /// Answers a second login on one connection with the result of the first, within the rate of logins: the
+    /// answer is long.
     /// Rule 1e.
     pub(super) fn repeat_login(
         &mut self,

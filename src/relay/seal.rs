@@ -1,5 +1,5 @@
-//! What the relay keeps of a user whose voice is sealed: the keys of both directions, where the newest
-//! datagram came from, and how often something forged came in their name.
+//! What the relay keeps for a user whose voice is sealed: the keys of both directions, the address of the
+//! newest datagram, and a count of forged ones.
 
 #[cfg(feature = "encryption")]
 mod keys;
@@ -16,23 +16,23 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// A datagram of 43 bytes: a VoiceAuthResponse or a PathChallenge under its user's seal. No question that it
-/// answers is shorter, but for one whose address is proved by it.
+/// A datagram of 43 bytes: a VoiceAuthResponse or a PathChallenge under its user's seal. It is no
+/// longer than the datagram that it answers, unless that proved the address.
 pub type SealedAnswer = [u8; 43];
 
 /// See the [module](self).
 pub(super) struct Seal {
     key_id: KeyId,
     keys: Keys,
-    /// Where the newest datagram came from: voice is believed from there, proved or not.
+    /// The address of the newest datagram. Voice is accepted from there, proved or not.
     pub(super) heard_from: Option<SocketAddr>,
-    /// The last VoiceAuthRequest, for the answer that comes when its address is proved.
+    /// The request id of the last VoiceAuthRequest. The answer follows when its address is proved.
     pub(super) request_id: u64,
     challenges: Spent,
     forged: Forged,
 }
 
-/// What came in a user's name from addresses that are not theirs, and is not authentic.
+/// Datagrams with a user's key id that are not authentic, from addresses that the user has not proved.
 #[derive(Default)]
 struct Forged {
     since: Option<Instant>,
@@ -48,7 +48,7 @@ pub(super) struct Opened {
 }
 
 impl Seal {
-    /// A seal that nothing has been sealed with, where this build can seal at all.
+    /// A fresh seal, if this build can seal.
     pub(super) fn of(secrets: VoiceSecrets) -> Option<Box<Self>> {
         Some(Box::new(Seal {
             key_id: secrets.key_id,
@@ -64,8 +64,8 @@ impl Seal {
         self.key_id
     }
 
-    /// Opens a datagram where it lies. From an address that is not proved, only so many that are not
-    /// authentic are looked at.
+    /// Opens a datagram in place. From addresses that are not proved, it tries only
+    /// [`WRONG_TAGS_PER_SECOND`] that are not authentic.
     pub(super) fn open(
         &mut self,
         now: Instant,
@@ -82,7 +82,7 @@ impl Seal {
         result
     }
 
-    /// Fills a datagram with a frame under this seal, and zeros as far as there is room. Without success,
+    /// Fills a datagram with a frame under this seal, and with zeros up to its end. If it returns false,
     /// nothing must be sent.
     pub(super) fn seal(&mut self, frame: &[u8], datagram: &mut [u8]) -> bool {
         self.keys.seal(frame, datagram)
@@ -94,7 +94,7 @@ impl Seal {
         self.seal(frame, &mut answer).then_some(answer)
     }
 
-    /// Whether one more of this user's addresses may be asked, which is then counted.
+    /// Whether one more challenge may go to this user's addresses. If so, it counts.
     pub(super) fn may_challenge(&mut self, now: Instant) -> bool {
         RateLimit::new(CHALLENGE_INTERVAL, CHALLENGE_BURST).try_spend(&mut self.challenges, now, 1)
     }

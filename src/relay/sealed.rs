@@ -1,9 +1,8 @@
-//! Sealed datagrams: whose they are, what is in them, and the question that a new address has to echo before
-//! anything but that is sent to it.
+//! Sealed datagrams: their user, their content, and the challenge for a new address.
 //!
-//! What a user says is believed from wherever their newest datagram came. What the server sends goes to an
-//! address only once it has echoed a value that nobody else can tell, so that nobody can have voice sent to
-//! somebody else. Nothing of the question is remembered.
+//! A user is heard from the address of their newest datagram. The server sends voice to an address only
+//! after it has echoed a challenge. Only a machine that receives there can do so, and no voice can be
+//! directed at a stranger. The server keeps no state for a challenge: a keyed hash makes its value.
 
 use super::proof::{Asked, SealedQuestion};
 use super::seal::{Opened, SealedAnswer};
@@ -84,7 +83,7 @@ impl VoiceRelayServer {
         Claim::sealed(path, question)
     }
 
-    /// Decides a sealed claim that nothing speaks against but what the relay knows itself.
+    /// Decides a sealed claim to which the switchboard does not object.
     /// Rules 15f, 15g and 15j.
     pub(super) fn decide_sealed(
         &mut self,
@@ -127,13 +126,13 @@ impl VoiceRelayServer {
                 let request_id = seal.map_or(0, |seal| seal.request_id);
                 self.answer(user, &voice_auth_response(request_id, true))
             }
-            // Only voice asks for nothing, and that is not decided here.
+            // Only voice asks for nothing, and it is not decided here.
             Asked::Nothing => self.drop_counted(VoiceDropped::UnknownSource),
         }
     }
 
-    /// The question for the address that voice came from, if its user may have it and more of these may be
-    /// asked.
+    /// The challenge for the address that voice came from, if its user may have that address and one more
+    /// challenge is within the rate.
     pub(crate) fn challenge(&mut self, now: Now, claim: Claim) -> Option<SealedAnswer> {
         let user = claim.wants_challenge()?;
         self.challenge_of(now, user, claim.path())
@@ -150,7 +149,7 @@ impl VoiceRelayServer {
         seal.answer(&path_challenge(value))
     }
 
-    /// Whether this is what this address was asked to echo, in this period or the last.
+    /// Whether this is the value of this address's challenge, in this period or the last.
     fn is_echo(&self, now: Now, user: UserKey, path: UdpPath, value: u64) -> bool {
         let Some(seal) = &self.tables.user(user).seal else {
             return false;
@@ -174,7 +173,7 @@ impl VoiceRelayServer {
     }
 }
 
-/// What the value of a question depends on. Each kind of address has a form of its own.
+/// The input for the value of a challenge. Each kind of address has a form of its own.
 fn place_and_time(remote: SocketAddr, key_id: KeyId, period: u64) -> [u8; 35] {
     let mut bytes = [0; 35];
     let (kind, ip) = match remote.ip() {

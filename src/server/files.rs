@@ -1,22 +1,25 @@
-//! Files that the server reads: bounded, and nothing that one would wait for without end.
+//! Reads the server's files. The length is bounded, and only regular files are read: a pipe could block
+//! forever.
+//!
+//! A file with secrets is refused if every user of the machine can read or change it.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Reads a file of so many bytes at most.
+/// Reads a file of at most so many bytes.
 pub(super) fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     read_start(open(path)?, bytes_max)
 }
 
-/// The same for a file with secrets, which not everyone on the machine may read or write.
+/// The same for a file with secrets. It is refused if every user of the machine may read or write it.
 pub(super) fn read_secret(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     check_secrecy(&file.metadata()?)?;
     read_start(file, bytes_max)
 }
 
-/// Whether not everyone on the machine may read or write a file, where the system has such modes.
+/// Refuses a file that every user of the machine may read or write, on systems with such modes.
 pub(crate) fn check_secrecy(of: &Metadata) -> io::Result<()> {
     #[cfg(unix)]
     if std::os::unix::fs::PermissionsExt::mode(&of.permissions()) & 0o006 != 0 {
@@ -40,7 +43,7 @@ fn read_start(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a file, and nothing else: a pipe would be waited for without end.
+/// Opens a regular file, and nothing else: a pipe could block forever.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     #[cfg(unix)]

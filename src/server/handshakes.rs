@@ -1,15 +1,15 @@
-//! Handshakes that are under way, and how many may be: of all, and of one address.
+//! Handshakes in progress, and their limits: for all, and for one address.
 //!
-//! Who keeps to the protocol is through in a round trip or two. Who begins handshakes and leaves them takes
-//! memory and the time of those who don't, so that one too many costs the oldest its place, as it has had the
-//! most time, and one address has no more than its part.
+//! An honest client completes its handshake in one or two round trips. A client that begins handshakes and
+//! leaves them takes memory, and time from others. So one too many replaces the oldest, which has had the
+//! most time, and one address has a quarter at most.
 
 use crate::event::{ConnectionId, Source};
 use crate::hash::HashKey;
 use crate::limits::Limits;
 use std::collections::{BTreeMap, HashMap};
 
-/// An address has as many handshakes under way as it may.
+/// An address has as many handshakes in progress as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooMany;
 
@@ -37,7 +37,7 @@ impl Handshakes {
         }
     }
 
-    /// Counts one that begins. Returns the connection that loses its place for it, if one does.
+    /// Records a handshake that begins. Returns the connection that loses its place to it, if one does.
     pub(super) fn begin(
         &mut self,
         id: ConnectionId,
@@ -60,7 +60,7 @@ impl Handshakes {
         Ok(crowded_out)
     }
 
-    /// It is over, if it was under way.
+    /// Forgets the handshake of a connection, if one is in progress.
     pub(super) fn end(&mut self, id: ConnectionId) {
         let Some((serial, source)) = self.under_way.remove(&id) else {
             return;

@@ -1,11 +1,10 @@
-//! Where the server's certificate comes from: files that the settings name, or one that was made at the first
-//! start and is kept in the state directory.
+//! The source of the server's certificate: files that the settings name, or one that the server makes at its
+//! first start and keeps in the state directory.
 //!
-//! A key that clients hold on to is never replaced without a word: what is there and cannot be used ends the
-//! start. Where nothing can be kept, there is one for this run alone, and a warning.
+//! Clients remember the key, so the server never replaces it silently: if an existing file cannot be used, the
+//! server does not start. If nothing can be kept, the certificate lasts for this run, with a warning.
 
 use super::{ServerError, files};
-
 use crate::config::{Config, TlsUse};
 use crate::fingerprint::invitation;
 use crate::limits::CERTIFICATE_FILE_BYTES_MAX;
@@ -15,7 +14,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// What it is called in the state directory: the certificate and its key.
+/// Its name in the state directory. It holds the certificate and its key.
 const FILE: &str = "certificate.pem";
 
 /// The certificate that is in force.
@@ -28,8 +27,8 @@ pub(super) enum Found {
 }
 
 impl Config {
-    /// An invitation to a server with these settings, which others reach by this host. There is none if connections
-    /// cannot be encrypted. The certificate is made if there is none yet.
+    /// An invitation to a server with these settings that clients reach by this host. There is none if connections
+    /// cannot be encrypted. If there is no certificate yet, this makes one.
     ///
     /// # Errors
     ///
@@ -49,7 +48,7 @@ impl Config {
         }
     }
 
-    /// Whether the files that these settings name can be used. Nothing is made.
+    /// Checks that the files that these settings name can be used. It makes none.
     ///
     /// # Errors
     ///
@@ -83,7 +82,7 @@ impl Config {
         .map(Some)
     }
 
-    /// Without encryption, what asks for it is in vain.
+    /// Refuses settings that ask for encryption in a build without it.
     fn identity_of_none(&self) -> Result<Option<Found>, ServerError> {
         let asks = [
             (self.tls == TlsUse::Only, "tls"),
@@ -99,7 +98,7 @@ impl Config {
     }
 }
 
-/// How to read the certificate that the settings name, if they do.
+/// Reads the certificate that the settings name, if they name one.
 pub(super) fn configured(
     config: &Config,
 ) -> Option<impl Fn() -> Result<Identity, ServerError> + Send + Sync + use<>> {
@@ -170,12 +169,12 @@ fn of_state(path: &Path, source: io::Error) -> ServerError {
     }
 }
 
-/// Writes a file that its owner alone can read, whole or not at all, and never over another.
+/// Writes a file that only its owner can read. It is written whole or not at all, and replaces no other.
 fn keep(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
     create_folder(folder)?;
     let draft = folder.join(format!("{FILE}.{}", std::process::id()));
     let written = write_new(&draft, text).and_then(|()| settle(&draft, path));
-    // It is a second name of the file by now, or of no use.
+    // By now the draft is a second name of the file, or superfluous.
     let removed = fs::remove_file(&draft);
     written?;
     removed.or_else(|error| match error.kind() {
@@ -202,7 +201,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Gives the draft its name, unless another process was faster, whose file counts then.
+/// Gives the draft its name. If another process was faster, its file stays.
 fn settle(draft: &Path, path: &Path) -> io::Result<()> {
     match fs::hard_link(draft, path) {
         Ok(()) => Ok(()),

@@ -58,7 +58,7 @@ pub enum Input<'a> {
     },
 }
 
-/// Somebody who sees all of it.
+/// An observer of all of it.
 pub trait Watch: Send {
     /// An input, before what comes of it is delivered.
     fn input(&mut self, input: Input<'_>);
@@ -66,7 +66,7 @@ pub trait Watch: Send {
     /// Something is delivered because of the last input.
     fn delivered(&mut self, to: ConnectionId, frames: &[u8]);
 
-    /// Somebody is to end because of the last input.
+    /// A connection is to be closed because of the last input.
     fn ended(&mut self, connection: ConnectionId, cause: Cause);
 
     /// Everything that comes of the last input was delivered.

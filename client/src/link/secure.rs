@@ -152,7 +152,7 @@ fn converse(
         }
         has_heard = true;
         if let Err(failure) = handshake.handle_bytes(&buffer[..len]) {
-            // The other end may as well know why.
+            // An alert explains the failure to the other end.
             let _ = tcp.write_all(&handshake.take_outbound());
             return Err(explain(failure));
         }
@@ -166,7 +166,7 @@ fn is_tls(byte: u8) -> bool {
 
 /// Whether the other end takes what we speak in clear, after it has said nothing to the handshake. A
 /// server that does not know TLS takes the hello for a packet, and waits for the rest of it. It gets
-/// zeros for that, and a ping, which says nothing about anybody.
+/// zeros for that, and a ping, which reveals nothing.
 fn speaks_in_clear(tcp: &mut TcpStream, hello: &[u8]) -> bool {
     let [_, high, low, ..] = *hello else {
         return false;

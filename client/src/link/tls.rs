@@ -34,7 +34,7 @@ mod tests;
 /// What we speak, as the server is asked for it.
 const ALPN: &[u8] = b"voiceapp/1";
 
-/// A connection that is being made.
+/// A connection during its handshake.
 pub struct Handshake {
     connection: ClientConnection,
     verifier: Arc<Verifier>,
@@ -180,7 +180,7 @@ impl Tls {
     }
 }
 
-/// Asks whether a certificate is to be trusted, and remembers the answer.
+/// Decides whether to trust a certificate, and records the decision.
 #[derive(Debug)]
 struct Verifier {
     place: String,
@@ -315,7 +315,7 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> Result<Fingerprint, Error> {
     Ok(fingerprint)
 }
 
-/// What a certificate has to be for: the host as it was named, or its address if that can be no name.
+/// The name that a certificate must have: the host as the user wrote it, or its address if it is no name.
 fn name(host: &str, address: IpAddr) -> ServerName<'static> {
     let host = host.split('%').next().unwrap_or_default().to_owned();
     ServerName::try_from(host).unwrap_or_else(|_| ServerName::from(address))

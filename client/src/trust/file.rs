@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "known_servers";
-/// A longer file is none that clients have written.
+/// Clients write no longer file.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 impl Trust {
@@ -23,7 +23,7 @@ impl Trust {
     }
 }
 
-/// Reads what was kept. A file that is not there has nothing.
+/// Reads the keys that were kept. A missing file holds none.
 pub fn read(path: Option<&Path>) -> Result<Known, String> {
     let Some(path) = path else {
         return Ok(Known::default());
@@ -66,7 +66,7 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    // A line that an editor has left without its end stays one of its own.
+    // The last line may lack its end, from an editor: the new one must not join it.
     let line = match ends_in_line(&mut file)? {
         true => line.to_owned(),
         false => format!("\n{line}"),
@@ -96,8 +96,8 @@ fn ends_in_line(file: &mut File) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// Where the file is, by what the environment says. A folder that is not absolute is none, as the XDG
-/// specification has it.
+/// The path of the file, from the environment. A folder that is not absolute is ignored, as the XDG
+/// specification says.
 fn path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let folder = |name: &str| {
         let folder = variable(name).map(PathBuf::from);

@@ -1,4 +1,6 @@
-//! Why nothing was said to a server, and what its user can do about it.
+//! Why a server's key is refused, and what the user can do about it.
+//!
+//! Nothing but the handshake has been sent to such a server.
 
 use super::Fingerprint;
 use std::fmt::{self, Display, Formatter};
@@ -7,14 +9,14 @@ use std::fmt::{self, Display, Formatter};
 const RENEW: &str = "If the new key is right, connect once with the owner's invitation, or with --pin and \
                      its fingerprint.";
 
-/// A server to which nothing was said.
+/// A server whose key is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The host and the port.
     pub server: String,
     /// The fingerprint of the key that it presents.
     pub presented: Fingerprint,
-    /// What is wrong with that.
+    /// What is wrong with it.
     pub unfit: Unfit,
     /// Where keys are kept, as it is shown to the user.
     pub file: String,
@@ -45,7 +47,7 @@ pub enum Unfit {
         /// Which they are.
         lines: Vec<usize>,
     },
-    /// Whether a key was kept cannot be known, for this reason.
+    /// It cannot be checked whether a key was kept, for this reason.
     Unknowable(String),
     /// The key cannot be kept, for this reason.
     NotKept(String),

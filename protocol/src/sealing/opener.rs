@@ -10,9 +10,9 @@ use core::fmt;
 /// Why a sealed datagram is not opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
-    /// It is none.
+    /// It is not a sealed datagram.
     Datagram(SealedDatagramError),
-    /// It is sealed with another key, by its own word.
+    /// It names another key.
     OtherKey,
     /// It was opened before.
     Replayed,

@@ -1,5 +1,6 @@
-//! Follows the records of TLS as they come in, to know how much the library holds: it keeps part of a record
-//! until the rest is there.
+//! Follows the records of TLS as they come in, to know how much the library holds.
+//!
+//! The library keeps part of a record until the rest arrives.
 
 /// The header of a record: its type, its version, and its length (RFC 8446, section 5.1).
 const HEADER_BYTES: usize = 5;

@@ -42,7 +42,7 @@ pub struct Look {
 }
 
 impl<S: Stream> Connections<S> {
-    /// Remembers why a connection is ended, and how it was then.
+    /// Records why a connection is closed, and its state at that moment.
     pub(super) fn note_mark(&mut self, id: ConnectionId, cause: Ended) {
         let Look {
             queued,

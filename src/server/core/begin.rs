@@ -1,7 +1,8 @@
-//! How a connection begins: what its first byte makes of it, and the handshake of TLS, step by step.
+//! How a connection begins: its first byte decides what it speaks, and a handshake of TLS follows step by
+//! step.
 //!
-//! A step costs as much as many frames, so that it counts as so many, only some are taken in a stage, and
-//! voice is looked at after each.
+//! A step costs as much as many frames, and counts as so many. A stage takes only some, and voice is polled
+//! after each.
 
 use super::{Core, Voice};
 use crate::cause::Ended;
@@ -19,7 +20,7 @@ impl<L: Listener, V: Voice> Core<L, V> {
         match (speech, &self.acceptor) {
             (Speech::Http, _) => self.connections.end(id, Ended::Http),
             (Speech::Tls, Some(_)) => self.begin_tls(id, len),
-            // Without TLS its first byte is that of a frame like others.
+            // Without TLS, the first byte is that of a frame.
             (Speech::Tls, None) | (Speech::Frames, _) => {
                 self.connections.copying_cost += len;
                 if let Some(connection) = self.connections.living(id) {
@@ -41,7 +42,8 @@ impl<L: Listener, V: Voice> Core<L, V> {
         }
     }
 
-    /// Counts a handshake that begins. Says whether it may; it may cost the oldest its place.
+    /// Records a handshake that begins, and closes the oldest if there is one too many. Returns false if
+    /// its address has too many.
     fn begin_handshake(&mut self, id: ConnectionId) -> bool {
         let address = self.switchboard.management().address_of(id);
         let source = Source::of(address.expect("management knows who is connected"));
@@ -54,8 +56,8 @@ impl<L: Listener, V: Voice> Core<L, V> {
         true
     }
 
-    /// What the voice of this connection can be sealed with, under a name that no other has. Nothing where the
-    /// system has no randomness to give: its voice is then in clear.
+    /// Secrets to seal this connection's voice, under a key id of its own. There are none if the system has
+    /// no randomness: the voice is then in clear.
     fn voice_secrets(&mut self, id: ConnectionId) -> Option<VoiceSecrets> {
         let key_id = loop {
             let VoiceToken(random) = self.door.listener.draw_token()?;
@@ -67,7 +69,7 @@ impl<L: Listener, V: Voice> Core<L, V> {
         self.connections.living(id)?.voice_secrets(key_id)
     }
 
-    /// TLS has taken something in.
+    /// Handles the result of reading through TLS.
     pub(super) fn note_step(&mut self, id: ConnectionId, step: TlsStep) {
         // A record has a price of its own, however short it is.
         let opened = step.records * WORK_UNIT_BYTES / RECORDS_PER_WORK_UNIT;
