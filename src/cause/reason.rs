@@ -56,7 +56,7 @@ impl Ended {
         }
     }
 
-    /// A text for people. Causes after which nothing reaches the client have none.
+    /// A text for people. Causes after which the client reads nothing share one.
     pub(crate) fn said(self) -> &'static str {
         match self {
             Ended::Banned => "your address was banned",

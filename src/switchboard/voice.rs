@@ -12,7 +12,7 @@ use crate::relay::{Claim, Finding, Recipients, Room, SealedAnswer, Speaker, Verd
 use std::net::SocketAddr;
 
 impl Switchboard {
-    /// As [`VoiceRelayServer::handle_datagram`]. A banned address cannot be proved, and nothing is
+    /// As [`VoiceRelayServer::handle_datagram`](crate::relay::VoiceRelayServer::handle_datagram). A banned address cannot be proved, and nothing is
     /// relayed from an address that is not proved.
     pub fn handle_datagram<'d>(
         &mut self,
@@ -36,7 +36,7 @@ impl Switchboard {
     }
 
     /// The first half of that, for a caller that lets voice wait: see
-    /// [`VoiceRelayServer::examine`].
+    /// [`VoiceRelayServer::examine`](crate::relay::VoiceRelayServer::examine).
     pub(crate) fn examine(
         &mut self,
         now: Now,
@@ -118,12 +118,12 @@ impl Switchboard {
         }
     }
 
-    /// As [`VoiceRelayServer::room`].
+    /// As [`VoiceRelayServer::room`](crate::relay::VoiceRelayServer::room).
     pub(crate) fn room(&mut self) -> Room<'_> {
         self.relay.room()
     }
 
-    /// As [`VoiceRelayServer::recipients`].
+    /// As [`VoiceRelayServer::recipients`](crate::relay::VoiceRelayServer::recipients).
     pub(crate) fn recipients(&mut self, speaker: Speaker) -> Result<Recipients<'_>, VoiceDropped> {
         #[cfg(feature = "simulation")]
         {
