@@ -77,14 +77,11 @@ impl Envelopes {
     /// An address was asked to echo this. It is asked the same for ten seconds, and no other is.
     pub fn asked(&mut self, unix_ms: u64, address: SocketAddr, key_id: u32, value: u64) {
         let place = (address, key_id, unix_ms / PERIOD_MS);
-        let is_new = self.values.insert(value);
-        let known = *self.questions.entry(place).or_insert(value);
-        let is_known = known == value && !is_new;
-        let is_first = known == value && is_new;
-        assert!(
-            is_known || is_first,
-            "{place:?} is asked {value} and {known}"
-        );
+        match self.questions.get(&place) {
+            Some(&known) => assert_eq!(known, value, "what {place:?} is asked"),
+            None => assert!(self.values.insert(value), "{place:?} is asked as another"),
+        }
+        self.questions.insert(place, value);
     }
 
     fn is_echo(&self, unix_ms: u64, address: SocketAddr, key_id: u32, value: u64) -> bool {

@@ -7,4 +7,6 @@ mod limits;
 mod login;
 mod people;
 mod proofs;
+#[cfg(feature = "encryption")]
+mod sealed;
 mod voice;
