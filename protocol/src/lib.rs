@@ -21,6 +21,7 @@ extern crate alloc;
 
 mod asking;
 mod codec;
+mod frame;
 mod packet;
 mod participant;
 mod reason;
@@ -36,9 +37,9 @@ mod voice;
 pub use asking::{
     Asked, Caps, Granted, Greeting, LoginFlags, Password, Program, Refusal, UserFlags,
 };
+pub use frame::{LOGIN_RESPONSE_FIXED_BYTES, encode_login_response};
+pub use frame::{path_challenge, voice_auth_response};
 pub use packet::{Direction, EncodeError, Packet, PacketError, PacketInfo, Transport, id};
-pub use packet::{LOGIN_RESPONSE_FIXED_BYTES, encode_login_response};
-pub use packet::{path_challenge, voice_auth_response};
 pub use participant::{Participant, Participants};
 pub use reason::Reason;
 pub use sealed::{SEAL_OVERHEAD_BYTES, SEAL_TAG_BYTES, SEALED_HEADER_BYTES};

@@ -12,8 +12,8 @@ use crate::relay::{Claim, Finding, Recipients, Room, SealedAnswer, Speaker, Verd
 use std::net::SocketAddr;
 
 impl Switchboard {
-    /// As [`VoiceRelayServer::handle_datagram`](crate::relay::VoiceRelayServer::handle_datagram). A banned address cannot be proved, and nothing is
-    /// relayed from an address that is not proved.
+    /// As [`VoiceRelayServer::handle_datagram`](crate::relay::VoiceRelayServer::handle_datagram). A banned
+    /// address cannot be proved, and nothing is relayed from an address that is not proved.
     pub fn handle_datagram<'d>(
         &mut self,
         now: Now,
@@ -77,7 +77,7 @@ impl Switchboard {
         verdict
     }
 
-    /// Whether voice may be heard that came with this claim, if with any, and the question for the address
+    /// Whether voice that came with this claim, if with any, may be heard, and the challenge for the address
     /// that it came from.
     pub(crate) fn hear(
         &mut self,
