@@ -91,6 +91,8 @@ pub(crate) enum ReadOutcome {
 pub(crate) struct Connection<S> {
     pub(crate) stream: S,
     wire: Wire,
+    /// Sealed bytes that wait in the wire. Here, as whatever is queued for thousands asks for it.
+    sealed: usize,
     /// What came in and was not handled yet. Empty before each read, except for a part of a frame.
     pub(crate) inbound: FrameBuffer,
     outbound: Vec<u8>,
@@ -126,6 +128,7 @@ impl<S: Stream> Connection<S> {
         Connection {
             stream,
             wire: Wire::Undecided,
+            sealed: 0,
             inbound: FrameBuffer::new(),
             outbound: Vec::new(),
             flushed: 0,
@@ -163,6 +166,7 @@ impl<S: Stream> Connection<S> {
                     .read(&mut self.stream, &mut self.inbound, scratch)
                     .map(|step| step.map(ReadOutcome::Tls)),
             };
+            self.note_sealed();
             return match result {
                 Ok(outcome) => Ok(outcome.unwrap_or(ReadOutcome::Ended)),
                 Err(error) => match error.kind() {
@@ -191,6 +195,7 @@ impl<S: Stream> Connection<S> {
         let (came, plain) = scratch.split_at_mut(READ_BYTES);
         let step = tls.step(&came[..len], &mut self.inbound, plain);
         self.wire = Wire::Tls(tls);
+        self.note_sealed();
         step
     }
 
@@ -228,7 +233,7 @@ impl<S: Stream> Connection<S> {
     pub(crate) fn queued_bytes_with(&self, more: usize) -> usize {
         let queued = self.outbound.len() - self.flushed + more;
         match &self.wire {
-            Wire::Tls(tls) => tls.waiting().len() + wire::sealed_len(queued),
+            Wire::Tls(_) => self.sealed + wire::sealed_len(queued),
             Wire::Undecided | Wire::Plain => queued,
         }
     }
@@ -259,6 +264,19 @@ impl<S: Stream> Connection<S> {
 
     /// Offers what is queued to the kernel, as long as it takes any.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        let result = self.offer();
+        self.note_sealed();
+        result?;
+        if self.flushed == self.outbound.len() {
+            self.outbound.clear();
+            self.outbound.shrink_to(IDLE_BUFFER_BYTES_MAX);
+            self.flushed = 0;
+        }
+        self.was_refused = self.is_blocked();
+        Ok(())
+    }
+
+    fn offer(&mut self) -> io::Result<()> {
         while self.is_writable {
             let left = &self.outbound[self.flushed..];
             let bytes = match &mut self.wire {
@@ -287,12 +305,6 @@ impl<S: Stream> Connection<S> {
                 },
             }
         }
-        if self.flushed == self.outbound.len() {
-            self.outbound.clear();
-            self.outbound.shrink_to(IDLE_BUFFER_BYTES_MAX);
-            self.flushed = 0;
-        }
-        self.was_refused = self.is_blocked();
         Ok(())
     }
 
@@ -302,6 +314,13 @@ impl<S: Stream> Connection<S> {
             && self.flushed == self.outbound.len()
         {
             tls.finish();
+        }
+        self.note_sealed();
+    }
+
+    fn note_sealed(&mut self) {
+        if let Wire::Tls(tls) = &self.wire {
+            self.sealed = tls.waiting().len();
         }
     }
 }

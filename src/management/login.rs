@@ -136,17 +136,17 @@ impl ManagementServer {
         }
         let place = self.users.len() - 1;
         self.answer_login(place, request_id, token, outbox);
-        let newcomer = self.users[place].participant();
-        outbox.send(
-            To::EveryoneBut(connection),
-            &Packet::UserJoinedServer {
-                participant: newcomer,
-            },
-        );
-        if flags != UserFlags::NONE {
-            let to = To::ThoseBut(Audience::Extended, connection);
-            outbox.send(to, &Packet::UserFlags { user_id: id, flags });
+        let participant = self.users[place].participant();
+        let joined = Packet::UserJoinedServer { participant };
+        if flags == UserFlags::NONE {
+            outbox.send(To::EveryoneBut(connection), &joined);
+            return;
         }
+        // Thousands may hear of it, and each gets all of it in one piece.
+        outbox.send(To::ThoseBut(Audience::Old, connection), &joined);
+        let to = To::ThoseBut(Audience::Extended, connection);
+        outbox.send(to, &joined);
+        outbox.send(to, &Packet::UserFlags { user_id: id, flags });
     }
 
     /// Sends a user the list of users and their states.
