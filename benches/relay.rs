@@ -205,6 +205,7 @@ fn await_packet(tcp: &mut TcpStream, mut is_it: impl FnMut(Packet<'_>) -> bool) 
 struct Running {
     handle: ServerHandle,
     /// TCP and UDP.
+    #[cfg(feature = "encryption")]
     ports: [u16; 2],
     thread: JoinHandle<Result<Statistics, ServerError>>,
 }
@@ -223,6 +224,7 @@ impl Running {
         let entries: Vec<_> = (0..users).map(|user| enter(&server, user)).collect();
         let running = Running {
             handle: server.handle(),
+            #[cfg(feature = "encryption")]
             ports: [server.management_address(), server.voice_relay_address()].map(|it| it.port()),
             thread: std::thread::spawn(|| server.run()),
         };
