@@ -4,7 +4,7 @@ use super::Connections;
 use crate::cause::Ended;
 use crate::connection::{Connection, Stream};
 use crate::event::ConnectionId;
-use crate::limits::{COPY_OVERHEAD_BYTES, HOLD_BACK};
+use crate::limits::{COPY_OVERHEAD_BYTES, HOLD_BACK, HOLD_BACK_MAX, HOLD_BACK_PER_CONNECTION};
 use crate::switchboard::Deliver;
 
 impl<S: Stream> Connections<S> {
@@ -96,7 +96,13 @@ impl<S: Stream> Deliver for Connections<S> {
     }
 
     fn announce(&mut self, to: ConnectionId, frames: &[u8]) {
-        let due = self.now + HOLD_BACK;
+        let hold_back = HOLD_BACK_PER_CONNECTION * self.slab.len() as u32;
+        let due = self.now + hold_back.clamp(HOLD_BACK, HOLD_BACK_MAX);
+        // In order, even if connections have closed since the last one came.
+        let due = self
+            .held_back
+            .back()
+            .map_or(due, |&(last, _)| due.max(last));
         if let Some(connection) = self.queue(to, frames)
             && connection.is_writable
             && !connection.is_in_flush_queue

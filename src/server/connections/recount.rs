@@ -6,7 +6,7 @@ use crate::cause::{Cause, Ended};
 use crate::connection::Connection;
 use crate::connection::Stream;
 use crate::event::ConnectionId;
-use crate::limits::{HOLD_BACK, LARGE_PENDING_MAX, PENDING_BYTES};
+use crate::limits::{HOLD_BACK_MAX, LARGE_PENDING_MAX, PENDING_BYTES};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -140,7 +140,7 @@ impl<S: Stream> Connections<S> {
         if self.slab.len() <= 60 {
             assert!(self.next_look().is_none_or(|at| at > self.now));
         }
-        let latest = self.now + HOLD_BACK;
+        let latest = self.now + HOLD_BACK_MAX;
         assert!(self.held_back.iter().all(|&(due, _)| due <= latest));
         assert!(self.held_back.iter().is_sorted_by_key(|&(due, _)| due));
     }

@@ -144,3 +144,16 @@ fn answers_go_before_what_many_are_told_and_few_do_not_wait() {
         "few do not wait"
     );
 }
+
+#[test]
+fn the_more_connections_there_are_the_longer_broadcasts_wait_for_each_other() {
+    let mut connections = bounded(100_000);
+    let all: Vec<_> = (0..300).map(|_| connect(&mut connections)).collect();
+    for (id, _) in &all {
+        connections.announce(*id, b"news");
+    }
+    connections.now += HOLD_BACK;
+    assert_eq!(connections.next_to_flush(), None, "300 wait for 6 ms");
+    connections.now += Duration::from_millis(1);
+    assert_eq!(connections.next_to_flush(), Some(all[0].0));
+}
