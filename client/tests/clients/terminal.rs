@@ -16,6 +16,8 @@ use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Instant;
+#[cfg(target_os = "linux")]
+use voiceapp_testkit::clean;
 
 pub struct Terminal {
     keyboard: File,
@@ -158,12 +160,12 @@ fn a_key_of_the_terminal_decides_when_the_microphone_is_heard() {
     let file = TempFile::new();
     std::fs::write(&file.0, raw_tone(60.0)).expect("there is room");
     let pipe = "cat \"$1\" | \"$2\" --name ann --server \"$3\" --voice-port \"$4\" --speak - --push-to-talk";
-    let mut command = Command::new("setsid");
+    let mut command = clean(Command::new("setsid"));
     command
         .env("TERM", "xterm")
         .args(["--ctty", "--wait", "sh", "-c", pipe, "sh"])
         .args([file.0.as_os_str(), voiceapp().get_program()])
-        .arg(format!("127.0.0.1:{}", server.tcp_port))
+        .arg(server.invitation())
         .arg(server.udp_port.to_string());
     let mut ann = Terminal::run(command);
     ann.await_shown("speaking: standard input");
