@@ -17,8 +17,8 @@ impl BuildHasher for HashKey {
 }
 
 impl HashKey {
-    /// A number that only who has the key can tell for these bytes. Unlike the hash of a table, it is
-    /// shown to others, and so has the rounds that its inventors advise for that.
+    /// A number that nobody can compute for these bytes without the key. Unlike a table's hash, it is shown to
+    /// others. So it takes the rounds that its authors recommend for that.
     pub(crate) fn tag(self, bytes: &[u8]) -> u64 {
         let mut hasher = SipHasher24::new_with_keys(self.0, self.1);
         hasher.write(bytes);

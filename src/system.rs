@@ -69,8 +69,8 @@ pub(crate) fn cpu_time() -> Option<Duration> {
 /// (proc_pid_fd(5)).
 #[cfg(target_os = "linux")]
 pub(crate) fn open_descriptors() -> Option<u64> {
-    let told = std::fs::metadata("/proc/self/fd").ok()?.len();
-    (told > 0).then_some(told)
+    let count = std::fs::metadata("/proc/self/fd").ok()?.len();
+    (count > 0).then_some(count)
 }
 
 /// The same, counted one by one.

@@ -147,10 +147,10 @@ impl Budget {
 
     fn take_left_out(&mut self, now: Instant) -> Option<String> {
         self.tell_at.take_if(|at| *at <= now)?;
-        let mut told = String::new();
+        let mut list = String::new();
         let mut add = |count: u64, name: &str| {
-            let comma = if told.is_empty() { "" } else { ", " };
-            let _ = write!(told, "{comma}{count} {name}");
+            let comma = if list.is_empty() { "" } else { ", " };
+            let _ = write!(list, "{comma}{count} {name}");
         };
         let logins = std::mem::take(&mut self.logins_left_out);
         if logins > 0 {
@@ -159,7 +159,7 @@ impl Budget {
         for (cause, count) in std::mem::take(&mut self.left_out).occurred() {
             add(count, cause.name());
         }
-        Some(told)
+        Some(list)
     }
 }
 
@@ -191,8 +191,8 @@ mod tests {
         assert_eq!(budget.tell_at, Some(due));
         let before = due - Duration::from_nanos(1);
         assert_eq!(budget.take_left_out(before), None);
-        let told = "1 logins, 1 refused_banned, 3 refused_too_often";
-        assert_eq!(budget.take_left_out(due).as_deref(), Some(told));
+        let list = "1 logins, 1 refused_banned, 3 refused_too_often";
+        assert_eq!(budget.take_left_out(due).as_deref(), Some(list));
         assert_eq!((budget.take_left_out(due), budget.tell_at), (None, None));
     }
 }

@@ -1,4 +1,4 @@
-//! Who receives voice: a dense list of those with plain voice, and one of those whose voice is sealed. Only
+//! The listeners: a dense list of those with plain voice, and one of those with sealed voice. Only
 //! membership changes touch them.
 
 use super::seal::Seal;

@@ -1,4 +1,4 @@
-//! The password file, and who may log in by all settings together.
+//! Reads the password file, and collects all settings that decide about logins.
 
 use super::{ServerError, files};
 use crate::access::{Access, PasswordList};

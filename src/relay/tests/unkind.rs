@@ -307,7 +307,7 @@ impl Unkind {
         }
     }
 
-    /// An answer for a port. Whoever is there opens it, and echoes what is asked.
+    /// An answer for a port. The client there opens it, and echoes a challenge.
     fn answer(&mut self, port: u16, answer: &[u8]) {
         let counter = u64::from_be_bytes(answer[7..15].try_into().expect("eight"));
         let key_id = u32::from_be_bytes(answer[3..7].try_into().expect("four"));

@@ -59,16 +59,11 @@ impl Side {
 
     /// Its name in commands and reports.
     pub fn name(self) -> &'static str {
-        let mut each = Self::EACH.into_iter();
-        each.find(|(it, _)| *it == self)
-            .map_or("", |(_, name)| name)
+        name_of(&Self::EACH, self)
     }
 
     pub fn parse(name: &str) -> Result<Self, String> {
-        let mut each = Self::EACH.into_iter();
-        each.find(|(_, it)| *it == name)
-            .map(|(it, _)| it)
-            .ok_or_else(|| format!("{name:?} is not a side"))
+        named(&Self::EACH, name).ok_or_else(|| format!("{name:?} is not a side"))
     }
 }
 
@@ -99,16 +94,11 @@ impl Storm {
     ];
 
     pub fn name(self) -> &'static str {
-        let mut each = Self::EACH.into_iter();
-        each.find(|(it, _)| *it == self)
-            .map_or("", |(_, name)| name)
+        name_of(&Self::EACH, self)
     }
 
     pub fn parse(name: &str) -> Result<Self, String> {
-        let mut each = Self::EACH.into_iter();
-        each.find(|(_, it)| *it == name)
-            .map(|(it, _)| it)
-            .ok_or_else(|| format!("{name:?} is not a storm"))
+        named(&Self::EACH, name).ok_or_else(|| format!("{name:?} is not a storm"))
     }
 }
 
@@ -164,6 +154,16 @@ impl Role {
             _ => None,
         }
     }
+}
+
+fn name_of<T: PartialEq>(each: &[(T, &'static str)], one: T) -> &'static str {
+    let found = each.iter().find(|(it, _)| *it == one);
+    found.map_or("", |(_, name)| name)
+}
+
+fn named<T: Copy>(each: &[(T, &'static str)], name: &str) -> Option<T> {
+    let found = each.iter().find(|(_, it)| *it == name);
+    found.map(|&(it, _)| it)
 }
 
 #[cfg(test)]
